@@ -1,0 +1,205 @@
+//! What a managed object is: its identity, its kind, the marks we put on it, and how to tell from
+//! its metadata whether it is ours. Pure.
+
+use std::fmt;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Our field manager for server-side apply.
+pub const FIELD_MANAGER: &str = "db-query-operator";
+/// Keeps a DatabaseQueryResource until its objects were cleaned up.
+pub const FINALIZER: &str = "konnektr.io/dbqr-finalizer";
+/// Label: name of the DatabaseQueryResource, or a hash of it where it is no label value.
+pub const LABEL_NAME: &str = "konnektr.io/managed-by";
+/// Label: namespace of the DatabaseQueryResource.
+pub const LABEL_NAMESPACE: &str = "konnektr.io/managed-by-namespace";
+/// Annotation: uid of the DatabaseQueryResource. Owning this field is what makes an object ours.
+pub const OWNER_UID: &str = "konnektr.io/owner-uid";
+/// Annotation: hash of what was applied last.
+pub const APPLIED_HASH: &str = "konnektr.io/applied-hash";
+/// Annotation by the user: `disabled` keeps an object from ever being deleted by us.
+pub const PRUNE: &str = "konnektr.io/prune";
+
+/// Group and kind, without a version: the part of a kind that is identity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GroupKind {
+    /// API group, empty for the core group.
+    pub group: String,
+    /// Kind, such as `ConfigMap`.
+    pub kind: String,
+}
+
+impl fmt::Display for GroupKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.group.is_empty() { f.write_str(&self.kind) } else { write!(f, "{}.{}", self.kind, self.group) }
+    }
+}
+
+/// A kind as the server serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Group and kind.
+    pub group_kind: GroupKind,
+    /// The version the template asked for, such as `v1`.
+    pub version: String,
+    /// Plural resource name in URLs, such as `configmaps`.
+    pub plural: String,
+    /// Whether its objects live in namespaces.
+    pub namespaced: bool,
+}
+
+impl Kind {
+    /// `v1` or `apps/v1`.
+    pub fn api_version(&self) -> String {
+        if self.group_kind.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group_kind.group, self.version) }
+    }
+}
+
+/// Identity of an object: version-free, so that a new apiVersion is the same object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectId {
+    /// Group and kind; shared, as thousands of objects have the same.
+    pub kind: Arc<GroupKind>,
+    /// None for cluster-scoped objects.
+    pub namespace: Option<Arc<str>>,
+    /// Name.
+    pub name: String,
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind, self.name),
+            None => write!(f, "{} {}", self.kind, self.name),
+        }
+    }
+}
+
+/// Hash of an object as applied, 128 bits in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedHash(pub String);
+
+impl AppliedHash {
+    /// The hash of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes)[..16].iter().map(|b| format!("{b:02x}")).collect())
+    }
+}
+
+/// The DatabaseQueryResource on whose behalf we act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Name.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Uid.
+    pub uid: String,
+}
+
+impl Owner {
+    /// Value of [`LABEL_NAME`]: the name, or a hash of it where it is longer than 63 characters.
+    pub fn label(&self) -> String {
+        if self.name.len() <= 63 { self.name.clone() } else { AppliedHash::of(self.name.as_bytes()).0 }
+    }
+
+    /// Label selector of everything that carries our labels.
+    pub fn selector(&self) -> String {
+        format!("{LABEL_NAME}={},{LABEL_NAMESPACE}={}", self.label(), self.namespace)
+    }
+}
+
+/// Whose an existing object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// Ours: our manager owns the owner-uid annotation, and it holds our uid, or the uid of an
+    /// earlier DatabaseQueryResource of the same namespace and name.
+    Ours,
+    /// Another DatabaseQueryResource's.
+    OtherOwner {
+        /// `namespace/name`, as its labels say.
+        owner: String,
+    },
+    /// Not managed by this operator. A copied label or annotation is not ownership.
+    Foreign,
+}
+
+/// Reads from an object's metadata whose it is.
+pub fn ownership(meta: &ObjectMeta, owner: &Owner) -> Ownership {
+    let Some(uid) = annotation(meta, OWNER_UID) else { return Ownership::Foreign };
+    if !meta.managed_fields.iter().flatten().any(owns_owner_uid) {
+        return Ownership::Foreign;
+    }
+    let (name, namespace) = (label(meta, LABEL_NAME).unwrap_or("?"), label(meta, LABEL_NAMESPACE).unwrap_or("?"));
+    if uid == owner.uid || (name == owner.label() && namespace == owner.namespace) {
+        Ownership::Ours
+    } else {
+        Ownership::OtherOwner { owner: format!("{namespace}/{name}") }
+    }
+}
+
+/// Whether the user protected this object from deletion.
+pub fn is_protected(meta: &ObjectMeta) -> bool {
+    annotation(meta, PRUNE) == Some("disabled")
+}
+
+/// An annotation's value.
+pub fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    meta.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    meta.labels.as_ref()?.get(key).map(String::as_str)
+}
+
+fn owns_owner_uid(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(FIELD_MANAGER)
+        && entry.operation.as_deref() == Some("Apply")
+        && entry.subresource.as_deref().unwrap_or("").is_empty()
+        && entry.fields_v1.as_ref().is_some_and(|fields| !fields.0["f:metadata"]["f:annotations"][format!("f:{OWNER_UID}")].is_null())
+}
+
+/// One object as it should be, ready to send.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    /// Which object.
+    pub id: ObjectId,
+    /// Its kind, as the template's apiVersion asks for it.
+    pub kind: Arc<Kind>,
+    /// Hash of the body without this hash.
+    pub hash: AppliedHash,
+    /// Number of the row it came from, from 1.
+    pub row: u64,
+    /// JSON after `{"metadata":{`, our marks included. None where the object is known to be so already.
+    body: Option<Box<str>>,
+}
+
+const BODY_START: &str = r#"{"metadata":{"#;
+
+impl Desired {
+    /// From a whole body that begins with its (non-empty) metadata.
+    pub fn new(id: ObjectId, kind: Arc<Kind>, hash: AppliedHash, row: u64, body: Option<&str>) -> Self {
+        Self { id, kind, hash, row, body: body.and_then(|body| body.strip_prefix(BODY_START)).map(Into::into) }
+    }
+
+    /// The JSON to apply. With a uid the server refuses to touch any other object of that name.
+    pub fn body(&self, uid: Option<&str>) -> Option<Vec<u8>> {
+        let rest = self.body.as_deref()?;
+        let uid = uid.map(|uid| format!(r#""uid":"{uid}","#)).unwrap_or_default();
+        Some([BODY_START, &uid, rest].concat().into_bytes())
+    }
+}
+
+/// An object of ours as the cluster was last seen to have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The object's uid.
+    pub uid: Arc<str>,
+    /// Its applied-hash annotation.
+    pub hash: Option<AppliedHash>,
+    /// Whether the user protected it from deletion.
+    pub protected: bool,
+}
