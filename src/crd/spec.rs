@@ -395,7 +395,12 @@ pub struct PruneGuard {
 
 impl Default for PruneGuard {
     fn default() -> Self {
-        Self { max_deletions: defaults::max_deletions(), minimum: defaults::minimum(), allow_empty: false, window: defaults::window() }
+        Self {
+            max_deletions: defaults::max_deletions(),
+            minimum: defaults::minimum(),
+            allow_empty: false,
+            window: defaults::window(),
+        }
     }
 }
 
