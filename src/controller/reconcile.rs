@@ -17,7 +17,7 @@ use crate::logic::document::Frame;
 use crate::logic::inventory::Inventory;
 use crate::logic::object::{Desired, GroupKind, Kind, Known, ObjectId, Owner, Ownership};
 use crate::logic::outcome::{Changed, Done, Outcome};
-use crate::logic::render::{Failures, Rendered, Renderer, RowFailure};
+use crate::logic::render::{Rendered, Renderer, RowFailure};
 use crate::logic::schedule::Look;
 use crate::logic::validate::{self, Validated};
 use crate::postgres::{Limits, Session};

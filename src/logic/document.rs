@@ -105,7 +105,7 @@ pub fn desired(
     }
     let (body, hash) = body(metadata, &document);
     let body = (!is_applied(&id, &hash)).then_some(body);
-    Ok(Desired { protected, ..Desired::new(id, kind, hash, row, body.as_deref()) })
+    Ok(Desired::new(id, kind, hash, row, body.as_deref()).protected(protected))
 }
 
 fn kind(

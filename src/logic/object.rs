@@ -215,6 +215,11 @@ impl Desired {
         }
     }
 
+    /// The same, protected from deletion or not.
+    pub fn protected(self, protected: bool) -> Self {
+        Self { protected, ..self }
+    }
+
     /// The JSON to apply. With a uid the server refuses to touch any other object of that name.
     pub fn body(&self, uid: Option<&str>) -> Option<Vec<u8>> {
         let rest = self.body.as_deref()?;

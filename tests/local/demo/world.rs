@@ -180,7 +180,7 @@ impl Server {
 
 async fn install(client: &Client) -> Result<(), String> {
     let definition: CustomResourceDefinition =
-        serde_saphyr::from_str(include_str!("../../crds/databasequeryresources.yaml")).map_err(text)?;
+        serde_saphyr::from_str(include_str!("../../../crds/databasequeryresources.yaml")).map_err(text)?;
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     api.patch(&definition.name_any(), &PatchParams::apply("demo"), &Patch::Apply(&definition)).await.map_err(text)?;
     let established = kube::runtime::conditions::is_crd_established();
