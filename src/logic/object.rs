@@ -32,6 +32,14 @@ pub struct GroupKind {
     pub kind: String,
 }
 
+impl GroupKind {
+    /// Reads what [`fmt::Display`] writes: `ConfigMap`, `Deployment.apps`.
+    pub fn parse(text: &str) -> Self {
+        let (kind, group) = text.split_once('.').unwrap_or((text, ""));
+        Self { group: group.into(), kind: kind.into() }
+    }
+}
+
 impl fmt::Display for GroupKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.group.is_empty() { f.write_str(&self.kind) } else { write!(f, "{}.{}", self.kind, self.group) }
@@ -98,6 +106,12 @@ pub struct Owner {
     pub namespace: String,
     /// Uid.
     pub uid: String,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
 }
 
 impl Owner {
@@ -173,6 +187,8 @@ pub struct Desired {
     pub hash: AppliedHash,
     /// Number of the row it came from, from 1.
     pub row: u64,
+    /// Whether the user protected it from deletion.
+    pub protected: bool,
     /// JSON after `{"metadata":{`, our marks included. None where the object is known to be so already.
     body: Option<Box<str>>,
 }
@@ -182,7 +198,7 @@ const BODY_START: &str = r#"{"metadata":{"#;
 impl Desired {
     /// From a whole body that begins with its (non-empty) metadata.
     pub fn new(id: ObjectId, kind: Arc<Kind>, hash: AppliedHash, row: u64, body: Option<&str>) -> Self {
-        Self { id, kind, hash, row, body: body.and_then(|body| body.strip_prefix(BODY_START)).map(Into::into) }
+        Self { id, kind, hash, row, protected: false, body: body.and_then(|body| body.strip_prefix(BODY_START)).map(Into::into) }
     }
 
     /// The JSON to apply. With a uid the server refuses to touch any other object of that name.
