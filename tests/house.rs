@@ -55,28 +55,57 @@ fn layer(name: &str) -> Vec<PathBuf> {
 #[test]
 fn what_decides_is_pure() {
     let clients = ["tokio::", "tokio_postgres", "kube::Client", "kube::Api", "kube::runtime", "futures::"];
-    let world = ["Instant::now", "SystemTime", "Timestamp::now", "std::env", "env::var", "std::fs", "std::net::Tcp", "RandomState"];
+    let world = [
+        "Instant::now",
+        "SystemTime",
+        "Timestamp::now",
+        "std::env",
+        "env::var",
+        "std::fs",
+        "std::net::Tcp",
+        "RandomState",
+    ];
     for name in ["crd", "logic"] {
         nowhere(&layer(name), &clients, "crd and logic have no client");
         nowhere(&layer(name), &world, "time, randomness and environment are arguments");
-        nowhere(&layer(name), &["crate::postgres", "crate::cluster", "crate::controller", "crate::cli"], "layers point down");
+        nowhere(
+            &layer(name),
+            &["crate::postgres", "crate::cluster", "crate::controller", "crate::cli"],
+            "layers point down",
+        );
     }
     nowhere(&layer("crd"), &["crate::logic"], "layers point down");
 }
 
 #[test]
 fn what_talks_to_one_system_does_not_know_the_other() {
-    nowhere(&layer("postgres"), &["crate::cluster", "crate::controller", "crate::cli", "kube::"], "postgres knows PostgreSQL alone");
-    nowhere(&layer("cluster"), &["crate::postgres", "crate::controller", "crate::cli", "tokio_postgres"], "cluster knows Kubernetes alone");
+    nowhere(
+        &layer("postgres"),
+        &["crate::cluster", "crate::controller", "crate::cli", "kube::"],
+        "postgres knows PostgreSQL alone",
+    );
+    nowhere(
+        &layer("cluster"),
+        &["crate::postgres", "crate::controller", "crate::cli", "tokio_postgres"],
+        "cluster knows Kubernetes alone",
+    );
     for name in ["controller", "cli", "cluster", "logic", "crd"] {
         nowhere(&layer(name), &["tokio_postgres"], "only postgres speaks to PostgreSQL");
     }
-    nowhere(&layer("controller"), &["kube::Client", "kube::Api", "crate::cli"], "only cluster speaks to the API server");
+    nowhere(
+        &layer("controller"),
+        &["kube::Client", "kube::Api", "crate::cli"],
+        "only cluster speaks to the API server",
+    );
 }
 
 #[test]
 fn nothing_panics_on_purpose() {
-    nowhere(&sources("src"), &[".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!("], "a panic takes everybody down");
+    nowhere(
+        &sources("src"),
+        &[".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!("],
+        "a panic takes everybody down",
+    );
 }
 
 #[test]
@@ -96,7 +125,10 @@ fn a_file_is_one_idea_of_a_readable_size() {
 #[test]
 fn the_generated_definition_is_current() {
     let stored = fs::read_to_string(root().join("crds/databasequeryresources.yaml")).unwrap_or_default();
-    assert!(stored == dbqo::crd::definition_yaml().unwrap(), "run: cargo run -- crd > crds/databasequeryresources.yaml");
+    assert!(
+        stored == dbqo::crd::definition_yaml().unwrap(),
+        "run: cargo run -- crd > crds/databasequeryresources.yaml"
+    );
 }
 
 #[test]

@@ -57,7 +57,10 @@ enum LogFormat {
 /// Runs until SIGTERM or SIGINT.
 pub fn run(flags: &Flags) -> Result<(), String> {
     start_logging(flags)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no runtime: {error}"))?;
     runtime.block_on(operate(flags))
 }
 
@@ -73,7 +76,10 @@ fn start_logging(flags: &Flags) -> Result<(), String> {
 
 async fn operate(flags: &Flags) -> Result<(), String> {
     let config = kube::Config::infer().await.map_err(|error| format!("no cluster to work on: {error}"))?;
-    let limits = cluster::Limits { applies_in_flight: flags.max_applies.into(), per_owner: flags.max_applies_per_resource.into() };
+    let limits = cluster::Limits {
+        applies_in_flight: flags.max_applies.into(),
+        per_owner: flags.max_applies_per_resource.into(),
+    };
     let cluster = Cluster::new(config, limits).map_err(|error| format!("no client for the cluster: {error}"))?;
     let (stop, stopping) = watch::channel(false);
     let rights = Rights {

@@ -35,7 +35,9 @@ fn logged<K>(what: &'static str, events: impl Stream<Item = watcher::Result<Even
 where
     K: Send,
 {
-    events.filter_map(async move |event| event.inspect_err(|error| tracing::warn!("watch of {what}: {}", in_short(error))).ok())
+    events.filter_map(move |event| {
+        std::future::ready(event.inspect_err(|error| tracing::warn!("watch of {what}: {}", in_short(error))).ok())
+    })
 }
 
 /// What went wrong, without the server's words.

@@ -77,12 +77,14 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>) {
     let now = Instant::now();
     let dbqr = seen.borrow().dbqr.clone();
     let (name, namespace) = dbqr.name();
-    let owner = Owner { name: name.into(), namespace: namespace.into(), uid: dbqr.metadata.uid.clone().unwrap_or_default() };
+    let owner =
+        Owner { name: name.into(), namespace: namespace.into(), uid: dbqr.metadata.uid.clone().unwrap_or_default() };
     let kinds = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind)).collect();
     let memory = Memory { kinds, ..Memory::default() };
     let report = Report::new(&dbqr.status, now);
     let mut stopping = ctx.stopping.clone();
-    let mut actor = Actor { ctx, seen, owner: Arc::new(owner), memory, report, retry: Retry::new(now), retry_at: None, last: None };
+    let mut actor =
+        Actor { ctx, seen, owner: Arc::new(owner), memory, report, retry: Retry::new(now), retry_at: None, last: None };
     let mut reason = None;
     loop {
         let seen = actor.seen.borrow_and_update().clone();
@@ -170,7 +172,13 @@ impl Actor {
             self.last = Some((begin, begin));
         }
         self.plan_retry(&outcome);
-        let status = outcome::status(self.report.latest(), &outcome, dbqr.metadata.generation, dbqr.annotation(REQUESTED_AT), now());
+        let status = outcome::status(
+            self.report.latest(),
+            &outcome,
+            dbqr.metadata.generation,
+            dbqr.annotation(REQUESTED_AT),
+            now(),
+        );
         self.report.set(status);
     }
 
@@ -219,7 +227,12 @@ impl Actor {
     async fn finalize(&mut self, dbqr: &Arc<Dbqr>) {
         let kinds = self.memory.kinds.clone().into_iter();
         let result = match cleanup::clean_up(&self.ctx, dbqr, &self.owner, kinds).await {
-            Ok(()) => self.ctx.cluster.remove_finalizer(&dbqr.metadata).await.map_err(|error| Error::CleanUp(error.to_string())),
+            Ok(()) => self
+                .ctx
+                .cluster
+                .remove_finalizer(&dbqr.metadata)
+                .await
+                .map_err(|error| Error::CleanUp(error.to_string())),
             Err(error) => Err(error),
         };
         match result {
@@ -230,7 +243,13 @@ impl Actor {
             Err(error) => {
                 tracing::warn!(dbqr = %self.owner, reason = error.reason(), "{error}");
                 self.plan_retry(&Outcome::Failed(error.failed()));
-                let status = outcome::status(self.report.latest(), &Outcome::Failed(error.failed()), dbqr.metadata.generation, None, now());
+                let status = outcome::status(
+                    self.report.latest(),
+                    &Outcome::Failed(error.failed()),
+                    dbqr.metadata.generation,
+                    None,
+                    now(),
+                );
                 self.report.set(status);
             }
         }

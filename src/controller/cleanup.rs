@@ -54,23 +54,40 @@ async fn delete_one(ctx: &Context, owner: &Owner, id: &ObjectId) -> Result<Delet
 }
 
 /// Deletes everything of a resource that is being deleted; Ok when nothing is left to do.
-pub async fn clean_up(ctx: &Context, dbqr: &Dbqr, owner: &Owner, kinds: impl Iterator<Item = GroupKind>) -> Result<(), Error> {
+pub async fn clean_up(
+    ctx: &Context,
+    dbqr: &Dbqr,
+    owner: &Owner,
+    kinds: impl Iterator<Item = GroupKind>,
+) -> Result<(), Error> {
     let mut ids = Vec::new();
     for kind in kinds {
         let failed = |error: cluster::Error| Error::CleanUp(format!("{kind}: {error}"));
         // A kind that no longer exists has no objects.
         let Some(served) = ctx.cluster.served(&kind).await.map_err(failed)? else { continue };
-        let listed = ctx.cluster.list_owned(&served, owner, &scope(&served, owner, &ctx.rights)).await.map_err(failed)?;
-        ids.extend(listed.into_iter().filter(|owned| owned.ownership == Ownership::Ours && !owned.known.protected).map(|owned| owned.id));
+        let listed =
+            ctx.cluster.list_owned(&served, owner, &scope(&served, owner, &ctx.rights)).await.map_err(failed)?;
+        ids.extend(
+            listed
+                .into_iter()
+                .filter(|owned| owned.ownership == Ownership::Ours && !owned.known.protected)
+                .map(|owned| owned.id),
+        );
     }
     if dbqr.deletion_policy == DeletionPolicy::Orphan {
         for id in &ids {
-            let Some(kind) = ctx.cluster.served(&id.kind).await.map_err(|error| Error::CleanUp(error.to_string()))? else { continue };
+            let Some(kind) = ctx.cluster.served(&id.kind).await.map_err(|error| Error::CleanUp(error.to_string()))?
+            else {
+                continue;
+            };
             ctx.cluster.orphan(&kind, id, owner).await.map_err(|error| Error::CleanUp(format!("{id}: {error}")))?;
         }
         return Ok(());
     }
-    let refused = delete(ctx, owner, ids, &|| true).await.into_iter().find_map(|(id, result)| result.err().map(|error| (id, error)));
+    let refused = delete(ctx, owner, ids, &|| true)
+        .await
+        .into_iter()
+        .find_map(|(id, result)| result.err().map(|error| (id, error)));
     match refused {
         Some((id, error)) => Err(Error::CleanUp(format!("{id}: {error}"))),
         None => Ok(()),

@@ -17,7 +17,7 @@ use crate::logic::document::Frame;
 use crate::logic::inventory::Inventory;
 use crate::logic::object::{Desired, GroupKind, Kind, Known, ObjectId, Owner, Ownership};
 use crate::logic::outcome::{Changed, Done, Outcome};
-use crate::logic::render::{Failures, Rendered, Renderer, RowFailure};
+use crate::logic::render::{Rendered, Renderer, RowFailure};
 use crate::logic::schedule::Look;
 use crate::logic::validate::{self, Validated};
 use crate::postgres::{Limits, Session};
@@ -81,7 +81,9 @@ async fn connected(memory: &mut Memory, valid: &Validated) -> Result<Session, Er
 async fn watermark(session: &mut Session, valid: &Validated) -> Result<Option<String>, Error> {
     match &valid.watermark {
         None => Ok(None),
-        Some(mark) => session.watermark(&valid.query, &limits(valid), &mark.table, &mark.column).await.map_err(Error::Query),
+        Some(mark) => {
+            session.watermark(&valid.query, &limits(valid), &mark.table, &mark.column).await.map_err(Error::Query)
+        }
     }
 }
 
@@ -95,7 +97,8 @@ impl Pass<'_> {
         if let Some(valid) = &memory.valid {
             return Ok(valid.clone());
         }
-        let (namespace, name) = validate::secret_ref(self.spec, &self.owner, &self.ctx.rights).map_err(Error::Validate)?;
+        let (namespace, name) =
+            validate::secret_ref(self.spec, &self.owner, &self.ctx.rights).map_err(Error::Validate)?;
         let secret = self.ctx.cluster.secret(&namespace, &name).await.map_err(Error::Fetch)?;
         let (dbqr, spec) = (self.dbqr.clone(), self.spec.clone());
         let valid = deep::run(move || validate::validate(&dbqr, &spec, &secret)).await.ok_or(Error::Render)?;
@@ -115,7 +118,12 @@ impl Pass<'_> {
             let Some(kind) = self.ctx.cluster.served(kind).await.map_err(Error::Recall)? else { continue };
             let scope = super::cleanup::scope(&kind, &self.owner, &self.ctx.rights);
             let listed = self.ctx.cluster.list_owned(&kind, &self.owner, &scope).await.map_err(Error::Recall)?;
-            objects.extend(listed.into_iter().filter(|owned| owned.ownership == Ownership::Ours).map(|owned| (owned.id, owned.known)));
+            objects.extend(
+                listed
+                    .into_iter()
+                    .filter(|owned| owned.ownership == Ownership::Ours)
+                    .map(|owned| (owned.id, owned.known)),
+            );
         }
         let inventory = Arc::new(Inventory::of(objects));
         memory.baseline.get_or_insert(inventory.len());
@@ -124,9 +132,15 @@ impl Pass<'_> {
     }
 
     /// Rows are rendered on a thread of their own while they stream in; the transaction ends with the last row.
-    async fn read(&self, valid: &Arc<Validated>, session: &mut Session, known: &Arc<Inventory>) -> Result<Rendered, Error> {
+    async fn read(
+        &self,
+        valid: &Arc<Validated>,
+        session: &mut Session,
+        known: &Arc<Inventory>,
+    ) -> Result<Rendered, Error> {
         let (rows, mut batches) = mpsc::channel::<Vec<String>>(4);
-        let (valid_too, known, owner, rights) = (valid.clone(), known.clone(), self.owner.clone(), self.ctx.rights.clone());
+        let (valid_too, known, owner, rights) =
+            (valid.clone(), known.clone(), self.owner.clone(), self.ctx.rights.clone());
         let (cluster, runtime) = (self.ctx.cluster.clone(), Handle::current());
         let deletion_policy = self.spec.deletion_policy;
         let rendered = deep::run(move || {
@@ -166,11 +180,14 @@ impl Pass<'_> {
         let Some(recalled) = &mut memory.inventory else { return Ok(()) };
         let inventory = Arc::make_mut(&mut recalled.inventory);
         let mut plan = inventory.plan(desired);
-        let mut work: Vec<Work> = plan.update.drain(..).map(|(desired, known)| Work::update(desired, known.uid)).collect();
+        let mut work: Vec<Work> =
+            plan.update.drain(..).map(|(desired, known)| Work::update(desired, known.uid)).collect();
         for (desired, existing) in self.look_up(plan.first_contact).await? {
             match existing {
                 None => work.push(Work::create(desired)),
-                Some((known, Ownership::Ours)) if known.hash.as_ref() == Some(&desired.hash) => inventory.insert(desired.id, known),
+                Some((known, Ownership::Ours)) if known.hash.as_ref() == Some(&desired.hash) => {
+                    inventory.insert(desired.id, known)
+                }
                 Some((known, Ownership::Ours)) => work.push(Work::update(desired, known.uid)),
                 Some((_, whose)) => done.failures.push(conflict(&desired, &whose)),
             }
@@ -222,13 +239,24 @@ impl Pass<'_> {
                 }
                 tracing::warn!(dbqr = %self.owner, object = %desired.id, reason = error.reason(), "not applied: {error}");
                 let object = Some(desired.id.to_string());
-                done.failures.push(RowFailure { row: desired.row, object, reason: error.reason(), message: error.to_string() });
+                done.failures.push(RowFailure {
+                    row: desired.row,
+                    object,
+                    reason: error.reason(),
+                    message: error.to_string(),
+                });
             }
         }
     }
 
     /// Deletes what exists, is ours and has no row, if the guard believes it.
-    async fn prune(&self, memory: &mut Memory, valid: &Validated, wanted: &std::collections::HashSet<ObjectId>, done: &mut Done) {
+    async fn prune(
+        &self,
+        memory: &mut Memory,
+        valid: &Validated,
+        wanted: &std::collections::HashSet<ObjectId>,
+        done: &mut Done,
+    ) {
         let Some(recalled) = &mut memory.inventory else { return };
         let inventory = Arc::make_mut(&mut recalled.inventory);
         let stale = inventory.stale(wanted);

@@ -50,7 +50,8 @@ struct Secrets {
 pub async fn run(ctx: Arc<Context>) {
     let mut secrets = Box::pin(ctx.cluster.watch_secrets(ctx.secrets_namespace()));
     let mut stopping = ctx.stopping.clone();
-    let mut registry = Registry { ctx: ctx.clone(), handles: HashMap::new(), listing: HashSet::new(), secrets: Secrets::default() };
+    let mut registry =
+        Registry { ctx: ctx.clone(), handles: HashMap::new(), listing: HashSet::new(), secrets: Secrets::default() };
     // First the Secrets: then every change of one after a task has read it is seen.
     let first_listing = async {
         while let (false, Some(event)) = (registry.secrets.listed, secrets.next().await) {

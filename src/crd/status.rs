@@ -118,7 +118,10 @@ impl Status {
         };
         let (old, new) = (fields(before), fields(self));
         let gone = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), serde_json::Value::Null));
-        let changed = new.iter().filter(|(key, value)| old.get(*key) != Some(value)).map(|(key, value)| (key.clone(), value.clone()));
+        let changed = new
+            .iter()
+            .filter(|(key, value)| old.get(*key) != Some(value))
+            .map(|(key, value)| (key.clone(), value.clone()));
         let patch: serde_json::Map<_, _> = gone.chain(changed).collect();
         (!patch.is_empty()).then(|| serde_json::json!({ "status": patch }))
     }

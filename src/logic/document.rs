@@ -105,12 +105,17 @@ pub fn desired(
     }
     let (body, hash) = body(metadata, &document);
     let body = (!is_applied(&id, &hash)).then_some(body);
-    Ok(Desired { protected, ..Desired::new(id, kind, hash, row, body.as_deref()) })
+    Ok(Desired::new(id, kind, hash, row, body.as_deref()).protected(protected))
 }
 
-fn kind(document: &mut Map<String, Value>, gvk: Option<&Gvk>, find_kind: &FindKind<'_>) -> Result<Arc<Kind>, DocumentError> {
+fn kind(
+    document: &mut Map<String, Value>,
+    gvk: Option<&Gvk>,
+    find_kind: &FindKind<'_>,
+) -> Result<Arc<Kind>, DocumentError> {
     if let Some(gvk) = gvk {
-        let api_version = if gvk.group.is_empty() { gvk.version.clone() } else { format!("{}/{}", gvk.group, gvk.version) };
+        let api_version =
+            if gvk.group.is_empty() { gvk.version.clone() } else { format!("{}/{}", gvk.group, gvk.version) };
         for (field, wanted) in [("apiVersion", api_version), ("kind", gvk.kind.clone())] {
             let wanted = Value::from(wanted);
             if document.entry(field).or_insert_with(|| wanted.clone()) != &wanted {
@@ -208,8 +213,11 @@ fn body(metadata: Map<String, Value>, rest: &Map<String, Value>) -> (String, App
     }
     body.push('}');
     let hash = AppliedHash::of(body.as_bytes());
-    let body =
-        body.replacen(&format!(r#""{}":"{NO_HASH}""#, object::APPLIED_HASH), &format!(r#""{}":"{}""#, object::APPLIED_HASH, hash.0), 1);
+    let body = body.replacen(
+        &format!(r#""{}":"{NO_HASH}""#, object::APPLIED_HASH),
+        &format!(r#""{}":"{}""#, object::APPLIED_HASH, hash.0),
+        1,
+    );
     (body, hash)
 }
 
@@ -224,7 +232,11 @@ fn is_path_segment(name: &str) -> bool {
 
 fn is_label(text: &str) -> bool {
     let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    !text.is_empty() && text.len() <= 63 && text.bytes().all(|c| inner(c) || c == b'-') && !text.starts_with('-') && !text.ends_with('-')
+    !text.is_empty()
+        && text.len() <= 63
+        && text.bytes().all(|c| inner(c) || c == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 #[cfg(test)]

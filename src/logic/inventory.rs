@@ -58,8 +58,12 @@ impl Inventory {
 
     /// What exists and is not wanted, and may be deleted: O(objects).
     pub fn stale(&self, wanted: &HashSet<ObjectId>) -> Vec<ObjectId> {
-        let mut stale: Vec<_> =
-            self.objects.iter().filter(|(id, known)| !known.protected && !wanted.contains(*id)).map(|(id, _)| id.clone()).collect();
+        let mut stale: Vec<_> = self
+            .objects
+            .iter()
+            .filter(|(id, known)| !known.protected && !wanted.contains(*id))
+            .map(|(id, _)| id.clone())
+            .collect();
         stale.sort();
         stale
     }
@@ -96,7 +100,12 @@ mod tests {
     }
 
     fn desired(name: &str, hash: &str) -> Desired {
-        let kind = Kind { group_kind: (*id(name).kind).clone(), version: "v1".into(), plural: "configmaps".into(), namespaced: true };
+        let kind = Kind {
+            group_kind: (*id(name).kind).clone(),
+            version: "v1".into(),
+            plural: "configmaps".into(),
+            namespaced: true,
+        };
         Desired::new(id(name), Arc::new(kind), AppliedHash(hash.into()), 1, None)
     }
 
@@ -111,7 +120,11 @@ mod tests {
 
     #[test]
     fn stale_is_what_exists_unwanted_and_unprotected() {
-        let inventory = Inventory::of([(id("wanted"), known("1", false)), (id("kept"), known("1", true)), (id("gone"), known("1", false))]);
+        let inventory = Inventory::of([
+            (id("wanted"), known("1", false)),
+            (id("kept"), known("1", true)),
+            (id("gone"), known("1", false)),
+        ]);
         assert_eq!(inventory.stale(&HashSet::from([id("wanted")])), vec![id("gone")]);
     }
 }

@@ -62,7 +62,11 @@ pub struct Kind {
 impl Kind {
     /// `v1` or `apps/v1`.
     pub fn api_version(&self) -> String {
-        if self.group_kind.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group_kind.group, self.version) }
+        if self.group_kind.group.is_empty() {
+            self.version.clone()
+        } else {
+            format!("{}/{}", self.group_kind.group, self.version)
+        }
     }
 }
 
@@ -173,7 +177,10 @@ fn owns_owner_uid(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(FIELD_MANAGER)
         && entry.operation.as_deref() == Some("Apply")
         && entry.subresource.as_deref().unwrap_or("").is_empty()
-        && entry.fields_v1.as_ref().is_some_and(|fields| !fields.0["f:metadata"]["f:annotations"][format!("f:{OWNER_UID}")].is_null())
+        && entry
+            .fields_v1
+            .as_ref()
+            .is_some_and(|fields| !fields.0["f:metadata"]["f:annotations"][format!("f:{OWNER_UID}")].is_null())
 }
 
 /// One object as it should be, ready to send.
@@ -198,7 +205,19 @@ const BODY_START: &str = r#"{"metadata":{"#;
 impl Desired {
     /// From a whole body that begins with its (non-empty) metadata.
     pub fn new(id: ObjectId, kind: Arc<Kind>, hash: AppliedHash, row: u64, body: Option<&str>) -> Self {
-        Self { id, kind, hash, row, protected: false, body: body.and_then(|body| body.strip_prefix(BODY_START)).map(Into::into) }
+        Self {
+            id,
+            kind,
+            hash,
+            row,
+            protected: false,
+            body: body.and_then(|body| body.strip_prefix(BODY_START)).map(Into::into),
+        }
+    }
+
+    /// The same, protected from deletion or not.
+    pub fn protected(self, protected: bool) -> Self {
+        Self { protected, ..self }
     }
 
     /// The JSON to apply. With a uid the server refuses to touch any other object of that name.

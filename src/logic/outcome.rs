@@ -100,7 +100,8 @@ pub fn status(before: &Status, outcome: &Outcome, generation: Option<i64>, reque
             status.failures = failures(&done.failures);
             status.kinds = done.kinds.clone();
             status.template_language = Some("Jinja".into());
-            status.blocked_prune = done.blocked.as_ref().map(|(deletions, _)| BlockedPrune { count: count(*deletions), digest: None });
+            status.blocked_prune =
+                done.blocked.as_ref().map(|(deletions, _)| BlockedPrune { count: count(*deletions), digest: None });
         }
     }
     status
@@ -124,7 +125,9 @@ pub fn notices(before: &Status, after: &Status) -> Vec<Notice> {
     for kind in [condition::READY, condition::PRUNE_BLOCKED] {
         let Some(now) = after.condition(kind) else { continue };
         let first = said(before, kind).is_none();
-        if said(before, kind) == said(after, kind) || (first && kind == condition::PRUNE_BLOCKED && now.status == "False") {
+        if said(before, kind) == said(after, kind)
+            || (first && kind == condition::PRUNE_BLOCKED && now.status == "False")
+        {
             continue;
         }
         let bad = if kind == condition::READY { "False" } else { "True" };
@@ -150,7 +153,8 @@ impl Conditions<'_> {
         if !done.failures.is_empty() {
             let first = done.failures.kept().first();
             let first = first.map(|failure| format!("; row {}: {}", failure.row, failure.message)).unwrap_or_default();
-            let message = format!("{} of {} rows failed; nothing is pruned meanwhile{first}", done.failures.rows(), done.rows);
+            let message =
+                format!("{} of {} rows failed; nothing is pruned meanwhile{first}", done.failures.rows(), done.rows);
             self.set(condition::READY, false, "PartiallyFailed", &message);
             self.set(condition::RECONCILING, true, "PartiallyFailed", "failed rows are tried again");
         } else if let Some(undeleted) = &done.undeleted {
@@ -158,7 +162,12 @@ impl Conditions<'_> {
             self.set(condition::RECONCILING, true, "PruneFailed", "deletions are tried again");
         } else {
             self.remove(condition::RECONCILING);
-            self.set(condition::READY, true, "Synced", &format!("{} objects of {} rows are as they should be", done.objects, done.rows));
+            self.set(
+                condition::READY,
+                true,
+                "Synced",
+                &format!("{} objects of {} rows are as they should be", done.objects, done.rows),
+            );
         }
     }
 
@@ -183,7 +192,8 @@ impl Conditions<'_> {
     }
 
     fn put(&mut self, kind: &str, value: &str, reason: &str, message: &str) {
-        let since = self.get(kind).filter(|before| before.status == value).map(|before| before.last_transition_time.clone());
+        let since =
+            self.get(kind).filter(|before| before.status == value).map(|before| before.last_transition_time.clone());
         let new = Condition {
             type_: kind.into(),
             status: value.into(),

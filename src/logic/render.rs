@@ -89,8 +89,23 @@ pub struct Renderer<'a> {
 
 impl<'a> Renderer<'a> {
     /// `dbqr` is what templates see under that name; `known` says which objects need no body.
-    pub fn new(template: &'a Template, dbqr: &'a Value, frame: Frame<'a>, find_kind: &'a FindKind<'a>, known: &'a Inventory) -> Self {
-        Self { template, dbqr, frame, find_kind, known, first_row_of: HashMap::new(), disputed: HashSet::new(), out: Rendered::default() }
+    pub fn new(
+        template: &'a Template,
+        dbqr: &'a Value,
+        frame: Frame<'a>,
+        find_kind: &'a FindKind<'a>,
+        known: &'a Inventory,
+    ) -> Self {
+        Self {
+            template,
+            dbqr,
+            frame,
+            find_kind,
+            known,
+            first_row_of: HashMap::new(),
+            disputed: HashSet::new(),
+            out: Rendered::default(),
+        }
     }
 
     /// Renders the next row, given as the text of a JSON object.
@@ -112,19 +127,24 @@ impl<'a> Renderer<'a> {
 
     /// All objects of one row, or why there are none: a row is all or nothing.
     fn objects(&self, row: u64, text: &str) -> Result<Vec<Desired>, (&'static str, String)> {
-        let value: Value = serde_json::from_str(text).map_err(|_| ("RenderFailed", "the row is not valid JSON".to_owned()))?;
-        let documents = self.template.render(&value, self.dbqr).map_err(|error: TemplateError| ("RenderFailed", error.to_string()))?;
+        let value: Value =
+            serde_json::from_str(text).map_err(|_| ("RenderFailed", "the row is not valid JSON".to_owned()))?;
+        let documents = self
+            .template
+            .render(&value, self.dbqr)
+            .map_err(|error: TemplateError| ("RenderFailed", error.to_string()))?;
         let many = documents.len() > 1;
         documents
             .into_iter()
             .enumerate()
             .map(|(index, document)| {
-                document::desired(document, row, &self.frame, self.find_kind, |id, hash| self.known.is_applied(id, hash)).map_err(
-                    |error: DocumentError| {
-                        let place = if many { format!("document {}: ", index + 1) } else { String::new() };
-                        (error.reason(), format!("{place}{error}"))
-                    },
-                )
+                document::desired(document, row, &self.frame, self.find_kind, |id, hash| {
+                    self.known.is_applied(id, hash)
+                })
+                .map_err(|error: DocumentError| {
+                    let place = if many { format!("document {}: ", index + 1) } else { String::new() };
+                    (error.reason(), format!("{place}{error}"))
+                })
             })
             .collect()
     }

@@ -23,7 +23,9 @@ pub enum Forbidden {
     #[error("cluster-scoped {0} objects need the operator's --allow-cluster-scoped={0}")]
     ClusterScoped(GroupKind),
     /// A Secret of a foreign namespace.
-    #[error("connectionSecretRef.namespace: Secrets of namespace {0} need the operator's --allow-secret-namespaces={0}")]
+    #[error(
+        "connectionSecretRef.namespace: Secrets of namespace {0} need the operator's --allow-secret-namespaces={0}"
+    )]
     Secret(String),
 }
 

@@ -15,8 +15,8 @@ use super::schedule::Schedule;
 use super::sql::{self, Identifier, QualifiedName, Query};
 use super::template::Template;
 use crate::crd::{
-    ChangeDetectionMode, ConflictPolicy, ConnectionPool, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy, Gvk,
-    TemplateLanguage, defaults,
+    ChangeDetectionMode, ConflictPolicy, ConnectionPool, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr,
+    DeletionPolicy, Gvk, TemplateLanguage, defaults,
 };
 
 /// A spec that makes sense, with everything parsed that can be.
@@ -81,7 +81,8 @@ pub fn validate(dbqr: &Dbqr, spec: &Spec, secret: &BTreeMap<String, ByteString>)
     refuse_what_comes_later(spec)?;
     let settings = connection::settings(&keys(&spec.database.connection_secret_ref), secret)
         .map_err(|error| InvalidSpec(format!("Secret {}: {error}", spec.database.connection_secret_ref.name)))?;
-    let query = sql::parse_query(&spec.query, spec.database.read_only).map_err(|error| InvalidSpec(format!("query: {error}")))?;
+    let query = sql::parse_query(&spec.query, spec.database.read_only)
+        .map_err(|error| InvalidSpec(format!("query: {error}")))?;
     let (field, source) = template_of(spec)?;
     let template = Template::compile(source).map_err(|error| InvalidSpec(format!("{field}: {error}")))?;
     let at_least = |field: &str, duration: Duration, least: Duration| {
@@ -93,7 +94,8 @@ pub fn validate(dbqr: &Dbqr, spec: &Spec, secret: &BTreeMap<String, ByteString>)
         settings,
         query,
         statement_timeout: spec.database.statement_timeout.0,
-        max_rows: u64::try_from(spec.database.max_rows).map_err(|_| InvalidSpec("database.maxRows must not be negative".into()))?,
+        max_rows: u64::try_from(spec.database.max_rows)
+            .map_err(|_| InvalidSpec("database.maxRows must not be negative".into()))?,
         read_only: spec.database.read_only,
         watermark: watermark(spec)?,
         schedule: schedule(spec),
@@ -138,7 +140,10 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
         ("changeDetection.mode: Notify", changes.is_some_and(|c| c.mode == ChangeDetectionMode::Notify)),
         ("changeDetection.keyColumns", changes.is_some_and(|c| c.key_columns.is_some())),
         ("changeDetection.tables", changes.is_some_and(|c| c.tables.is_some())),
-        ("changeDetection.enabled without timestampColumn", changes.is_some_and(|c| c.enabled && c.timestamp_column.is_none())),
+        (
+            "changeDetection.enabled without timestampColumn",
+            changes.is_some_and(|c| c.enabled && c.timestamp_column.is_none()),
+        ),
     ];
     match later.iter().find(|(_, is_set)| *is_set) {
         Some((field, _)) => Err(InvalidSpec(format!("{field} is not supported yet"))),
@@ -160,8 +165,10 @@ fn watermark(spec: &Spec) -> Result<Option<Watermark>, InvalidSpec> {
         return Err(InvalidSpec("changeDetection.enabled needs tableName and timestampColumn".into()));
     };
     Ok(Some(Watermark {
-        table: sql::qualified_name(table).map_err(|error| InvalidSpec(format!("changeDetection.tableName: {error}")))?,
-        column: sql::identifier(column).map_err(|error| InvalidSpec(format!("changeDetection.timestampColumn: {error}")))?,
+        table: sql::qualified_name(table)
+            .map_err(|error| InvalidSpec(format!("changeDetection.tableName: {error}")))?,
+        column: sql::identifier(column)
+            .map_err(|error| InvalidSpec(format!("changeDetection.timestampColumn: {error}")))?,
     }))
 }
 

@@ -97,8 +97,14 @@ fn bad_documents_are_refused_with_the_field() {
     for name in ["a/b", "..", "a%2fb", "a\nb"] {
         assert_eq!(message(config_map(json!({"name": name}))), "metadata.name is not a valid name");
     }
-    assert_eq!(message(config_map(json!({"name": "a", "namespace": "../x"}))), "metadata.namespace is not a valid name");
-    assert_eq!(message(config_map(json!({"name": "a", "labels": {"n": 5}}))), "every value of metadata.labels must be a string: quote it");
+    assert_eq!(
+        message(config_map(json!({"name": "a", "namespace": "../x"}))),
+        "metadata.namespace is not a valid name"
+    );
+    assert_eq!(
+        message(config_map(json!({"name": "a", "labels": {"n": 5}}))),
+        "every value of metadata.labels must be a string: quote it"
+    );
     assert_eq!(message(json!({"apiVersion": "v1", "kind": "Nothing"})), "the server does not know Nothing");
     assert_eq!(
         message(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a", "namespace": "b"}})),
@@ -117,7 +123,8 @@ fn other_namespaces_and_cluster_scoped_kinds_need_a_flag() {
 fn a_gvk_fills_what_is_missing_and_must_agree_with_what_is_there() {
     let owner = owner();
     let gvk = Gvk { group: "apps".into(), version: "v1".into(), kind: "Deployment".into() };
-    let frame = Frame { owner: &owner, rights: &Rights::default(), gvk: Some(&gvk), deletion_policy: DeletionPolicy::Delete };
+    let frame =
+        Frame { owner: &owner, rights: &Rights::default(), gvk: Some(&gvk), deletion_policy: DeletionPolicy::Delete };
     let made = desired(json!({"metadata": {"name": "a"}}), 1, &frame, &find, |_, _| false).unwrap();
     assert_eq!(made.id.to_string(), "Deployment.apps team/a");
     let other = json!({"apiVersion": "v1", "metadata": {"name": "a"}});

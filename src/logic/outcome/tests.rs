@@ -67,8 +67,11 @@ fn an_invalid_spec_is_stalled_until_it_is_mended() {
 
 #[test]
 fn a_failed_look_keeps_what_is_known_of_rows_and_objects() {
-    let status =
-        after(&Status::default(), Outcome::Done(Done { rows: 3, objects: 3, kinds: vec!["ConfigMap".into()], ..Done::default() }), 1);
+    let status = after(
+        &Status::default(),
+        Outcome::Done(Done { rows: 3, objects: 3, kinds: vec!["ConfigMap".into()], ..Done::default() }),
+        1,
+    );
     let failed = after(&status, failed(false, Some(false)), 2);
     assert_eq!((failed.rows, failed.kinds.clone()), (Some(3), vec!["ConfigMap".to_owned()]));
 }
