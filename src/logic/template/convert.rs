@@ -1,0 +1,111 @@
+//! Values between JSON, which rows and objects are, and minijinja, which templates compute with.
+
+use std::sync::Arc;
+
+use minijinja::Value;
+use minijinja::value::{Enumerator, Object, ValueKind};
+use serde_json::{Map, Number, Value as Json};
+
+use super::error::Reason;
+
+/// Deeper values are refused; parsed JSON is never that deep.
+const MAX_DEPTH: usize = 200;
+
+/// JSON as a template sees it.
+pub(super) fn from_json(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::from(()),
+        Json::Bool(value) => Value::from(*value),
+        Json::Number(number) => from_number(number),
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(items) => Value::from(items.iter().map(from_json).collect::<Vec<_>>()),
+        Json::Object(map) => Value::from_pairs(map.iter().map(|(key, value)| (key.as_str(), from_json(value)))),
+    }
+}
+
+fn from_number(number: &Number) -> Value {
+    match (number.as_i64(), number.as_u64()) {
+        (Some(int), _) => Value::from(int),
+        (_, Some(int)) => Value::from(int),
+        _ => number.as_f64().map_or(Value::from(()), Value::from),
+    }
+}
+
+/// A template's value as JSON. Undefined never gets here.
+pub(super) fn to_json(value: &Value) -> Result<Json, Reason> {
+    nested(value, 0)
+}
+
+fn nested(value: &Value, depth: usize) -> Result<Json, Reason> {
+    if depth > MAX_DEPTH {
+        return Err(Reason("a value is nested too deeply"));
+    }
+    match value.kind() {
+        ValueKind::Undefined | ValueKind::None => Ok(Json::Null),
+        ValueKind::Bool => Ok(Json::Bool(value.is_true())),
+        ValueKind::String => Ok(Json::String(value.as_str().unwrap_or_default().to_owned())),
+        ValueKind::Number => number(value).map(Json::Number),
+        ValueKind::Seq | ValueKind::Iterable => {
+            let items = value.try_iter().map_err(|_| NOT_DATA)?;
+            items.map(|item| nested(&item, depth + 1)).collect()
+        }
+        ValueKind::Map => {
+            let mut map = Map::new();
+            for key in value.try_iter().map_err(|_| NOT_DATA)? {
+                let inner = value.get_item(&key).map_err(|_| NOT_DATA)?;
+                map.insert(key_text(&key)?, nested(&inner, depth + 1)?);
+            }
+            Ok(Json::Object(map))
+        }
+        _ => Err(NOT_DATA),
+    }
+}
+
+const NOT_DATA: Reason = Reason("this is not a value that can be written");
+
+fn key_text(key: &Value) -> Result<String, Reason> {
+    match nested(key, MAX_DEPTH)? {
+        Json::String(text) => Ok(text),
+        Json::Bool(_) | Json::Number(_) => Ok(nested(key, MAX_DEPTH)?.to_string()),
+        _ => Err(Reason("a key of a map must be text, a number or a boolean")),
+    }
+}
+
+fn number(value: &Value) -> Result<Number, Reason> {
+    if value.is_integer() {
+        return match (value.as_i64(), u64::try_from(value.clone())) {
+            (Some(int), _) => Ok(Number::from(int)),
+            (_, Ok(int)) => Ok(Number::from(int)),
+            _ => Err(Reason("an integer is too large")),
+        };
+    }
+    f64::try_from(value.clone())
+        .ok()
+        .and_then(Number::from_f64)
+        .ok_or(Reason("NaN and infinity cannot be written"))
+}
+
+/// The names a template starts with.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub(super) row: Value,
+    pub(super) dbqr: Value,
+}
+
+impl Object for Names {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        key.as_str().and_then(|name| self.get_value_by_str(name))
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        match name {
+            "row" => Some(self.row.clone()),
+            "dbqr" => Some(self.dbqr.clone()),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&["row", "dbqr"])
+    }
+}

@@ -1,0 +1,72 @@
+//! What can be told from a template's source without parsing it.
+
+/// Filters whose result is text with markers.
+const MARKING: [&str; 8] = ["toYaml", "toJson", "tojson", "quote", "squote", "indent", "nindent", "trim"];
+
+/// Whether a tag of the source can only be a Go template's. Not asked where a `{%` says Jinja.
+pub(super) fn go_action(source: &str) -> Option<usize> {
+    if source.contains("{%") {
+        return None;
+    }
+    source
+        .match_indices("{{")
+        .find(|(at, _)| is_go(source.get(at + 2..).unwrap_or_default()))
+        .map(|(at, _)| source.get(..at).map_or(1, |before| before.matches('\n').count() + 1))
+}
+
+fn is_go(action: &str) -> bool {
+    let action = action.strip_prefix('-').unwrap_or(action).trim_start();
+    if action.starts_with("/*") || action.starts_with('$') {
+        return true;
+    }
+    if let Some(field) = action.strip_prefix('.') {
+        return !field.starts_with(|c: char| c.is_ascii_digit());
+    }
+    let word: String = action.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    let rest = action.get(word.len()..).unwrap_or_default();
+    let argument = rest.trim_start();
+    match word.as_str() {
+        "" => false,
+        "end" | "else" => argument.starts_with(['}', '-']),
+        "if" | "range" | "with" | "define" | "template" | "block" if argument.len() < rest.len() => true,
+        // A function with a field, variable or literal as its argument, as only Go writes it.
+        _ => argument.len() < rest.len() && argument.starts_with(['.', '$', '"', '`']),
+    }
+}
+
+/// Whether text with markers can get anywhere but straight to the output. Errs towards yes.
+pub(super) fn may_hold_text(source: &str) -> bool {
+    const CAPTURING: [&str; 8] = ["endset", "endmacro", "endfilter", "endcall", "endblock", "recursive", "import", "include"];
+    CAPTURING.iter().any(|word| source.contains(word))
+        || tags(source, "{{", "}}").any(|tag| mentions_marking(tag) && !is_chain(tag))
+        || tags(source, "{%", "%}").any(mentions_marking)
+}
+
+/// Everything that may be a tag: also in comments and raw blocks, and cut off by a `}}` in a string.
+fn tags<'a>(source: &'a str, open: &'static str, close: &'static str) -> impl Iterator<Item = &'a str> {
+    source.match_indices(open).filter_map(move |(at, _)| {
+        let inner = source.get(at + open.len()..)?;
+        inner.get(..inner.find(close).unwrap_or(inner.len()))
+    })
+}
+
+fn mentions_marking(tag: &str) -> bool {
+    MARKING.iter().any(|name| tag.contains(name))
+}
+
+/// Whether a tag is `name.name | filter | filter(1, 'x')` and nothing else: no operator, no call.
+fn is_chain(tag: &str) -> bool {
+    let mut parts = tag.trim_matches('-').split('|');
+    let is_path = |path: &str| !path.is_empty() && path.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c));
+    let is_filter = |filter: &str| match filter.split_once('(') {
+        None => is_path(filter),
+        Some((name, arguments)) => {
+            is_path(name.trim())
+                && arguments.strip_suffix(')').is_some_and(|arguments| {
+                    !mentions_marking(arguments)
+                        && arguments.chars().all(|c| c.is_ascii_alphanumeric() || "_.,='\" ".contains(c))
+                })
+        }
+    };
+    parts.next().is_some_and(|path| is_path(path.trim())) && parts.all(|filter| is_filter(filter.trim()))
+}

@@ -1,0 +1,223 @@
+//! The filters that Kubernetes templates need and minijinja has not, named as Helm names them.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use minijinja::value::{ValueKind, from_args};
+use minijinja::{Error, ErrorKind, Value};
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+
+use super::convert::{from_json, to_json};
+use super::engine::{Call, Filter};
+use super::error::Reason;
+use super::marks::{Mode, indent_text, mark, resolve, trim_text};
+use crate::logic::yaml;
+use crate::logic::yaml::slot::{self, Edit, Form, Slot, scalar_text};
+
+/// All filters of ours.
+pub(super) const ALL: &[(&str, Filter)] = &[
+    ("toYaml", |call| call.in_form(Form::Yaml)),
+    ("toJson", |call| call.in_form(Form::Json)),
+    ("tojson", |call| call.in_form(Form::Json)),
+    ("fromJson", from_json_text),
+    ("fromYaml", from_yaml_text),
+    ("quote", |call| call.in_form(Form::Quoted)),
+    ("squote", |call| call.in_form(Form::SingleQuoted)),
+    ("indent", indent),
+    ("nindent", nindent),
+    ("trim", trim),
+    ("join", join),
+    ("b64encode", |call| Ok(Value::from(STANDARD.encode(call.text()?)))),
+    ("b64decode", b64decode),
+    ("sha256", |call| Ok(Value::from(hex(&Sha256::digest(call.text()?))))),
+    ("dnsLabel", |call| Ok(Value::from(dns_label(&call.text()?)))),
+    ("truncate", truncate),
+    ("required", required),
+];
+
+impl Call<'_, '_, '_> {
+    /// The value without markers. Undefined is an error.
+    fn value(&self) -> Result<Value, Error> {
+        let value = self.args.first().ok_or(ErrorKind::MissingArgument)?;
+        if value.is_undefined() {
+            return Err(ErrorKind::UndefinedError.into());
+        }
+        resolve(self.state, value, self.deep)
+    }
+
+    fn json(&self) -> Result<Json, Error> {
+        Ok(to_json(&self.value()?)?)
+    }
+
+    fn text(&self) -> Result<String, Error> {
+        Ok(scalar_text(&self.json()?))
+    }
+
+    /// The value, if it is text with markers.
+    fn captured(&self) -> Option<String> {
+        let value = self.args.first().filter(|value| value.is_safe())?;
+        value.as_str().map(str::to_owned)
+    }
+
+    fn arguments(&self) -> &[Value] {
+        self.args.get(1..).unwrap_or_default()
+    }
+
+    fn no_arguments(&self) -> Result<(), Error> {
+        from_args::<()>(self.arguments())
+    }
+
+    fn in_form(&mut self, form: Form) -> Result<Value, Error> {
+        let json = self.json()?;
+        if matches!(form, Form::Quoted | Form::SingleQuoted) {
+            self.no_arguments()?;
+        }
+        mark(self.mode, self.state, "", Slot::of(json, form))
+    }
+
+    /// Indents, with `before` in front of the first line.
+    fn indented(&mut self, before: &str, width: usize, blank: bool) -> Result<Value, Error> {
+        if width > MAX_INDENT {
+            return Err(Reason("indentation is wider than 1000").into());
+        }
+        if let Some(text) = self.captured() {
+            let inner = match self.mode {
+                Mode::Text => Value::from_safe_string(slot::indent(&text, width, blank)),
+                Mode::Marked => indent_text(self.state, &text, width, blank)?,
+            };
+            let inner = inner.as_str().unwrap_or_default();
+            return Ok(Value::from_safe_string(format!("{before}{inner}")));
+        }
+        let mut slot = Slot::plain(self.json()?);
+        slot.edits.push(Edit::Indent { width, blank });
+        mark(self.mode, self.state, before, slot)
+    }
+}
+
+const MAX_INDENT: usize = 1000;
+
+/// As Jinja has it: `indent(width=4, first=false, blank=false)`.
+fn indent(call: &mut Call) -> Result<Value, Error> {
+    let (width, first, blank, kwargs) =
+        from_args::<(Option<usize>, Option<bool>, Option<bool>, minijinja::value::Kwargs)>(call.arguments())?;
+    let width = match width {
+        Some(width) => width,
+        None => kwargs.get::<Option<usize>>("width")?.unwrap_or(4),
+    };
+    let first = first.or(kwargs.get("first")?).unwrap_or(false);
+    let blank = blank.or(kwargs.get("blank")?).unwrap_or(false);
+    kwargs.assert_all_used()?;
+    let before = if first { " ".repeat(width.min(MAX_INDENT)) } else { String::new() };
+    call.indented(&before, width, blank)
+}
+
+/// As Helm has it: on a new line, all lines indented.
+fn nindent(call: &mut Call) -> Result<Value, Error> {
+    let (width,) = from_args::<(usize,)>(call.arguments())?;
+    call.indented(&format!("\n{}", " ".repeat(width.min(MAX_INDENT))), width, false)
+}
+
+fn trim(call: &mut Call) -> Result<Value, Error> {
+    let (chars,) = from_args::<(Option<Value>,)>(call.arguments())?;
+    if let Some(chars) = chars.filter(|chars| !chars.is_none()) {
+        let chars = scalar_text(&to_json(&resolve(call.state, &chars, call.deep)?)?);
+        return Ok(Value::from(call.text()?.trim_matches(|c| chars.contains(c))));
+    }
+    match (call.captured(), call.mode) {
+        (Some(text), Mode::Marked) => trim_text(call.state, &text),
+        (Some(text), Mode::Text) => Ok(Value::from_safe_string(text.trim().to_owned())),
+        (None, _) => Ok(Value::from(call.text()?.trim())),
+    }
+}
+
+fn join(call: &mut Call) -> Result<Value, Error> {
+    let (joiner, attribute) = from_args::<(Option<Value>, Option<String>)>(call.arguments())?;
+    let joiner = match joiner {
+        Some(joiner) => scalar_text(&to_json(&resolve(call.state, &joiner, call.deep)?)?),
+        None => String::new(),
+    };
+    let list = call.value()?;
+    if !matches!(list.kind(), ValueKind::Seq | ValueKind::Iterable) {
+        return Err(Reason("only a list can be joined").into());
+    }
+    let mut texts = Vec::new();
+    for item in list.try_iter()? {
+        let item = match &attribute {
+            Some(attribute) => item.get_attr(attribute)?,
+            None => item,
+        };
+        texts.push(scalar_text(&to_json(&resolve(call.state, &item, true)?)?));
+    }
+    Ok(Value::from(texts.join(&joiner)))
+}
+
+/// What is parsed already stays as it is: jsonb columns are.
+fn from_json_text(call: &mut Call) -> Result<Value, Error> {
+    let value = call.value()?;
+    let Some(text) = value.as_str() else { return Ok(value) };
+    let json: Json = serde_json::from_str(text).map_err(|_| Reason("the text is not JSON"))?;
+    Ok(from_json(&json))
+}
+
+fn from_yaml_text(call: &mut Call) -> Result<Value, Error> {
+    let value = call.value()?;
+    let Some(text) = value.as_str() else { return Ok(value) };
+    let mut documents = yaml::parse(text).map_err(|_| Reason("the text is not YAML that we read"))?;
+    match (documents.pop(), documents.pop()) {
+        (Some(json), None) => Ok(from_json(&json)),
+        (None, _) => Ok(Value::from(())),
+        _ => Err(Reason("the text has more than one YAML document").into()),
+    }
+}
+
+fn b64decode(call: &mut Call) -> Result<Value, Error> {
+    let bytes = STANDARD.decode(call.text()?.trim()).map_err(|_| Reason("the text is not base64"))?;
+    let text = String::from_utf8(bytes).map_err(|_| Reason("what base64 decodes to is not text"))?;
+    Ok(Value::from(text))
+}
+
+fn truncate(call: &mut Call) -> Result<Value, Error> {
+    let (length,) = from_args::<(usize,)>(call.arguments())?;
+    Ok(Value::from(call.text()?.chars().take(length).collect::<String>()))
+}
+
+/// An error unless there is a value that is not empty. Its message is not shown: it may be a value.
+fn required(call: &mut Call) -> Result<Value, Error> {
+    let value = call.args.first().cloned().unwrap_or_default();
+    let missing = value.is_undefined()
+        || value.is_none()
+        || resolve(call.state, &value, false)?.as_str() == Some("");
+    if missing {
+        return Err(Reason("a required value is missing").into());
+    }
+    Ok(value)
+}
+
+/// `fail(message)`. The message is not shown: it may be a value.
+pub(super) fn fail(_message: Option<Value>) -> Result<Value, Error> {
+    Err(Reason("the template calls fail").into())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Any text as an RFC 1123 label. Letters become small and other characters dashes; where anything
+/// but the case had to change, 8 digits of the text's SHA-256 are added, so that texts that differ
+/// stay different. Labels stay as they are.
+fn dns_label(text: &str) -> String {
+    const MAX: usize = 63;
+    const SUFFIX: usize = 9;
+    let lower = text.to_lowercase();
+    let dashed: String = lower
+        .chars()
+        .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' })
+        .collect();
+    let trimmed = dashed.trim_matches('-');
+    if trimmed == text && text.len() <= MAX && !text.is_empty() {
+        return dashed;
+    }
+    let kept = trimmed.get(..MAX - SUFFIX).unwrap_or(trimmed).trim_end_matches('-');
+    let dash = if kept.is_empty() { "" } else { "-" };
+    format!("{kept}{dash}{}", &hex(&Sha256::digest(text))[..SUFFIX - 1])
+}
