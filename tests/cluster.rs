@@ -10,6 +10,8 @@ mod deleting;
 mod foreign;
 #[path = "cluster/looking.rs"]
 mod looking;
+#[path = "cluster/refusing.rs"]
+mod refusing;
 #[path = "cluster/reporting.rs"]
 mod reporting;
 #[path = "cluster/secrecy.rs"]

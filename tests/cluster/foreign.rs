@@ -1,11 +1,13 @@
 //! Objects of others.
 
+use std::time::Duration;
+
 use dbqo::cluster::{ApplyError, Conflict};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use crate::{World, deployment, visible};
+use crate::{World, deployment, support, visible};
 
 const MET: Result<dbqo::cluster::Applied, ApplyError> = Err(ApplyError::Conflict(Conflict::Exists { released: true }));
 
@@ -69,18 +71,46 @@ async fn an_orphan_keeps_its_marks_and_loses_the_reference() {
     let world = World::new("orphan").await;
     let maps = world.kind("v1", "ConfigMap").await;
     let keeper = world.foreign(&maps, "keeper", json!({})).await;
-    let reference = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": world.owner.uid}]);
-    let desired = world.desired(&maps, "a", json!({"data": {"k": "v"}, "metadata": {"ownerReferences": reference}}));
     // The collector would delete it at once for an owner that does not exist: a second, living one holds it.
-    world.cluster.create(&world.owner, &desired).await.unwrap();
-    let both = json!({"metadata": {"ownerReferences": [
+    let both = json!([
         {"apiVersion": "v1", "kind": "ConfigMap", "name": "keeper", "uid": keeper.metadata.uid},
         {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": world.owner.uid},
-    ]}});
-    world.api(&maps).patch("a", &PatchParams::default(), &Patch::Merge(&both)).await.unwrap();
+    ]);
+    let desired = world.desired(&maps, "a", json!({"data": {"k": "v"}, "metadata": {"ownerReferences": both}}));
+    world.cluster.create(&world.owner, &desired).await.unwrap();
     world.cluster.orphan(&maps, &desired.id, &world.owner).await.unwrap();
     let after = world.get(&maps, "a").await;
     assert_eq!(after.metadata.owner_references.unwrap().len(), 1);
     assert_eq!(after.metadata.annotations.as_ref().unwrap()["konnektr.io/adopted"], "true");
     assert_eq!(after.metadata.annotations.unwrap()["konnektr.io/owner-uid"], world.owner.uid);
+}
+
+#[tokio::test]
+async fn where_the_api_refuses_that_we_give_up_our_fields_at_least_our_marks_go() {
+    let world = World::new("strip").await;
+    let group = format!("s{}.example.org", std::process::id());
+    let definitions = world.kind("apiextensions.k8s.io/v1", "CustomResourceDefinition").await;
+    let definition = json!({"spec": {
+        "group": group, "scope": "Namespaced", "names": {"kind": "Sticky", "plural": "stickies"},
+        "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+            "type": "object", "properties": {"spec": {
+                "type": "object", "properties": {"stays": {"type": "string"}, "other": {"type": "string"}},
+                "x-kubernetes-validations": [{"rule": "!has(oldSelf.stays) || has(self.stays)"}],
+            }},
+        }}}],
+    }});
+    world.foreign(&definitions, &format!("stickies.{group}"), definition).await;
+    let kind = support::eventually("the kind is known", Duration::from_secs(20), async || {
+        world.cluster.kind(&format!("{group}/v1"), "Sticky").await.ok()
+    })
+    .await;
+    world.foreign(&kind, "a", json!({"spec": {"other": "theirs"}})).await;
+    let desired = world.desired(&kind, "a", json!({"spec": {"stays": "mine"}}));
+    assert_eq!(world.cluster.create(&world.owner, &desired).await, MET);
+    let after = world.get(&kind, "a").await;
+    assert_eq!(after.data["spec"], json!({"other": "theirs", "stays": "mine"}));
+    assert!(!serde_json::to_string(&after.metadata).unwrap().contains("konnektr.io/"), "{:?}", after.metadata);
+    let managers: Vec<_> = after.metadata.managed_fields.unwrap().into_iter().map(|e| e.manager.unwrap()).collect();
+    assert_eq!(managers, ["somebody-else"]);
+    world.api(&definitions).delete(&format!("stickies.{group}"), &DeleteParams::default()).await.unwrap();
 }
