@@ -20,6 +20,10 @@ pub const LABEL_NAMESPACE: &str = "konnektr.io/managed-by-namespace";
 pub const OWNER_UID: &str = "konnektr.io/owner-uid";
 /// Annotation: hash of what was applied last.
 pub const APPLIED_HASH: &str = "konnektr.io/applied-hash";
+/// Every label that is ours to set and to take off again.
+pub const OUR_LABELS: [&str; 2] = [LABEL_NAME, LABEL_NAMESPACE];
+/// Every annotation that is ours to set and to take off again.
+pub const OUR_ANNOTATIONS: [&str; 4] = [OWNER_UID, APPLIED_HASH, "konnektr.io/row-key", "konnektr.io/adopted"];
 /// Annotation by the user: `disabled` keeps an object from ever being deleted by us.
 pub const PRUNE: &str = "konnektr.io/prune";
 
@@ -164,6 +168,26 @@ pub fn is_protected(meta: &ObjectMeta) -> bool {
     annotation(meta, PRUNE) == Some("disabled")
 }
 
+/// Whether anyone but our apply has written to this object (status and the like aside).
+///
+/// A first apply that met an existing object shows the others here: who made it has an entry, and
+/// for an object without entries the API server adds one (`before-first-apply`). Only our entry
+/// means that we made it, by a request whose answer was lost.
+pub fn written_by_others(meta: &ObjectMeta) -> bool {
+    meta.managed_fields
+        .iter()
+        .flatten()
+        .any(|entry| !is_our_apply(entry) && entry.subresource.as_deref().unwrap_or("").is_empty())
+}
+
+/// Whether objects of this kind go before all others, as others may need them.
+pub fn goes_first(kind: &GroupKind) -> bool {
+    matches!(
+        (kind.group.as_str(), kind.kind.as_str()),
+        ("", "Namespace") | ("apiextensions.k8s.io", "CustomResourceDefinition")
+    )
+}
+
 /// An annotation's value.
 pub fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     meta.annotations.as_ref()?.get(key).map(String::as_str)
@@ -173,10 +197,15 @@ fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     meta.labels.as_ref()?.get(key).map(String::as_str)
 }
 
-fn owns_owner_uid(entry: &ManagedFieldsEntry) -> bool {
+/// Whether this is the entry of our server-side apply.
+pub fn is_our_apply(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(FIELD_MANAGER)
         && entry.operation.as_deref() == Some("Apply")
         && entry.subresource.as_deref().unwrap_or("").is_empty()
+}
+
+fn owns_owner_uid(entry: &ManagedFieldsEntry) -> bool {
+    is_our_apply(entry)
         && entry
             .fields_v1
             .as_ref()
