@@ -146,7 +146,7 @@ impl Bench {
         let restart_seconds = begin.elapsed().as_secs_f64();
         tokio::time::sleep(Duration::from_secs(3)).await;
         let after = self.versions(&name).await?;
-        let restart_writes = after.iter().filter(|version| !before.contains(version)).count();
+        let restart_writes = after.difference(&before).count();
         operator.kill()?;
         operator.wait()?;
         let api: Api<DatabaseQueryResource> = Api::namespaced(self.client.clone(), &name);

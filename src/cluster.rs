@@ -82,7 +82,9 @@ impl Cluster {
         // Else the time a connection lay idle counts as well.
         for_requests.reset_reader_on_write = true;
         for_requests.default_retry = false;
-        let client = |config| Client::try_from(config).map_err(|_| Failure::Unreachable("its address or credentials make no sense"));
+        let client = |config| {
+            Client::try_from(config).map_err(|_| Failure::Unreachable("its address or credentials make no sense"))
+        };
         let shared = Shared {
             limits,
             applies: Arc::new(Semaphore::new(limits.applies_in_flight.max(1))),

@@ -157,7 +157,8 @@ impl Failure {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Refused(refused) => {
-                !matches!(refused.finding, Finding::Schema | Finding::TooLarge) && !matches!(refused.code, 400 | 405 | 406 | 413 | 415 | 422)
+                !matches!(refused.finding, Finding::Schema | Finding::TooLarge)
+                    && !matches!(refused.code, 400 | 405 | 406 | 413 | 415 | 422)
             }
             _ => true,
         }

@@ -11,8 +11,10 @@ use serde::Deserialize;
 use super::Cluster;
 use super::failure::Failure;
 use super::request::{Call, METADATA_LIST, Metadata, asked, encoded, list_path};
-use crate::logic::object::{APPLIED_HASH, AppliedHash, Kind, Known, ObjectId, Owner, Ownership, annotation, is_protected};
 use crate::logic::object;
+use crate::logic::object::{
+    APPLIED_HASH, AppliedHash, Kind, Known, ObjectId, Owner, Ownership, annotation, is_protected,
+};
 
 /// Objects of one answer.
 const PAGE: usize = 500;

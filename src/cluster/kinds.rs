@@ -160,7 +160,9 @@ impl Cluster {
     /// A kind found before in any version. That it may be gone by now, its first use tells.
     fn known(&self, kind: &GroupKind) -> Option<Arc<Kind>> {
         let versions = lock(&self.shared.kinds.versions);
-        let of_group = versions.iter().filter(|(version, _)| version.split_once('/').is_some_and(|(group, _)| group == kind.group));
+        let of_group = versions
+            .iter()
+            .filter(|(version, _)| version.split_once('/').is_some_and(|(group, _)| group == kind.group));
         of_group
             .filter_map(|(_, slot)| Some(slot.try_lock().ok()?.as_ref()?.kinds.as_ref()?.get(&kind.kind)?.kind.clone()))
             .next()

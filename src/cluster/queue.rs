@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use futures::stream::{self, BoxStream};
 use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 
 use super::Cluster;
 use super::apply::{Applied, ApplyError};

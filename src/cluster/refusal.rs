@@ -9,13 +9,39 @@ use serde::Deserialize;
 use super::failure::{Asked, Cause, Finding, Refused};
 
 const REASONS: [&str; 19] = [
-    "Unauthorized", "Forbidden", "NotFound", "AlreadyExists", "Conflict", "Gone", "Invalid", "ServerTimeout", "StoreReadError", "Timeout",
-    "TooManyRequests", "BadRequest", "MethodNotAllowed", "NotAcceptable", "RequestEntityTooLarge", "UnsupportedMediaType", "InternalError",
-    "Expired", "ServiceUnavailable",
+    "Unauthorized",
+    "Forbidden",
+    "NotFound",
+    "AlreadyExists",
+    "Conflict",
+    "Gone",
+    "Invalid",
+    "ServerTimeout",
+    "StoreReadError",
+    "Timeout",
+    "TooManyRequests",
+    "BadRequest",
+    "MethodNotAllowed",
+    "NotAcceptable",
+    "RequestEntityTooLarge",
+    "UnsupportedMediaType",
+    "InternalError",
+    "Expired",
+    "ServiceUnavailable",
 ];
 const CAUSES: [&str; 13] = [
-    "FieldValueNotFound", "FieldValueRequired", "FieldValueDuplicate", "FieldValueInvalid", "FieldValueNotSupported", "FieldValueForbidden",
-    "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid", "InternalError", "FieldManagerConflict", "NamespaceTerminating",
+    "FieldValueNotFound",
+    "FieldValueRequired",
+    "FieldValueDuplicate",
+    "FieldValueInvalid",
+    "FieldValueNotSupported",
+    "FieldValueForbidden",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+    "FieldValueTypeInvalid",
+    "InternalError",
+    "FieldManagerConflict",
+    "NamespaceTerminating",
     "UnexpectedServerResponse",
 ];
 
@@ -53,7 +79,14 @@ pub(super) fn read(code: u16, body: &[u8], retry_after: Option<u64>, asked: Aske
         causes = schema_faults(&status.message);
     }
     let wait = retry_after.or(Some(details.retry_after_seconds).filter(|s| *s > 0)).map(Duration::from_secs);
-    Refused { code, reason: known(&status.reason, &REASONS).unwrap_or_default(), causes, finding, retry_after: wait, asked }
+    Refused {
+        code,
+        reason: known(&status.reason, &REASONS).unwrap_or_default(),
+        causes,
+        finding,
+        retry_after: wait,
+        asked,
+    }
 }
 
 fn known(word: &str, words: &[&'static str]) -> Option<&'static str> {
@@ -72,8 +105,14 @@ fn finding(code: u16, message: &str, kind: &str, causes: &[Cause]) -> Finding {
         500 if message.starts_with(TYPED) => Finding::Schema,
         500 if message.contains("failed calling webhook") => Finding::WebhookAway,
         _ if message.starts_with("admission webhook \"") => Finding::Webhook,
-        _ if forbidden.starts_with("ValidatingAdmissionPolicy ") || message.contains(": ValidatingAdmissionPolicy '") => Finding::Policy,
-        403 if message.contains(": User \"") || message.contains(" cannot ") && message.contains(" resource \"") => Finding::Rbac,
+        _ if forbidden.starts_with("ValidatingAdmissionPolicy ")
+            || message.contains(": ValidatingAdmissionPolicy '") =>
+        {
+            Finding::Policy
+        }
+        403 if message.contains(": User \"") || message.contains(" cannot ") && message.contains(" resource \"") => {
+            Finding::Rbac
+        }
         403 if forbidden.starts_with("exceeded quota: ") => Finding::Quota,
         403 if forbidden.starts_with("violates PodSecurity ") => Finding::PodSecurity,
         _ => Finding::None,
@@ -86,14 +125,22 @@ fn cause(raw: &RawCause) -> Cause {
     if reason == "FieldValueInvalid" && raw.message.ends_with(": field is immutable") {
         reason = "FieldImmutable";
     }
-    Cause { field: field(&raw.field), reason, manager: (reason == "FieldManagerConflict").then(|| manager(&raw.message)) }
+    Cause {
+        field: field(&raw.field),
+        reason,
+        manager: (reason == "FieldManagerConflict").then(|| manager(&raw.message)),
+    }
 }
 
 /// From `conflict with "kubectl" using v1`, kubectl.
 fn manager(message: &str) -> String {
     let name = message.split('"').nth(1).unwrap_or_default();
     let harmless = |c: char| c.is_ascii_alphanumeric() || "-_./: ".contains(c);
-    if !name.is_empty() && name.len() <= 128 && name.chars().all(harmless) { name.into() } else { "another manager".into() }
+    if !name.is_empty() && name.len() <= 128 && name.chars().all(harmless) {
+        name.into()
+    } else {
+        "another manager".into()
+    }
 }
 
 /// A field path without the values in it: `ports[port=80]` says what the object holds.
@@ -103,7 +150,11 @@ fn field(path: &str) -> String {
     while let Some((before, after)) = rest.split_once('[') {
         shown.push_str(before);
         // The last bracket of this element: a key may contain brackets itself.
-        let Some((key, tail)) = after.split_once("].").or_else(|| after.split_once("][")).or_else(|| after.strip_suffix(']').map(|key| (key, ""))) else {
+        let Some((key, tail)) = after
+            .split_once("].")
+            .or_else(|| after.split_once("]["))
+            .or_else(|| after.strip_suffix(']').map(|key| (key, "")))
+        else {
             rest = "";
             shown.push_str("[…]");
             break;
@@ -127,7 +178,8 @@ const TYPED: &str = "failed to create typed patch object (";
 /// declared in schema`, or of several such lines after `errors:`.
 fn schema_faults(message: &str) -> Vec<Cause> {
     let text = message.split_once("): ").map(|(_, text)| text).unwrap_or_default();
-    let faults = text.lines().map(str::trim).filter(|line| line.starts_with('.')).filter_map(|line| line.split_once(": "));
+    let faults =
+        text.lines().map(str::trim).filter(|line| line.starts_with('.')).filter_map(|line| line.split_once(": "));
     let cause = |(path, fault): (&str, &str)| {
         let reason = match fault {
             "field not declared in schema" => "FieldUnknown",
@@ -145,16 +197,24 @@ mod tests {
     use super::*;
 
     fn refused(code: u16, body: serde_json::Value) -> Refused {
-        read(code, body.to_string().as_bytes(), None, Asked { verb: "patch", resource: "configmaps".into(), namespace: Some("n".into()) })
+        read(
+            code,
+            body.to_string().as_bytes(),
+            None,
+            Asked { verb: "patch", resource: "configmaps".into(), namespace: Some("n".into()) },
+        )
     }
 
     #[test]
     fn a_refusal_keeps_fields_and_reasons_but_no_value() {
-        let refused = refused(422, serde_json::json!({"message": "x CANARY", "reason": "Invalid", "details": {"name": "CANARY", "causes": [
-            {"reason": "FieldValueInvalid", "message": "Invalid value: \"CANARY\": no", "field": "data[CANARY]"},
-            {"reason": "CANARY", "message": "CANARY", "field": "spec.containers[0].env[name=\"CANARY].\"].value"},
-            {"reason": "FieldValueInvalid", "message": "Invalid value: {CANARY}: field is immutable", "field": "spec.selector"},
-        ]}}));
+        let refused = refused(
+            422,
+            serde_json::json!({"message": "x CANARY", "reason": "Invalid", "details": {"name": "CANARY", "causes": [
+                {"reason": "FieldValueInvalid", "message": "Invalid value: \"CANARY\": no", "field": "data[CANARY]"},
+                {"reason": "CANARY", "message": "CANARY", "field": "spec.containers[0].env[name=\"CANARY].\"].value"},
+                {"reason": "FieldValueInvalid", "message": "Invalid value: {CANARY}: field is immutable", "field": "spec.selector"},
+            ]}}),
+        );
         let shown = refused.to_string();
         assert!(!format!("{shown} {refused:?}").contains("CANARY"), "{shown} {refused:?}");
         assert!(shown.starts_with("422 Invalid: data[…] FieldValueInvalid, spec.containers[0].env[…]"), "{shown}");
@@ -163,32 +223,50 @@ mod tests {
 
     #[test]
     fn a_reason_kubernetes_does_not_define_is_not_repeated() {
-        let refused = refused(403, serde_json::json!({"message": "admission webhook \"w\" denied the request: CANARY", "reason": "CANARY"}));
+        let refused = refused(
+            403,
+            serde_json::json!({"message": "admission webhook \"w\" denied the request: CANARY", "reason": "CANARY"}),
+        );
         assert_eq!(refused.to_string(), "403 error (denied by an admission webhook)");
     }
 
     #[test]
     fn a_missing_right_is_named_from_what_was_asked() {
         let message = "configmaps \"f\" is forbidden: User \"weak\" cannot patch resource \"configmaps\" in API group \"\" in the namespace \"n\"";
-        assert_eq!(refused(403, serde_json::json!({"message": message, "reason": "Forbidden"})).to_string(), "not allowed to patch configmaps in namespace n");
+        assert_eq!(
+            refused(403, serde_json::json!({"message": message, "reason": "Forbidden"})).to_string(),
+            "not allowed to patch configmaps in namespace n"
+        );
     }
 
     #[test]
     fn a_fault_against_the_schema_names_its_fields() {
         let message = "failed to create typed patch object (/b; /v1, Kind=ConfigMap): errors:\n  .data.k: expected string, got &value.valueUnstructured{Value:\"CANARY\"}\n  .spec: field not declared in schema";
         let refused = refused(500, serde_json::json!({"message": message}));
-        assert_eq!(refused.to_string(), "500 error (does not fit the schema of its kind): .data.k FieldValueTypeInvalid, .spec FieldUnknown");
+        assert_eq!(
+            refused.to_string(),
+            "500 error (does not fit the schema of its kind): .data.k FieldValueTypeInvalid, .spec FieldUnknown"
+        );
     }
 
     #[test]
     fn an_answer_that_is_no_status_is_only_its_code() {
-        assert_eq!(read(502, b"<html>CANARY", Some(3), Asked::default()), Refused { code: 502, retry_after: Some(Duration::from_secs(3)), ..Refused::default() });
+        assert_eq!(
+            read(502, b"<html>CANARY", Some(3), Asked::default()),
+            Refused { code: 502, retry_after: Some(Duration::from_secs(3)), ..Refused::default() }
+        );
     }
 
     #[test]
     fn a_conflict_names_the_manager() {
-        let refused = refused(409, serde_json::json!({"reason": "Conflict", "details": {"causes": [
-            {"reason": "FieldManagerConflict", "message": "conflict with \"kubectl\" with subresource \"scale\" using v1", "field": ".spec.replicas"}]}}));
-        assert_eq!(refused.causes[0], Cause { field: ".spec.replicas".into(), reason: "FieldManagerConflict", manager: Some("kubectl".into()) });
+        let refused = refused(
+            409,
+            serde_json::json!({"reason": "Conflict", "details": {"causes": [
+            {"reason": "FieldManagerConflict", "message": "conflict with \"kubectl\" with subresource \"scale\" using v1", "field": ".spec.replicas"}]}}),
+        );
+        assert_eq!(
+            refused.causes[0],
+            Cause { field: ".spec.replicas".into(), reason: "FieldManagerConflict", manager: Some("kubectl".into()) }
+        );
     }
 }

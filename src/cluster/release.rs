@@ -20,7 +20,13 @@ const TRIES: u32 = 6;
 
 impl Cluster {
     /// Gives up all our fields and marks of the object with this uid. Done if it is gone.
-    pub(super) async fn release(&self, kind: &Kind, id: &ObjectId, uid: &Arc<str>, owner: &Owner) -> Result<(), Failure> {
+    pub(super) async fn release(
+        &self,
+        kind: &Kind,
+        id: &ObjectId,
+        uid: &Arc<str>,
+        owner: &Owner,
+    ) -> Result<(), Failure> {
         lock(&self.shared.unreleased).insert(uid.clone());
         let mut tries = 1;
         loop {
@@ -48,7 +54,7 @@ impl Cluster {
         // Applying nothing gives up every field of ours; what others hold as well stays as it is.
         let mut metadata = json!({"name": id.name, "uid": uid});
         if let Some(namespace) = &id.namespace {
-            metadata["namespace"] = json!(namespace);
+            metadata["namespace"] = json!(&**namespace);
         }
         let nothing = json!({"metadata": metadata, "apiVersion": kind.api_version(), "kind": kind.group_kind.kind});
         let path = format!("{}?fieldManager={FIELD_MANAGER}&force=true", object_path(kind, id));
@@ -112,7 +118,8 @@ fn other_owners(meta: &ObjectMeta, owner: &Owner) -> Value {
 
 /// The merge patch that takes our marks, our reference and our entry off, and leaves the rest.
 fn without_us(meta: &ObjectMeta, owner: &Owner) -> Value {
-    let nulls = |keys: &[&str]| Value::Object(keys.iter().map(|key| ((*key).to_owned(), Value::Null)).collect::<Map<_, _>>());
+    let nulls =
+        |keys: &[&str]| Value::Object(keys.iter().map(|key| ((*key).to_owned(), Value::Null)).collect::<Map<_, _>>());
     let mut entries: Vec<Value> =
         meta.managed_fields.iter().flatten().filter(|entry| !is_our_apply(entry)).map(|entry| json!(entry)).collect();
     if entries.is_empty() {

@@ -97,10 +97,15 @@ impl Cluster {
             let wait = match &failure {
                 // Refused before anything happened.
                 Failure::Refused(refused) if refused.code == 429 => refused.retry_after,
-                Failure::Refused(refused) if call.repeatable && matches!(refused.code, 503 | 504) => refused.retry_after,
+                Failure::Refused(refused) if call.repeatable && matches!(refused.code, 503 | 504) => {
+                    refused.retry_after
+                }
                 // The server gave up among other writers of the same object.
                 Failure::Refused(refused)
-                    if call.repeatable && refused.code == 409 && refused.is_write_conflict() && call.content_type == APPLY =>
+                    if call.repeatable
+                        && refused.code == 409
+                        && refused.is_write_conflict()
+                        && call.content_type == APPLY =>
                 {
                     None
                 }
@@ -130,8 +135,11 @@ impl Cluster {
         let request = request.body(Body::from(call.body.clone())).map_err(|_| Failure::Unreadable)?;
         let response = self.client().send(request).await.map_err(|error| unreachable(&error))?;
         let status = response.status();
-        let retry_after =
-            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok());
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.parse().ok());
         let body = response.into_body().collect().await.map_err(|error| unreachable(&error))?.to_bytes();
         if status.is_success() {
             return Ok(Answer { status, body });
@@ -219,12 +227,23 @@ mod tests {
     #[test]
     fn a_name_from_a_row_leads_nowhere_else() {
         let group_kind = GroupKind { group: "apps".into(), kind: "Deployment".into() };
-        let kind = Kind { group_kind: group_kind.clone(), version: "v1".into(), plural: "deployments".into(), namespaced: true };
+        let kind = Kind {
+            group_kind: group_kind.clone(),
+            version: "v1".into(),
+            plural: "deployments".into(),
+            namespaced: true,
+        };
         let path = |namespace: &str, name: &str| {
-            object_path(&kind, &ObjectId { kind: Arc::new(group_kind.clone()), namespace: Some(namespace.into()), name: name.into() })
+            object_path(
+                &kind,
+                &ObjectId { kind: Arc::new(group_kind.clone()), namespace: Some(namespace.into()), name: name.into() },
+            )
         };
         assert_eq!(path("n", "a.b"), "/apis/apps/v1/namespaces/n/deployments/a.b");
-        assert_eq!(path("n/../m", "x?dryRun=All#"), "/apis/apps/v1/namespaces/n%2F..%2Fm/deployments/x%3FdryRun%3DAll%23");
+        assert_eq!(
+            path("n/../m", "x?dryRun=All#"),
+            "/apis/apps/v1/namespaces/n%2F..%2Fm/deployments/x%3FdryRun%3DAll%23"
+        );
         assert_eq!(path("..", ""), "/apis/apps/v1/namespaces/%25/deployments/%25");
     }
 }

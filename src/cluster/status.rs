@@ -24,7 +24,8 @@ fn id(namespace: &str, name: &str) -> ObjectId {
 impl Cluster {
     /// Merges into the status: `{"status": {…}}`.
     pub async fn patch_status(&self, namespace: &str, name: &str, patch: &Value) -> Result<(), Failure> {
-        let path = format!("{}/status?fieldManager={FIELD_MANAGER}-status", object_path(&resource(), &id(namespace, name)));
+        let path =
+            format!("{}/status?fieldManager={FIELD_MANAGER}-status", object_path(&resource(), &id(namespace, name)));
         let mut asked = asked("patch", &resource(), Some(namespace));
         asked.resource.insert_str("databasequeryresources".len(), "/status");
         let call = Call { accept: METADATA, ..Call::patch(path, MERGE, patch.to_string(), asked) };
@@ -76,7 +77,11 @@ impl Cluster {
             }
             let patch = json!({"metadata": {"resourceVersion": live.resource_version, "finalizers": finalizers}});
             let path = format!("{}?fieldManager={FIELD_MANAGER}", object_path(&resource(), &id));
-            let call = Call { accept: METADATA, method: Method::PATCH, ..Call::patch(path, MERGE, patch.to_string(), asked()) };
+            let call = Call {
+                accept: METADATA,
+                method: Method::PATCH,
+                ..Call::patch(path, MERGE, patch.to_string(), asked())
+            };
             match self.call(call).await {
                 Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
                 result => return result.map(|_| ()),

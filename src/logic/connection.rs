@@ -133,7 +133,9 @@ fn missing(keys: &SecretKeys, part: &str) -> ConnectionError {
 fn from_keys(keys: &SecretKeys, data: &BTreeMap<String, ByteString>) -> Result<Settings, ConnectionError> {
     let port = match optional(data, &keys.port)? {
         None => DEFAULT_PORT,
-        Some(text) => port(text).ok_or_else(|| ConnectionError::Bad(keys.port.clone(), "is not a port from 1 to 65535"))?,
+        Some(text) => {
+            port(text).ok_or_else(|| ConnectionError::Bad(keys.port.clone(), "is not a port from 1 to 65535"))?
+        }
     };
     if let Some(mode) = optional(data, &keys.sslmode)? {
         check_sslmode(mode, || ConnectionError::Bad(keys.sslmode.clone(), "is no sslmode"))?;

@@ -69,9 +69,8 @@ impl Template {
             return Err(TemplateError::new("Go templates are not supported yet").at_line(Some(line)));
         }
         let deep = dialect::may_hold_text(source);
-        let environment = |mode| {
-            engine::environment(Setup { mode, deep }, source).map_err(|e| TemplateError::syntax(&e, source))
-        };
+        let environment =
+            |mode| engine::environment(Setup { mode, deep }, source).map_err(|e| TemplateError::syntax(&e, source));
         Ok(Self {
             env: environment(Mode::Marked)?,
             plain: deep.then(|| environment(Mode::Text)).transpose()?,
@@ -151,13 +150,7 @@ impl Renderer<'_> {
 
     /// Holds the marked text against what plain text would have been. They differ if an operator
     /// compared, cut or repeated a marker instead of the text it stands for.
-    fn compare(
-        &self,
-        plain: &Environment,
-        names: &Value,
-        marked: &str,
-        slots: &Slots,
-    ) -> Result<(), TemplateError> {
+    fn compare(&self, plain: &Environment, names: &Value, marked: &str, slots: &Slots) -> Result<(), TemplateError> {
         let failed = |e: minijinja::Error| TemplateError::render(&e, &self.template.source);
         let text = plain.get_template(NAME).and_then(|t| t.render(names.clone())).map_err(failed)?;
         let resolved = slots.resolve(marked).unwrap_or_default();

@@ -78,7 +78,9 @@ impl Error {
     /// From an error while connecting.
     pub(super) fn connecting(error: &tokio_postgres::Error) -> Self {
         match error.as_db_error() {
-            Some(db) if may_pass(db.code()) => Self::Unreachable("it is starting up, shutting down or has no free connection"),
+            Some(db) if may_pass(db.code()) => {
+                Self::Unreachable("it is starting up, shutting down or has no free connection")
+            }
             Some(db) => Self::LoginRefused(Fault::of(db)),
             None => Self::Unreachable(broken(error)),
         }
@@ -164,7 +166,9 @@ fn broken(error: &tokio_postgres::Error) -> &'static str {
         io::ErrorKind::ConnectionRefused => "connection refused",
         io::ErrorKind::TimedOut => "no answer in time",
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no route to the host",
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => "the connection was cut",
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+            "the connection was cut"
+        }
         _ => "the host's name cannot be resolved, or the network failed",
     }
 }

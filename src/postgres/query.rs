@@ -87,7 +87,9 @@ impl Session {
                 return Err(Error::TooManyRows(limits.max_rows));
             }
             batch.push(text);
-            if batch.len() == BATCH && rows.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).await.is_err() {
+            if batch.len() == BATCH
+                && rows.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).await.is_err()
+            {
                 // Nobody wants the rows any more; whoever gave up says why.
                 return Ok(count);
             }
@@ -96,7 +98,13 @@ impl Session {
         Ok(count)
     }
 
-    async fn bounded<T>(&self, query: &Query, number: usize, limits: &Limits, work: impl Future<Output = T>) -> Result<T, Error> {
+    async fn bounded<T>(
+        &self,
+        query: &Query,
+        number: usize,
+        limits: &Limits,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Error> {
         let seconds = limits.statement_timeout.as_secs();
         let timed_out = Error::TimedOut { number, count: query.len(), seconds };
         self.within(limits.statement_timeout + GRACE, work).await.ok_or(timed_out)

@@ -11,7 +11,8 @@ use super::Error;
 use crate::logic::connection::{Settings, Target};
 
 /// What rows look like as text depends on these, and hashes on that.
-const FIXED: &str = "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex -c extra_float_digits=1";
+const FIXED: &str =
+    "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex -c extra_float_digits=1";
 /// A peer that is gone without a word is noticed after this.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How long to wait for a cancellation to be delivered.

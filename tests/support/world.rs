@@ -153,6 +153,15 @@ impl World {
         .await;
     }
 
+    /// Versions of a resource and of ConfigMaps: every write makes a new one.
+    pub async fn versions(&self, name: &str, config_maps: &[&str]) -> Vec<Option<String>> {
+        let mut versions = vec![self.dbqrs().get(name).await.unwrap().metadata.resource_version];
+        for name in config_maps {
+            versions.push(self.config_maps().get(name).await.unwrap().metadata.resource_version);
+        }
+        versions
+    }
+
     /// Names of the ConfigMaps that carry our label.
     pub async fn managed(&self) -> Vec<String> {
         let list = self.config_maps().list(&ListParams::default().labels("konnektr.io/managed-by")).await.unwrap();

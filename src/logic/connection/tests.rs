@@ -43,7 +43,9 @@ fn a_key_that_is_wrong_is_named_and_its_value_is_not() {
         data.remove(missing);
         assert_eq!(settings(&keys(false), &data), Err(ConnectionError::Missing(missing.into())));
     }
-    for (key, value) in [("port", "CANARY"), ("port", "0"), ("host", "/CANARY"), ("host", "a,CANARY"), ("sslmode", "CANARY")] {
+    for (key, value) in
+        [("port", "CANARY"), ("port", "0"), ("host", "/CANARY"), ("host", "a,CANARY"), ("sslmode", "CANARY")]
+    {
         let mut data = data(&WHOLE);
         data.insert(key.into(), ByteString(value.as_bytes().to_vec()));
         let error = settings(&keys(false), &data).unwrap_err();
@@ -100,7 +102,9 @@ fn encryption_that_is_asked_for_is_refused_and_never_left_out() {
 
 #[test]
 fn a_password_cut_at_the_wrong_place_is_not_told() {
-    for text in ["postgresql://u:pa?CANARY=x@h/d", "postgresql://u:CANARY%zz@h/d", "CANARY", "postgresql://u:p@h:CANARY/d"] {
+    for text in
+        ["postgresql://u:pa?CANARY=x@h/d", "postgresql://u:CANARY%zz@h/d", "CANARY", "postgresql://u:p@h:CANARY/d"]
+    {
         let error = uri(text).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("CANARY"), "{text}: {error:?}");
     }

@@ -13,9 +13,20 @@ const FILES: [&str; 9] =
     ["service", "servicefile", "passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir", "sslpassword"];
 /// Parameters without a bearing on an unencrypted TCP connection of ours, whatever their value.
 const WITHOUT_EFFECT: [&str; 14] = [
-    "fallback_application_name", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count",
-    "tcp_user_timeout", "gssencmode", "krbsrvname", "gsslib", "sslcompression", "sslsni", "ssl_min_protocol_version",
-    "ssl_max_protocol_version", "client_encoding",
+    "fallback_application_name",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+    "gssencmode",
+    "krbsrvname",
+    "gsslib",
+    "sslcompression",
+    "sslsni",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "client_encoding",
 ];
 
 pub(super) fn read(uri: &str) -> Result<Settings, ConnectionError> {
@@ -66,7 +77,9 @@ fn set(settings: &mut Settings, name: &str, value: String) -> Result<(), Connect
         "application_name" => settings.application_name = Some(value),
         "options" => settings.options = Some(value),
         "target_session_attrs" => settings.target = target(&value)?,
-        "channel_binding" if value == "require" => return Err(Parameter("channel_binding", "needs an encrypted connection, which is not supported yet")),
+        "channel_binding" if value == "require" => {
+            return Err(Parameter("channel_binding", "needs an encrypted connection, which is not supported yet"));
+        }
         "channel_binding" => {}
         "host" => settings.hosts = listed_hosts(&value, &settings.hosts)?,
         "port" => listed_ports(settings, &value)?,
@@ -117,7 +130,12 @@ fn listed_ports(settings: &mut Settings, value: &str) -> Result<(), ConnectionEr
 }
 
 fn decoded(text: &str, what: &'static str) -> Result<String, ConnectionError> {
-    let text = percent_decode_str(text).decode_utf8().map_err(|_| Parameter(what, "is not percent-encoded UTF-8"))?;
+    let wrong = || Parameter(what, "is not percent-encoded UTF-8");
+    let is_escape = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|c| c.is_ascii_hexdigit());
+    if !text.split('%').skip(1).all(is_escape) {
+        return Err(wrong());
+    }
+    let text = percent_decode_str(text).decode_utf8().map_err(|_| wrong())?;
     if text.contains('\0') {
         return Err(Parameter(what, "has a NUL byte"));
     }

@@ -89,7 +89,22 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for text in ["", "a b", "a;drop table b", "a.b.c", "a..b", ".a", "a.", "'a'", "a--", "a)", "\"\"", "1a", "\"a", "t where true"] {
+        for text in [
+            "",
+            "a b",
+            "a;drop table b",
+            "a.b.c",
+            "a..b",
+            ".a",
+            "a.",
+            "'a'",
+            "a--",
+            "a)",
+            "\"\"",
+            "1a",
+            "\"a",
+            "t where true",
+        ] {
             assert!(qualified_name(text).is_err() || text == "a--", "{text}");
         }
         assert!(identifier("a.b").is_err());

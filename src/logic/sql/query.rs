@@ -1,8 +1,8 @@
 //! A query: setup statements and the one that returns the rows. Pure.
 
+use super::SqlError;
 use super::lexer::{Kind, Token};
 use super::split::{Part, split};
-use super::SqlError;
 
 /// A query that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +136,9 @@ fn check_last(words: &[Word], count: usize, read_only: bool) -> Result<bool, Sql
     let changing = |text: &str| matches!(text, "INSERT" | "UPDATE" | "DELETE" | "MERGE");
     match first {
         "SELECT" | "VALUES" | "TABLE" => Ok(false),
-        "WITH" if changes_inside(words) => refused("WITH that changes data cannot return the rows; put it into a statement before".into()),
+        "WITH" if changes_inside(words) => {
+            refused("WITH that changes data cannot return the rows; put it into a statement before".into())
+        }
         "WITH" => Ok(false),
         _ if changing(first) && read_only => refused(format!("{first} needs database.readOnly: false")),
         _ if changing(first) && words.iter().any(|word| word.depth == 0 && word.text == "RETURNING") => Ok(true),
@@ -183,14 +185,25 @@ mod tests {
         assert_eq!(query.wrapped(), "WITH q AS (\nDELETE FROM t RETURNING id\n) SELECT row_to_json(q.*)::text FROM q");
         assert!(refusal("DELETE FROM t RETURNING id", true).contains("database.readOnly: false"));
         assert!(refusal("DELETE FROM t", false).contains("RETURNING"));
-        assert!(refusal("WITH d AS (DELETE FROM t RETURNING id) SELECT * FROM d", false).contains("WITH that changes data"));
+        assert!(
+            refusal("WITH d AS (DELETE FROM t RETURNING id) SELECT * FROM d", false).contains("WITH that changes data")
+        );
         assert!(refusal("WITH d AS (SELECT 1) UPDATE t SET a = 1", false).contains("WITH that changes data"));
         assert!(parse_query("WITH d AS (SELECT 1) SELECT * FROM d FOR UPDATE", false).is_ok());
     }
 
     #[test]
     fn transactions_are_not_the_users_to_control() {
-        for sql in ["BEGIN", "commit", "START TRANSACTION", "SAVEPOINT a", "PREPARE TRANSACTION 'x'", "SET TRANSACTION READ WRITE", "END", "ABORT"] {
+        for sql in [
+            "BEGIN",
+            "commit",
+            "START TRANSACTION",
+            "SAVEPOINT a",
+            "PREPARE TRANSACTION 'x'",
+            "SET TRANSACTION READ WRITE",
+            "END",
+            "ABORT",
+        ] {
             let message = refusal(&format!("{sql}; SELECT 1"), true);
             assert!(message.starts_with("statement 1 of 2"), "{message}");
             assert!(message.contains("control transactions"), "{message}");
@@ -200,11 +213,19 @@ mod tests {
 
     #[test]
     fn what_returns_no_rows_cannot_be_last() {
-        for (sql, word) in [("SHOW all", "SHOW"), ("EXPLAIN SELECT 1", "EXPLAIN"), ("SET a = 1", "SET"), ("COPY t TO STDOUT", "COPY"), ("NOTIFY x", "NOTIFY")] {
+        for (sql, word) in [
+            ("SHOW all", "SHOW"),
+            ("EXPLAIN SELECT 1", "EXPLAIN"),
+            ("SET a = 1", "SET"),
+            ("COPY t TO STDOUT", "COPY"),
+            ("NOTIFY x", "NOTIFY"),
+        ] {
             assert!(refusal(sql, true).contains(word), "{sql}");
         }
         assert!(refusal("", true).contains("no statement"));
-        for sql in ["SELECT 1", "VALUES (1)", "TABLE t", "(SELECT 1) UNION (SELECT 2)", "WITH x AS (SELECT 1) SELECT * FROM x"] {
+        for sql in
+            ["SELECT 1", "VALUES (1)", "TABLE t", "(SELECT 1) UNION (SELECT 2)", "WITH x AS (SELECT 1) SELECT * FROM x"]
+        {
             assert!(parse_query(sql, true).is_ok(), "{sql}");
         }
     }

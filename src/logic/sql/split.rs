@@ -165,7 +165,27 @@ mod tests {
     #[test]
     fn any_text_splits_or_fails_without_losing_its_place() {
         // A small fixed generator: every run tries the same texts.
-        let pieces = ["'", "\"", "$", "$a$", ";", "--", "/*", "*/", "\n", "e'", "U&'", "\\", "(", ")", "begin atomic", "end", "é", "x", " "];
+        let pieces = [
+            "'",
+            "\"",
+            "$",
+            "$a$",
+            ";",
+            "--",
+            "/*",
+            "*/",
+            "\n",
+            "e'",
+            "U&'",
+            "\\",
+            "(",
+            ")",
+            "begin atomic",
+            "end",
+            "é",
+            "x",
+            " ",
+        ];
         let mut state = 7u64;
         for _ in 0..20_000 {
             let mut sql = String::new();

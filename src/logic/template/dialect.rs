@@ -36,7 +36,8 @@ fn is_go(action: &str) -> bool {
 
 /// Whether text with markers can get anywhere but straight to the output. Errs towards yes.
 pub(super) fn may_hold_text(source: &str) -> bool {
-    const CAPTURING: [&str; 8] = ["endset", "endmacro", "endfilter", "endcall", "endblock", "recursive", "import", "include"];
+    const CAPTURING: [&str; 8] =
+        ["endset", "endmacro", "endfilter", "endcall", "endblock", "recursive", "import", "include"];
     CAPTURING.iter().any(|word| source.contains(word))
         || tags(source, "{{", "}}").any(|tag| mentions_marking(tag) && !is_chain(tag))
         || tags(source, "{%", "%}").any(mentions_marking)

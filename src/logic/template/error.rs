@@ -38,10 +38,7 @@ const MAX_EXPRESSION: usize = 80;
 
 impl TemplateError {
     pub(super) fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            ..Self::default()
-        }
+        Self { reason: reason.into(), ..Self::default() }
     }
 
     pub(super) fn at_line(mut self, line: Option<usize>) -> Self {
@@ -72,19 +69,16 @@ impl TemplateError {
         }
         let placed = chain.iter().rev().find(|e| e.line().is_some());
         let innermost = chain.last().map_or(error.kind(), |e| e.kind());
-        Self::new(reason.unwrap_or_else(|| describe(innermost)))
-            .with_place(placed.unwrap_or(&error), source)
+        Self::new(reason.unwrap_or_else(|| describe(innermost))).with_place(placed.unwrap_or(&error), source)
     }
 
     fn with_place(mut self, error: &Error, source: &str) -> Self {
         self.line = error.line();
         if let Some(range) = error.range().filter(|range| !range.is_empty()) {
-            let line_start = source
-                .get(..range.start)
-                .map(|before| before.rfind('\n').map_or(0, |newline| newline + 1));
-            self.column = line_start
-                .and_then(|start| source.get(start..range.start))
-                .map(|before| before.chars().count() + 1);
+            let line_start =
+                source.get(..range.start).map(|before| before.rfind('\n').map_or(0, |newline| newline + 1));
+            self.column =
+                line_start.and_then(|start| source.get(start..range.start)).map(|before| before.chars().count() + 1);
             self.expression = source.get(range).map(shorten);
         }
         self

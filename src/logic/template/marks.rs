@@ -52,11 +52,9 @@ pub(super) fn mark(mode: Mode, state: &mut State, before: &str, slot: Slot) -> R
     let mut text = before.to_owned();
     match mode {
         Mode::Text => text.push_str(&slot.text()),
-        Mode::Marked => state
-            .get_or_insert_extension_with(Marks::default)
-            .0
-            .push(slot, &mut text)
-            .map_err(|_| TOO_LARGE)?,
+        Mode::Marked => {
+            state.get_or_insert_extension_with(Marks::default).0.push(slot, &mut text).map_err(|_| TOO_LARGE)?
+        }
     }
     Ok(Value::from_safe_string(text))
 }

@@ -76,7 +76,8 @@ impl Skeleton {
         let text = prepare(marked);
         let mut builder = Builder { stack: Vec::new(), documents: Vec::new(), root: None };
         for event in Parser::new_from_str(&text) {
-            let (event, span) = event.map_err(|e| YamlError::at(e.marker().line(), format!("not valid YAML: {}", e.info())))?;
+            let (event, span) =
+                event.map_err(|e| YamlError::at(e.marker().line(), format!("not valid YAML: {}", e.info())))?;
             builder.event(event, span)?;
         }
         Ok(Self { documents: builder.documents })
@@ -174,7 +175,9 @@ fn refuse_anchor(anchor: usize, line: usize) -> Result<(), YamlError> {
 
 fn refuse_tag(tag: Option<&Tag>, allowed: &str, line: usize) -> Result<(), YamlError> {
     match tag {
-        Some(tag) if !(tag.is_yaml_core_schema() && tag.suffix == allowed) => Err(YamlError::at(line, scalar::UNKNOWN_TAG)),
+        Some(tag) if !(tag.is_yaml_core_schema() && tag.suffix == allowed) => {
+            Err(YamlError::at(line, scalar::UNKNOWN_TAG))
+        }
         _ => Ok(()),
     }
 }

@@ -113,9 +113,7 @@ fn before(lines: &[Line], number: usize) -> Option<Sibling> {
 
 fn after(lines: &[Line], number: usize) -> Option<Sibling> {
     let column = lines[number].column;
-    let next = lines[number + 1..]
-        .iter()
-        .find(|line| !line.is_transparent(column))?;
+    let next = lines[number + 1..].iter().find(|line| !line.is_transparent(column))?;
     if next.ends_document() || next.column != column {
         return None;
     }
