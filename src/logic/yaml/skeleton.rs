@@ -163,7 +163,9 @@ impl Builder {
             Some(Frame::Seq(items)) => items.push(Item::Node(node)),
             Some(Frame::Map { entries, key }) => entries.push(match (key.take(), node) {
                 (Some((Key::Splice(slot), line)), Node::Empty) => Entry::Splice { slot, line },
-                (Some((Key::Splice(_), _)) | None, _) => return Err(YamlError::at(line, MISPLACED)),
+                (Some((Key::Splice(_), _)) | None, _) => {
+                    return Err(YamlError::at(line, MISPLACED));
+                }
                 (Some((key, line)), value) => Entry::Pair { key, value, line },
             }),
         }
@@ -185,7 +187,9 @@ fn refuse_anchor(anchor: usize, line: usize) -> Result<(), YamlError> {
 
 fn refuse_tag(tag: Option<&Tag>, allowed: &str, line: usize) -> Result<(), YamlError> {
     match tag {
-        Some(tag) if !(tag.is_yaml_core_schema() && tag.suffix == allowed) => Err(YamlError::at(line, scalar::UNKNOWN_TAG)),
+        Some(tag) if !(tag.is_yaml_core_schema() && tag.suffix == allowed) => {
+            Err(YamlError::at(line, scalar::UNKNOWN_TAG))
+        }
         _ => Ok(()),
     }
 }

@@ -5,14 +5,144 @@ use super::*;
 /// Text that would be something else if it were ever parsed.
 fn hostile() -> Vec<String> {
     let fixed = [
-        "", " ", "  lead", "trail  ", "\n", "\n\n", "a\nb", "a\n\nb\n", "\ta", "a\tb", "\r\n", "a\rb", "x\n  labels:\n    admin: \"true\"\nspec: {hostNetwork: true}",
-        "a: b", "a:", ": b", ":", "- a", "-", "--- ", "---\nkind: ClusterRoleBinding", "...\n", "...", "# c", "a # c", "\"", "'", "\"\"", "''", "it's", "\"q\" 'p'", "\\", "\\n", "\\\"", "a\\",
-        "{x: 1}", "{", "}", "[1, 2]", "[", "]", ",", "a, b", "*alias", "&anchor b", "!!str x", "!tag", "!!binary aGk=", "|", "|\n  x", "> x", ">-", "%YAML 1.1", "%", "@x", "`x`", "? a", "?", "<<", "<<: *x",
-        "true", "True", "false", "null", "~", "Null", "yes", "no", "on", "off", "y", "n", "012", "0777", "0x1F", "0o17", "1e3", "1_000", "1.0", "-1", "+1", ".5", ".inf", "-.inf", ".nan", "12:30:45", "2001-01-01", "2001-01-01T00:00:00Z", "0b11", "1.", "=",
-        "\u{E000}0\u{E001}", "\u{E000}y0\u{E001}", "\u{E000}", "\u{E001}", "\u{E000}999\u{E001}", "\u{E002}:", "- \u{E003}", "\u{E000}0\u{E001}\u{E002}:", "\\uE0000\\uE001", "a\u{E000}0\u{E001}b",
-        "{{ row.v }}", "{{ 1 + 1 }}", "{% raw %}", "{% endmacro %}", "{# c #}", "{{", "}}", "{% include 'x' %}", "${#x}",
-        "\0", "\u{1}", "\u{7}", "\u{8}", "\u{b}", "\u{1b}[31m", "\u{7f}", "\u{80}", "\u{85}", "\u{a0}", "\u{ad}", "\u{200b}", "\u{2028}", "\u{2029}", "\u{feff}x", "\u{fffd}", "\u{ffff}", "\u{10ffff}", "é\u{301}", "🦀", "\u{202e}rtl",
-        "None", "True", "undefined", "'); DROP TABLE t; --", "$(rm -rf /)", "<script>", "&amp;",
+        "",
+        " ",
+        "  lead",
+        "trail  ",
+        "\n",
+        "\n\n",
+        "a\nb",
+        "a\n\nb\n",
+        "\ta",
+        "a\tb",
+        "\r\n",
+        "a\rb",
+        "x\n  labels:\n    admin: \"true\"\nspec: {hostNetwork: true}",
+        "a: b",
+        "a:",
+        ": b",
+        ":",
+        "- a",
+        "-",
+        "--- ",
+        "---\nkind: ClusterRoleBinding",
+        "...\n",
+        "...",
+        "# c",
+        "a # c",
+        "\"",
+        "'",
+        "\"\"",
+        "''",
+        "it's",
+        "\"q\" 'p'",
+        "\\",
+        "\\n",
+        "\\\"",
+        "a\\",
+        "{x: 1}",
+        "{",
+        "}",
+        "[1, 2]",
+        "[",
+        "]",
+        ",",
+        "a, b",
+        "*alias",
+        "&anchor b",
+        "!!str x",
+        "!tag",
+        "!!binary aGk=",
+        "|",
+        "|\n  x",
+        "> x",
+        ">-",
+        "%YAML 1.1",
+        "%",
+        "@x",
+        "`x`",
+        "? a",
+        "?",
+        "<<",
+        "<<: *x",
+        "true",
+        "True",
+        "false",
+        "null",
+        "~",
+        "Null",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "y",
+        "n",
+        "012",
+        "0777",
+        "0x1F",
+        "0o17",
+        "1e3",
+        "1_000",
+        "1.0",
+        "-1",
+        "+1",
+        ".5",
+        ".inf",
+        "-.inf",
+        ".nan",
+        "12:30:45",
+        "2001-01-01",
+        "2001-01-01T00:00:00Z",
+        "0b11",
+        "1.",
+        "=",
+        "\u{E000}0\u{E001}",
+        "\u{E000}y0\u{E001}",
+        "\u{E000}",
+        "\u{E001}",
+        "\u{E000}999\u{E001}",
+        "\u{E002}:",
+        "- \u{E003}",
+        "\u{E000}0\u{E001}\u{E002}:",
+        "\\uE0000\\uE001",
+        "a\u{E000}0\u{E001}b",
+        "{{ row.v }}",
+        "{{ 1 + 1 }}",
+        "{% raw %}",
+        "{% endmacro %}",
+        "{# c #}",
+        "{{",
+        "}}",
+        "{% include 'x' %}",
+        "${#x}",
+        "\0",
+        "\u{1}",
+        "\u{7}",
+        "\u{8}",
+        "\u{b}",
+        "\u{1b}[31m",
+        "\u{7f}",
+        "\u{80}",
+        "\u{85}",
+        "\u{a0}",
+        "\u{ad}",
+        "\u{200b}",
+        "\u{2028}",
+        "\u{2029}",
+        "\u{feff}x",
+        "\u{fffd}",
+        "\u{ffff}",
+        "\u{10ffff}",
+        "é\u{301}",
+        "🦀",
+        "\u{202e}rtl",
+        "None",
+        "True",
+        "undefined",
+        "'); DROP TABLE t; --",
+        "$(rm -rf /)",
+        "<script>",
+        "&amp;",
     ];
     let mut all: Vec<String> = fixed.into_iter().map(str::to_owned).collect();
     let pieces = ["\n", "\"", "'", ": ", "- ", "#", "{", "]", "\u{E000}1\u{E001}", " ", "x", "\\", "|", "{{"];
@@ -69,7 +199,10 @@ const POSITIONS: &[Position] = &[
     ("v: {{ (row.v | toJson | string) | fromJson }}\nz: 1\n", |v| json!(v)),
     ("{% set c %}a{{ row.v }}b{% endset %}v: {{ c }}\nz: 1\n", |v| json!(format!("a{v}b"))),
     ("{% set c %}a{{ row.v }}b{% endset %}v: {{ c | string | quote }}\nz: 1\n", |v| json!(format!("a{v}b"))),
-    ("{% macro m(x) %}\n  k: {{ x }}\n  l: [{{ x }}]{% endmacro %}v:{{ m(row.v) }}\nz: 1\n", |v| json!({"k": v, "l": [v]})),
+    (
+        "{% macro m(x) %}\n  k: {{ x }}\n  l: [{{ x }}]{% endmacro %}v:{{ m(row.v) }}\nz: 1\n",
+        |v| json!({"k": v, "l": [v]}),
+    ),
     ("{% macro m(x) %}{{ x }}{% endmacro %}v: {{ [m(row.v), 1] | join('/') }}\nz: 1\n", |v| json!(format!("{v}/1"))),
     ("v: x{% filter trim %} {{ row.v }}!{% endfilter %}\nz: 1\n", |v| json!(format!("x{}!", v.trim_start()))),
     ("{% set c %} {{ row.v }} {% endset %}v: \"{{ c | trim }}\"\nz: 1\n", |v| json!(v.trim())),
@@ -105,8 +238,19 @@ fn check(template: &Template, source: &str, value: &str, expected: fn(&str) -> J
     let got = template.render(&row, &Json::Null).unwrap_or_else(|e| panic!("{e}\n{source}\n{shown:?}"));
     assert_eq!(got.len(), 1, "{source}\n{shown:?}");
     assert!(got[0] == json!({"v": expected(value), "z": 1}), "{source}\n{shown:?}\n{:.300}", got[0].to_string());
-    let text = row.to_string();
-    assert!(template.renderer(&Json::Null).render_text(&text) == Ok(got), "{source}\n{shown:?}");
+}
+
+#[test]
+fn a_row_as_text_gives_the_same() {
+    let template = Template::compile("v: {{ row.v }}\nl: {{ row.l | toYaml }}\nn: {{ row.n }}\n").unwrap();
+    for value in hostile() {
+        let row = json!({"v": value, "l": [{value.as_str(): [1.5, -1, u64::MAX, null, true]}], "n": 0.1});
+        assert_eq!(template.renderer(&Json::Null).render_text(&row.to_string()), Ok(vec![row.clone()]));
+        assert_eq!(template.render(&row, &Json::Null), Ok(vec![row]));
+    }
+    assert!(
+        template.renderer(&Json::Null).render_text("{\"v\": CANARY}").is_err_and(|e| !e.to_string().contains("CANARY"))
+    );
 }
 
 #[test]
@@ -115,7 +259,12 @@ fn a_nested_value_keeps_its_shape() {
     for depth in 0..50 {
         deep = if depth % 2 == 0 { json!([deep, null]) } else { json!({"a: b\n": deep, "": true}) };
     }
-    for source in ["v: {{ row.v }}", "v: {{ row.v | toYaml }}", "v:\n  {{ row.v | toJson }}", "v: {{ row.v | toJson | fromJson }}"] {
+    for source in [
+        "v: {{ row.v }}",
+        "v: {{ row.v | toYaml }}",
+        "v:\n  {{ row.v | toJson }}",
+        "v: {{ row.v | toJson | fromJson }}",
+    ] {
         assert!(one(source, json!({"v": deep})) == json!({"v": deep}), "{source}");
     }
     let text = one("v: |\n  {{ row.v | toYaml }}", json!({"v": ["a: b", "c\nd"]}))["v"].clone();
