@@ -1,1 +1,37 @@
-//! Placeholder
+//! Flags, environment and the commands: the only reader of either.
+
+mod run;
+
+use clap::{Parser, Subcommand};
+
+/// Keeps Kubernetes objects in step with the rows of a PostgreSQL query.
+#[derive(Debug, Parser)]
+#[command(name = "dbqo", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator against the cluster of the kubeconfig, or the one it runs in
+    Run(run::Flags),
+    /// Print the CustomResourceDefinition, for `kubectl apply --server-side -f -`
+    Crd,
+    /// Print the version
+    Version,
+}
+
+impl Cli {
+    /// Does what the command line says; the error is a sentence for the user.
+    pub fn execute(self) -> Result<(), String> {
+        match self.command {
+            Command::Run(flags) => run::run(&flags),
+            Command::Crd => crate::crd::definition_yaml().map(|yaml| print!("{yaml}")),
+            Command::Version => {
+                println!("dbqo {}", env!("CARGO_PKG_VERSION"));
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,1 +1,126 @@
-//! Placeholder
+//! Talks to the Kubernetes API server: finds kinds, lists, applies and deletes objects, reports. It decides
+//! nothing, knows no database, and what it hands on of a failure holds none of the server's words.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kube::{Client, Config};
+use tokio::sync::Semaphore;
+
+mod apply;
+mod claims;
+mod events;
+mod failure;
+mod fetch;
+mod inventory;
+mod kinds;
+mod lookup;
+mod prune;
+mod refusal;
+mod release;
+mod request;
+mod status;
+mod watch;
+
+pub use apply::{Applied, ApplyError, Conflict};
+pub use failure::{Asked, Cause, Failure, Finding, Refused};
+pub use fetch::FetchError;
+pub use inventory::{Owned, Scope};
+pub use kinds::KindError;
+pub use prune::Deleted;
+pub use queue::Work;
+
+mod queue;
+
+/// What a request to the API server failed of.
+pub type Error = Failure;
+
+/// No answer within this time means that none will come.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// How much is asked of the API server at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Applies in flight, all owners together.
+    pub applies_in_flight: usize,
+    /// Applies in flight for each owner, so that none starves another.
+    pub per_owner: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { applies_in_flight: 64, per_owner: 32 }
+    }
+}
+
+/// The cluster. Cheap to clone; all clones share connections, limits and what is known of kinds.
+#[derive(Clone)]
+pub struct Cluster {
+    /// Requests: answers are due soon, and we retry ourselves.
+    requests: Client,
+    /// Watches: silent for long, retried by whoever watches.
+    watches: Client,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    limits: Limits,
+    applies: Arc<Semaphore>,
+    owners: Mutex<HashMap<String, Arc<Semaphore>>>,
+    kinds: kinds::Kinds,
+    claims: claims::Claims,
+    /// Uids of objects that are not ours and still carry our marks, since taking them off failed.
+    unreleased: Mutex<HashSet<Arc<str>>>,
+}
+
+impl Cluster {
+    /// Clients for this cluster; connects when first asked for something. Needs a Tokio runtime.
+    pub fn new(config: Config, limits: Limits) -> Result<Self, Error> {
+        let mut for_requests = config.clone();
+        for_requests.read_timeout = Some(ANSWER_WITHIN);
+        // Else the time a connection lay idle counts as well.
+        for_requests.reset_reader_on_write = true;
+        for_requests.default_retry = false;
+        let client = |config| {
+            Client::try_from(config).map_err(|_| Failure::Unreachable("its address or credentials make no sense"))
+        };
+        let shared = Shared {
+            limits,
+            applies: Arc::new(Semaphore::new(limits.applies_in_flight.max(1))),
+            owners: Mutex::default(),
+            kinds: kinds::Kinds::default(),
+            claims: claims::Claims::default(),
+            unreleased: Mutex::default(),
+        };
+        Ok(Self { requests: client(for_requests)?, watches: client(config)?, shared: Arc::new(shared) })
+    }
+
+    /// For requests that are answered at once.
+    pub fn client(&self) -> &Client {
+        &self.requests
+    }
+
+    /// For watches.
+    pub fn watch_client(&self) -> &Client {
+        &self.watches
+    }
+
+    /// One owner's share of the applies in flight.
+    fn share(&self, owner_uid: &str) -> Arc<Semaphore> {
+        let mut owners = lock(&self.shared.owners);
+        if let Some(share) = owners.get(owner_uid) {
+            return share.clone();
+        }
+        // Those that nobody holds belong to owners that have nothing in flight.
+        owners.retain(|_, share| Arc::strong_count(share) > 1);
+        let share = Arc::new(Semaphore::new(self.shared.limits.per_owner.max(1)));
+        owners.insert(owner_uid.to_owned(), share.clone());
+        share
+    }
+}
+
+/// A panic elsewhere leaves our plain maps in order.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -20,6 +20,10 @@ pub const LABEL_NAMESPACE: &str = "konnektr.io/managed-by-namespace";
 pub const OWNER_UID: &str = "konnektr.io/owner-uid";
 /// Annotation: hash of what was applied last.
 pub const APPLIED_HASH: &str = "konnektr.io/applied-hash";
+/// Every label that is ours to set and to take off again.
+pub const OUR_LABELS: [&str; 2] = [LABEL_NAME, LABEL_NAMESPACE];
+/// Every annotation that is ours to set and to take off again.
+pub const OUR_ANNOTATIONS: [&str; 4] = [OWNER_UID, APPLIED_HASH, "konnektr.io/row-key", "konnektr.io/adopted"];
 /// Annotation by the user: `disabled` keeps an object from ever being deleted by us.
 pub const PRUNE: &str = "konnektr.io/prune";
 
@@ -30,6 +34,14 @@ pub struct GroupKind {
     pub group: String,
     /// Kind, such as `ConfigMap`.
     pub kind: String,
+}
+
+impl GroupKind {
+    /// Reads what [`fmt::Display`] writes: `ConfigMap`, `Deployment.apps`.
+    pub fn parse(text: &str) -> Self {
+        let (kind, group) = text.split_once('.').unwrap_or((text, ""));
+        Self { group: group.into(), kind: kind.into() }
+    }
 }
 
 impl fmt::Display for GroupKind {
@@ -54,7 +66,11 @@ pub struct Kind {
 impl Kind {
     /// `v1` or `apps/v1`.
     pub fn api_version(&self) -> String {
-        if self.group_kind.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group_kind.group, self.version) }
+        if self.group_kind.group.is_empty() {
+            self.version.clone()
+        } else {
+            format!("{}/{}", self.group_kind.group, self.version)
+        }
     }
 }
 
@@ -98,6 +114,12 @@ pub struct Owner {
     pub namespace: String,
     /// Uid.
     pub uid: String,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
 }
 
 impl Owner {
@@ -146,6 +168,26 @@ pub fn is_protected(meta: &ObjectMeta) -> bool {
     annotation(meta, PRUNE) == Some("disabled")
 }
 
+/// Whether anyone but our apply has written to this object (status and the like aside).
+///
+/// A first apply that met an existing object shows the others here: who made it has an entry, and
+/// for an object without entries the API server adds one (`before-first-apply`). Only our entry
+/// means that we made it, by a request whose answer was lost.
+pub fn written_by_others(meta: &ObjectMeta) -> bool {
+    meta.managed_fields
+        .iter()
+        .flatten()
+        .any(|entry| !is_our_apply(entry) && entry.subresource.as_deref().unwrap_or("").is_empty())
+}
+
+/// Whether objects of this kind go before all others, as others may need them.
+pub fn goes_first(kind: &GroupKind) -> bool {
+    matches!(
+        (kind.group.as_str(), kind.kind.as_str()),
+        ("", "Namespace") | ("apiextensions.k8s.io", "CustomResourceDefinition")
+    )
+}
+
 /// An annotation's value.
 pub fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     meta.annotations.as_ref()?.get(key).map(String::as_str)
@@ -155,11 +197,19 @@ fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     meta.labels.as_ref()?.get(key).map(String::as_str)
 }
 
-fn owns_owner_uid(entry: &ManagedFieldsEntry) -> bool {
+/// Whether this is the entry of our server-side apply.
+pub fn is_our_apply(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(FIELD_MANAGER)
         && entry.operation.as_deref() == Some("Apply")
         && entry.subresource.as_deref().unwrap_or("").is_empty()
-        && entry.fields_v1.as_ref().is_some_and(|fields| !fields.0["f:metadata"]["f:annotations"][format!("f:{OWNER_UID}")].is_null())
+}
+
+fn owns_owner_uid(entry: &ManagedFieldsEntry) -> bool {
+    is_our_apply(entry)
+        && entry
+            .fields_v1
+            .as_ref()
+            .is_some_and(|fields| !fields.0["f:metadata"]["f:annotations"][format!("f:{OWNER_UID}")].is_null())
 }
 
 /// One object as it should be, ready to send.
@@ -173,6 +223,8 @@ pub struct Desired {
     pub hash: AppliedHash,
     /// Number of the row it came from, from 1.
     pub row: u64,
+    /// Whether the user protected it from deletion.
+    pub protected: bool,
     /// JSON after `{"metadata":{`, our marks included. None where the object is known to be so already.
     body: Option<Box<str>>,
 }
@@ -182,7 +234,19 @@ const BODY_START: &str = r#"{"metadata":{"#;
 impl Desired {
     /// From a whole body that begins with its (non-empty) metadata.
     pub fn new(id: ObjectId, kind: Arc<Kind>, hash: AppliedHash, row: u64, body: Option<&str>) -> Self {
-        Self { id, kind, hash, row, body: body.and_then(|body| body.strip_prefix(BODY_START)).map(Into::into) }
+        Self {
+            id,
+            kind,
+            hash,
+            row,
+            protected: false,
+            body: body.and_then(|body| body.strip_prefix(BODY_START)).map(Into::into),
+        }
+    }
+
+    /// The same, protected from deletion or not.
+    pub fn protected(self, protected: bool) -> Self {
+        Self { protected, ..self }
     }
 
     /// The JSON to apply. With a uid the server refuses to touch any other object of that name.

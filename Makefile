@@ -1,0 +1,34 @@
+# The commands of this project. They need Rust and, once, Go (tests/local/control-plane-binaries);
+# PostgreSQL as tests/local/postgres-binaries says.
+
+# Alone, `make` says what it can do.
+.DEFAULT_GOAL := help
+
+with-servers := tests/local/with-servers
+
+.PHONY: help demo test bench build fmt clean
+
+help: ## Say what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
+		printf 'make %-7s %s\n' "$$target" "$$text"; done
+
+demo: build ## See it work on a cluster and a database of its own; KEEP=1 leaves all running until Ctrl-C
+	DBQO_DEMO_KEEP=$(KEEP) $(with-servers) cargo run --release --locked --example demo
+
+test: ## Check format, lints, documentation, and run all tests, on servers of their own
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	$(with-servers) cargo test --locked
+
+bench: ## Measure first sync, memory and restart; with flushes, as a real database has them
+	DBQO_LOCAL_FSYNC=on $(with-servers) cargo bench --locked --bench sync
+
+build: ## Build the operator, target/release/dbqo
+	cargo build --release --locked
+
+fmt: ## Format the sources
+	cargo fmt
+
+clean: ## Remove what was built here; the control plane stays cached
+	cargo clean

@@ -1,0 +1,107 @@
+//! `dbqo run`: puts the parts together and runs them until a signal.
+
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use crate::cluster::{self, Cluster};
+use crate::controller::{self, Context};
+use crate::logic::rights::Rights;
+
+/// Flags of `dbqo run`.
+#[derive(Debug, Args)]
+pub struct Flags {
+    /// Work only on the DatabaseQueryResources of this namespace; all namespaces where unset
+    #[arg(long, env = "DBQO_WATCH_NAMESPACE", value_name = "NAMESPACE")]
+    watch_namespace: Option<String>,
+
+    /// Other namespaces that objects may be written to, besides each resource's own; `*` allows all
+    #[arg(long, env = "DBQO_ALLOW_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',')]
+    allow_namespaces: Vec<String>,
+
+    /// Cluster-scoped kinds that may be written, such as `Namespace` or
+    /// `ClusterRole.rbac.authorization.k8s.io`; `*` allows all
+    #[arg(long, env = "DBQO_ALLOW_CLUSTER_SCOPED", value_name = "KINDS", value_delimiter = ',')]
+    allow_cluster_scoped: Vec<String>,
+
+    /// Other namespaces that connection Secrets may be read from; `*` allows all
+    #[arg(long, env = "DBQO_ALLOW_SECRET_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',')]
+    allow_secret_namespaces: Vec<String>,
+
+    /// Most applies in flight at a time, over all resources
+    #[arg(long, env = "DBQO_MAX_APPLIES", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=256))]
+    max_applies: u16,
+
+    /// Most applies in flight at a time for one resource
+    #[arg(long, env = "DBQO_MAX_APPLIES_PER_RESOURCE", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
+    max_applies_per_resource: u16,
+
+    /// How log lines look
+    #[arg(long, env = "DBQO_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+
+    /// Which log lines: a level (error, warn, info, debug, trace), or directives such as `info,dbqo=debug`
+    #[arg(long, env = "DBQO_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(flags: &Flags) -> Result<(), String> {
+    start_logging(flags)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no runtime: {error}"))?;
+    runtime.block_on(operate(flags))
+}
+
+fn start_logging(flags: &Flags) -> Result<(), String> {
+    let filter = EnvFilter::try_new(&flags.log).map_err(|error| format!("--log: {error}"))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr);
+    match flags.log_format {
+        LogFormat::Text => lines.with_ansi(false).init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+async fn operate(flags: &Flags) -> Result<(), String> {
+    let config = kube::Config::infer().await.map_err(|error| format!("no cluster to work on: {error}"))?;
+    let limits = cluster::Limits {
+        applies_in_flight: flags.max_applies.into(),
+        per_owner: flags.max_applies_per_resource.into(),
+    };
+    let cluster = Cluster::new(config, limits).map_err(|error| format!("no client for the cluster: {error}"))?;
+    let (stop, stopping) = watch::channel(false);
+    let rights = Rights {
+        namespaces: flags.allow_namespaces.clone(),
+        cluster_scoped: flags.allow_cluster_scoped.clone(),
+        secret_namespaces: flags.allow_secret_namespaces.clone(),
+    };
+    let context = Context { cluster, rights, watch_namespace: flags.watch_namespace.clone(), stopping };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "db-query-operator starts");
+    let controller = tokio::spawn(controller::run(Arc::new(context)));
+    wait_for_signal().await?;
+    tracing::info!("stopping: passes under way come to an end");
+    stop.send_replace(true);
+    controller.await.map_err(|_| "the controller ended unexpectedly; see the log above".to_owned())
+}
+
+async fn wait_for_signal() -> Result<(), String> {
+    let listen = |kind| signal(kind).map_err(|error| format!("no signals: {error}"));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! Why a request to the API server failed, holding only what may be shown. An API server's message
+//! quotes values of the object it refuses, and so do webhooks: no text of a message is ever stored
+//! here, so that neither `Display` nor `Debug` can leak one. Pure.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The API server answered with an error.
+    #[error("{0}")]
+    Refused(Box<Refused>),
+    /// No answer in time. What was asked may or may not have happened.
+    #[error("the API server did not answer in time")]
+    Timeout,
+    /// No connection, or it broke. What was asked may or may not have happened.
+    #[error("the API server cannot be reached: {0}")]
+    Unreachable(&'static str),
+    /// The answer is not what was asked for.
+    #[error("the answer of the API server could not be read")]
+    Unreadable,
+}
+
+/// An error answer of the API server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// HTTP status.
+    pub code: u16,
+    /// The API's reason where it is one of those Kubernetes defines (webhooks may send any text).
+    pub reason: &'static str,
+    /// The fields it is about.
+    pub causes: Vec<Cause>,
+    /// What else could be told from the answer.
+    pub finding: Finding,
+    /// How long the server asks to wait.
+    pub retry_after: Option<Duration>,
+    /// What was asked for.
+    pub asked: Asked,
+}
+
+/// One field that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// Path of the field; keys in brackets other than numbers are values and left out.
+    pub field: String,
+    /// Kind of fault, such as `FieldValueInvalid`.
+    pub reason: &'static str,
+    /// For `FieldManagerConflict`: who holds the field.
+    pub manager: Option<String>,
+}
+
+/// What was recognised in an error message, as a fact without its text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Finding {
+    /// Nothing more.
+    #[default]
+    None,
+    /// Our account lacks the right.
+    Rbac,
+    /// A ResourceQuota is used up.
+    Quota,
+    /// The namespace's Pod Security level forbids it.
+    PodSecurity,
+    /// An admission webhook said no.
+    Webhook,
+    /// An admission webhook could not be asked.
+    WebhookAway,
+    /// A ValidatingAdmissionPolicy said no.
+    Policy,
+    /// The object does not fit the schema of its kind; the server calls this 500.
+    Schema,
+    /// The object is not the one with the uid we named, or is gone.
+    OtherUid,
+    /// The namespace does not exist.
+    NoNamespace,
+    /// The server does not serve this kind.
+    NoKind,
+    /// The object is too large to store.
+    TooLarge,
+}
+
+/// What was asked of the server, as we know it ourselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// RBAC verb.
+    pub verb: &'static str,
+    /// Resource as in an RBAC rule, such as `deployments.apps`.
+    pub resource: String,
+    /// Namespace, where there is one.
+    pub namespace: Option<Arc<str>>,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        match &self.namespace {
+            Some(namespace) => write!(f, " in namespace {namespace}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.finding == Finding::Rbac {
+            return write!(f, "not allowed to {}", self.asked);
+        }
+        write!(f, "{} {}", self.code, if self.reason.is_empty() { "error" } else { self.reason })?;
+        f.write_str(self.finding.text())?;
+        for (i, cause) in self.causes.iter().take(5).enumerate() {
+            write!(f, "{} {} {}", if i == 0 { ":" } else { "," }, cause.field, cause.reason)?;
+        }
+        if self.causes.len() > 5 { write!(f, " and {} more", self.causes.len() - 5) } else { Ok(()) }
+    }
+}
+
+impl Refused {
+    /// Whether it lost against another write to the same object, and nothing else is wrong.
+    pub(super) fn is_write_conflict(&self) -> bool {
+        self.code == 409 && self.causes.is_empty() && self.finding == Finding::None && self.reason != "AlreadyExists"
+    }
+}
+
+impl Finding {
+    fn text(self) -> &'static str {
+        match self {
+            Self::None | Self::Rbac => "",
+            Self::Quota => " (a quota is exceeded)",
+            Self::PodSecurity => " (the namespace's Pod Security level forbids it)",
+            Self::Webhook => " (denied by an admission webhook)",
+            Self::WebhookAway => " (an admission webhook cannot be reached)",
+            Self::Policy => " (denied by an admission policy)",
+            Self::Schema => " (does not fit the schema of its kind)",
+            Self::OtherUid => " (it is another object by now, or gone)",
+            Self::NoNamespace => " (no such namespace)",
+            Self::NoKind => " (the server does not serve this kind)",
+            Self::TooLarge => " (too large)",
+        }
+    }
+}
+
+impl Failure {
+    /// Word for conditions, events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(refused) if refused.reason.is_empty() => "Refused",
+            Self::Refused(refused) => refused.reason,
+            Self::Timeout => "Timeout",
+            Self::Unreachable(_) => "Unreachable",
+            Self::Unreadable => "Unreadable",
+        }
+    }
+
+    /// Whether the same request may succeed later although nothing on our side changes.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Refused(refused) => {
+                !matches!(refused.finding, Finding::Schema | Finding::TooLarge)
+                    && !matches!(refused.code, 400 | 405 | 406 | 413 | 415 | 422)
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether it is certain that the server did not do what was asked.
+    pub fn nothing_happened(&self) -> bool {
+        matches!(self, Self::Refused(refused) if refused.code < 500 || refused.finding == Finding::Schema)
+    }
+
+    /// The HTTP status, where there was an answer.
+    pub fn code(&self) -> Option<u16> {
+        if let Self::Refused(refused) = self { Some(refused.code) } else { None }
+    }
+
+    /// What was recognised in the answer.
+    pub fn finding(&self) -> Finding {
+        if let Self::Refused(refused) = self { refused.finding } else { Finding::None }
+    }
+
+    /// Whether our account lacks the right.
+    pub fn is_forbidden(&self) -> bool {
+        self.code() == Some(403)
+    }
+
+    /// Whether the server says there is no such thing.
+    pub fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+}

@@ -1,0 +1,156 @@
+//! What is there under an owner's labels: paged metadata LISTs, of which only the few words are kept that the
+//! inventory needs.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
+use serde::Deserialize;
+
+use super::Cluster;
+use super::failure::Failure;
+use super::request::{Call, METADATA_LIST, Metadata, asked, encoded, list_path};
+use crate::logic::object;
+use crate::logic::object::{
+    APPLIED_HASH, AppliedHash, Kind, Known, ObjectId, Owner, Ownership, annotation, is_protected,
+};
+
+/// Objects of one answer.
+const PAGE: usize = 500;
+/// Listings begun anew where the server forgot the place to continue from.
+const BEGINNINGS: u32 = 3;
+
+/// Where to look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everywhere.
+    All,
+    /// In one namespace.
+    Namespace(String),
+}
+
+/// An object that carries an owner's labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owned {
+    /// Which.
+    pub id: ObjectId,
+    /// What is known of it.
+    pub known: Known,
+    /// Whose it really is; labels can be copied.
+    pub ownership: Ownership,
+    /// Whether it is on its way out, waiting for finalizers.
+    pub deleting: bool,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    metadata: ListMeta,
+    items: Vec<Metadata>,
+}
+
+/// One page of metadata and how to go on.
+pub(super) struct Listed {
+    pub items: Vec<Metadata>,
+    pub next: Option<String>,
+    pub remaining: Option<i64>,
+}
+
+impl Cluster {
+    /// All objects of this kind that carry the owner's labels.
+    pub async fn list_owned(&self, kind: &Kind, owner: &Owner, scope: &Scope) -> Result<Vec<Owned>, Failure> {
+        let namespace = match scope {
+            Scope::Namespace(namespace) if kind.namespaced => Some(namespace.as_str()),
+            _ => None,
+        };
+        let group_kind = Arc::new(kind.group_kind.clone());
+        let mut namespaces = Names::default();
+        for last in (0..BEGINNINGS).map(|beginning| beginning + 1 == BEGINNINGS) {
+            let mut owned = Vec::new();
+            let mut next = None;
+            loop {
+                let page = match self.page(kind, namespace, Some(&owner.selector()), next).await {
+                    // 410: the listing took so long that the server forgot it.
+                    Err(failure) if failure.code() == Some(410) && !last => break,
+                    page => page?,
+                };
+                for item in page.items {
+                    let id = ObjectId {
+                        kind: group_kind.clone(),
+                        namespace: item.metadata.namespace.as_deref().map(|name| namespaces.shared(name)),
+                        name: item.metadata.name.clone().unwrap_or_default(),
+                    };
+                    let ownership = self.ownership(&item.metadata, owner);
+                    let deleting = item.metadata.deletion_timestamp.is_some();
+                    owned.push(Owned { id, known: known(&item.metadata), ownership, deleting });
+                }
+                match page.next {
+                    Some(more) => next = Some(more),
+                    None => return Ok(owned),
+                }
+            }
+        }
+        Err(Failure::Timeout)
+    }
+
+    /// One page of the metadata of a kind's objects.
+    pub(super) async fn page(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        selector: Option<&str>,
+        next: Option<String>,
+    ) -> Result<Listed, Failure> {
+        let mut path = format!("{}?limit={PAGE}", list_path(kind, namespace));
+        for (name, value) in [("labelSelector", selector), ("continue", next.as_deref())] {
+            if let Some(value) = value {
+                path.push_str(&format!("&{name}={}", encoded(value)));
+            }
+        }
+        let call = Call {
+            method: Method::GET,
+            body: Bytes::new(),
+            accept: METADATA_LIST,
+            compressed: true,
+            ..Call::get(path, asked("list", kind, namespace))
+        };
+        let answer = self.call(call).await.inspect_err(|failure| self.shared.kinds.forget_if_gone(failure, kind))?;
+        let page: Page = answer.read()?;
+        let next = page.metadata.continue_.filter(|next| !next.is_empty());
+        Ok(Listed { items: page.items, next, remaining: page.metadata.remaining_item_count })
+    }
+
+    /// Whose an object is; one that got our marks by accident is not ours even while it still has them.
+    pub(super) fn ownership(&self, meta: &ObjectMeta, owner: &Owner) -> Ownership {
+        let uid = meta.uid.as_deref().unwrap_or_default();
+        if super::lock(&self.shared.unreleased).contains(uid) {
+            return Ownership::Foreign;
+        }
+        object::ownership(meta, owner)
+    }
+}
+
+/// What the inventory keeps of an object.
+pub(super) fn known(meta: &ObjectMeta) -> Known {
+    Known {
+        uid: meta.uid.as_deref().unwrap_or_default().into(),
+        hash: annotation(meta, APPLIED_HASH).map(|hash| AppliedHash(hash.to_owned())),
+        protected: is_protected(meta),
+    }
+}
+
+/// Thousands of objects are in the same few namespaces.
+#[derive(Default)]
+struct Names(std::collections::HashSet<Arc<str>>);
+
+impl Names {
+    fn shared(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(name) {
+            return known.clone();
+        }
+        let new: Arc<str> = name.into();
+        self.0.insert(new.clone());
+        new
+    }
+}

@@ -1,0 +1,85 @@
+//! First contact: what exists under names that are about to be used. Single GETs where they are few, else a
+//! paged LIST of the namespace, of which only the wanted names are kept.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::Cluster;
+use super::failure::Failure;
+use super::inventory::known;
+use crate::logic::object::{Kind, Known, ObjectId, Owner, Ownership};
+
+/// Up to so many names, asking for each is cheaper than one page.
+const FEW: usize = 8;
+/// A page costs about as much as so many GETs.
+const GETS_PER_PAGE: usize = 16;
+/// GETs in flight.
+const AT_ONCE: usize = 16;
+
+type Existing = HashMap<ObjectId, (Known, Ownership)>;
+
+impl Cluster {
+    /// Those of `ids` (all of this kind) that exist, and whose they are.
+    pub async fn look_up(&self, kind: &Kind, ids: &[&ObjectId], owner: &Owner) -> Result<Existing, Failure> {
+        let mut by_namespace: HashMap<Option<&str>, Vec<&ObjectId>> = HashMap::new();
+        for id in ids {
+            by_namespace.entry(id.namespace.as_deref()).or_default().push(id);
+        }
+        let mut existing = Existing::new();
+        for (namespace, ids) in by_namespace {
+            if ids.len() <= FEW {
+                existing.extend(self.get_each(kind, ids, owner).await?);
+            } else {
+                existing.extend(self.list_some(kind, namespace, ids, owner).await?);
+            }
+        }
+        Ok(existing)
+    }
+
+    async fn get_each(&self, kind: &Kind, ids: Vec<&ObjectId>, owner: &Owner) -> Result<Existing, Failure> {
+        let found = stream::iter(ids.into_iter().cloned()).map(async |id: ObjectId| {
+            let Some(meta) = self.metadata(kind, &id).await? else { return Ok(None) };
+            Ok(Some((id, (known(&meta), self.ownership(&meta, owner)))))
+        });
+        let found: Vec<_> = found.buffer_unordered(AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn list_some(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        ids: Vec<&ObjectId>,
+        owner: &Owner,
+    ) -> Result<Existing, Failure> {
+        let wanted: HashMap<&str, &ObjectId> = ids.iter().map(|id| (id.name.as_str(), *id)).collect();
+        let mut existing = Existing::new();
+        let mut open: HashSet<&ObjectId> = wanted.values().copied().collect();
+        let mut next = None;
+        loop {
+            let page = match self.page(kind, namespace, None, next).await {
+                Err(failure) if failure.code() == Some(410) => break,
+                page => page?,
+            };
+            for item in page.items {
+                let name = item.metadata.name.as_deref().unwrap_or_default();
+                if let Some(id) = wanted.get(name) {
+                    open.remove(id);
+                    existing.insert((*id).clone(), (known(&item.metadata), self.ownership(&item.metadata, owner)));
+                }
+            }
+            next = page.next;
+            if next.is_none() || open.is_empty() {
+                return Ok(existing);
+            }
+            let pages_left = usize::try_from(page.remaining.unwrap_or(0)).unwrap_or(0) / 500 + 1;
+            if open.len() <= pages_left * GETS_PER_PAGE {
+                break;
+            }
+        }
+        // A crowded namespace, or a listing the server forgot: ask for the rest one by one.
+        existing.extend(self.get_each(kind, open.into_iter().collect(), owner).await?);
+        Ok(existing)
+    }
+}

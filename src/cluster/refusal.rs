@@ -1,0 +1,272 @@
+//! Reads an error answer of the API server into what may be kept of it. Words of the API are
+//! compared with lists of known ones, never copied; field paths and manager names are copied only
+//! as far as their characters are harmless. Pure.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::failure::{Asked, Cause, Finding, Refused};
+
+const REASONS: [&str; 19] = [
+    "Unauthorized",
+    "Forbidden",
+    "NotFound",
+    "AlreadyExists",
+    "Conflict",
+    "Gone",
+    "Invalid",
+    "ServerTimeout",
+    "StoreReadError",
+    "Timeout",
+    "TooManyRequests",
+    "BadRequest",
+    "MethodNotAllowed",
+    "NotAcceptable",
+    "RequestEntityTooLarge",
+    "UnsupportedMediaType",
+    "InternalError",
+    "Expired",
+    "ServiceUnavailable",
+];
+const CAUSES: [&str; 13] = [
+    "FieldValueNotFound",
+    "FieldValueRequired",
+    "FieldValueDuplicate",
+    "FieldValueInvalid",
+    "FieldValueNotSupported",
+    "FieldValueForbidden",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+    "FieldValueTypeInvalid",
+    "InternalError",
+    "FieldManagerConflict",
+    "NamespaceTerminating",
+    "UnexpectedServerResponse",
+];
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Status {
+    message: String,
+    reason: String,
+    details: Option<Details>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Details {
+    kind: String,
+    causes: Vec<RawCause>,
+    retry_after_seconds: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawCause {
+    reason: String,
+    message: String,
+    field: String,
+}
+
+/// Reads an error answer.
+pub(super) fn read(code: u16, body: &[u8], retry_after: Option<u64>, asked: Asked) -> Refused {
+    let status: Status = serde_json::from_slice(body).unwrap_or_default();
+    let details = status.details.unwrap_or_default();
+    let mut causes: Vec<Cause> = details.causes.iter().map(cause).collect();
+    let finding = finding(code, &status.message, &details.kind, &causes);
+    if finding == Finding::Schema {
+        causes = schema_faults(&status.message);
+    }
+    let wait = retry_after.or(Some(details.retry_after_seconds).filter(|s| *s > 0)).map(Duration::from_secs);
+    Refused {
+        code,
+        reason: known(&status.reason, &REASONS).unwrap_or_default(),
+        causes,
+        finding,
+        retry_after: wait,
+        asked,
+    }
+}
+
+fn known(word: &str, words: &[&'static str]) -> Option<&'static str> {
+    words.iter().copied().find(|known| *known == word)
+}
+
+fn finding(code: u16, message: &str, kind: &str, causes: &[Cause]) -> Finding {
+    let forbidden = message.split_once(" is forbidden: ").map(|(_, rest)| rest).unwrap_or_default();
+    match code {
+        404 if kind == "namespaces" => Finding::NoNamespace,
+        404 if kind.is_empty() => Finding::NoKind,
+        409 if message.contains("uid mismatch") || message.contains("the UID in the precondition") => Finding::OtherUid,
+        422 if causes.iter().any(|cause| cause.field == "metadata.uid") => Finding::OtherUid,
+        413 => Finding::TooLarge,
+        500 if message.contains("etcdserver: request is too large") => Finding::TooLarge,
+        500 if message.starts_with(TYPED) => Finding::Schema,
+        500 if message.contains("failed calling webhook") => Finding::WebhookAway,
+        _ if message.starts_with("admission webhook \"") => Finding::Webhook,
+        _ if forbidden.starts_with("ValidatingAdmissionPolicy ")
+            || message.contains(": ValidatingAdmissionPolicy '") =>
+        {
+            Finding::Policy
+        }
+        403 if message.contains(": User \"") || message.contains(" cannot ") && message.contains(" resource \"") => {
+            Finding::Rbac
+        }
+        403 if forbidden.starts_with("exceeded quota: ") => Finding::Quota,
+        403 if forbidden.starts_with("violates PodSecurity ") => Finding::PodSecurity,
+        _ => Finding::None,
+    }
+}
+
+fn cause(raw: &RawCause) -> Cause {
+    let mut reason = known(&raw.reason, &CAUSES).unwrap_or("Invalid");
+    // Worth knowing: such an object can be deleted and created anew, but never updated.
+    if reason == "FieldValueInvalid" && raw.message.ends_with(": field is immutable") {
+        reason = "FieldImmutable";
+    }
+    Cause {
+        field: field(&raw.field),
+        reason,
+        manager: (reason == "FieldManagerConflict").then(|| manager(&raw.message)),
+    }
+}
+
+/// From `conflict with "kubectl" using v1`, kubectl.
+fn manager(message: &str) -> String {
+    let name = message.split('"').nth(1).unwrap_or_default();
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "-_./: ".contains(c);
+    if !name.is_empty() && name.len() <= 128 && name.chars().all(harmless) {
+        name.into()
+    } else {
+        "another manager".into()
+    }
+}
+
+/// A field path without the values in it: `ports[port=80]` says what the object holds.
+fn field(path: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('[') {
+        shown.push_str(before);
+        // The last bracket of this element: a key may contain brackets itself.
+        let Some((key, tail)) = after
+            .split_once("].")
+            .or_else(|| after.split_once("]["))
+            .or_else(|| after.strip_suffix(']').map(|key| (key, "")))
+        else {
+            rest = "";
+            shown.push_str("[…]");
+            break;
+        };
+        let number = key.chars().all(|c| c.is_ascii_digit());
+        shown.push('[');
+        shown.push_str(if number { key } else { "…" });
+        shown.push(']');
+        rest = if tail.is_empty() { "" } else { &after[key.len() + 1..] };
+    }
+    shown.push_str(rest);
+    match shown.find(|c: char| !(c.is_ascii_alphanumeric() || "-_./[]…$".contains(c))) {
+        Some(end) => format!("{}…", &shown[..end]),
+        None => shown,
+    }
+}
+
+const TYPED: &str = "failed to create typed patch object (";
+
+/// Field paths of `failed to create typed patch object (ns/name; v1, Kind=K): .spec.x: field not
+/// declared in schema`, or of several such lines after `errors:`.
+fn schema_faults(message: &str) -> Vec<Cause> {
+    let text = message.split_once("): ").map(|(_, text)| text).unwrap_or_default();
+    let faults =
+        text.lines().map(str::trim).filter(|line| line.starts_with('.')).filter_map(|line| line.split_once(": "));
+    let cause = |(path, fault): (&str, &str)| {
+        let reason = match fault {
+            "field not declared in schema" => "FieldUnknown",
+            _ if fault.starts_with("duplicate entries") => "FieldValueDuplicate",
+            _ if fault.starts_with("expected ") => "FieldValueTypeInvalid",
+            _ => "Invalid",
+        };
+        Cause { field: field(path), reason, manager: None }
+    };
+    faults.map(cause).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u16, body: serde_json::Value) -> Refused {
+        read(
+            code,
+            body.to_string().as_bytes(),
+            None,
+            Asked { verb: "patch", resource: "configmaps".into(), namespace: Some("n".into()) },
+        )
+    }
+
+    #[test]
+    fn a_refusal_keeps_fields_and_reasons_but_no_value() {
+        let refused = refused(
+            422,
+            serde_json::json!({"message": "x CANARY", "reason": "Invalid", "details": {"name": "CANARY", "causes": [
+                {"reason": "FieldValueInvalid", "message": "Invalid value: \"CANARY\": no", "field": "data[CANARY]"},
+                {"reason": "CANARY", "message": "CANARY", "field": "spec.containers[0].env[name=\"CANARY].\"].value"},
+                {"reason": "FieldValueInvalid", "message": "Invalid value: {CANARY}: field is immutable", "field": "spec.selector"},
+            ]}}),
+        );
+        let shown = refused.to_string();
+        assert!(!format!("{shown} {refused:?}").contains("CANARY"), "{shown} {refused:?}");
+        assert!(shown.starts_with("422 Invalid: data[…] FieldValueInvalid, spec.containers[0].env[…]"), "{shown}");
+        assert!(shown.ends_with("spec.selector FieldImmutable"), "{shown}");
+    }
+
+    #[test]
+    fn a_reason_kubernetes_does_not_define_is_not_repeated() {
+        let refused = refused(
+            403,
+            serde_json::json!({"message": "admission webhook \"w\" denied the request: CANARY", "reason": "CANARY"}),
+        );
+        assert_eq!(refused.to_string(), "403 error (denied by an admission webhook)");
+    }
+
+    #[test]
+    fn a_missing_right_is_named_from_what_was_asked() {
+        let message = "configmaps \"f\" is forbidden: User \"weak\" cannot patch resource \"configmaps\" in API group \"\" in the namespace \"n\"";
+        assert_eq!(
+            refused(403, serde_json::json!({"message": message, "reason": "Forbidden"})).to_string(),
+            "not allowed to patch configmaps in namespace n"
+        );
+    }
+
+    #[test]
+    fn a_fault_against_the_schema_names_its_fields() {
+        let message = "failed to create typed patch object (/b; /v1, Kind=ConfigMap): errors:\n  .data.k: expected string, got &value.valueUnstructured{Value:\"CANARY\"}\n  .spec: field not declared in schema";
+        let refused = refused(500, serde_json::json!({"message": message}));
+        assert_eq!(
+            refused.to_string(),
+            "500 error (does not fit the schema of its kind): .data.k FieldValueTypeInvalid, .spec FieldUnknown"
+        );
+    }
+
+    #[test]
+    fn an_answer_that_is_no_status_is_only_its_code() {
+        assert_eq!(
+            read(502, b"<html>CANARY", Some(3), Asked::default()),
+            Refused { code: 502, retry_after: Some(Duration::from_secs(3)), ..Refused::default() }
+        );
+    }
+
+    #[test]
+    fn a_conflict_names_the_manager() {
+        let refused = refused(
+            409,
+            serde_json::json!({"reason": "Conflict", "details": {"causes": [
+            {"reason": "FieldManagerConflict", "message": "conflict with \"kubectl\" with subresource \"scale\" using v1", "field": ".spec.replicas"}]}}),
+        );
+        assert_eq!(
+            refused.causes[0],
+            Cause { field: ".spec.replicas".into(), reason: "FieldManagerConflict", manager: Some("kubectl".into()) }
+        );
+    }
+}

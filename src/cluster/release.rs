@@ -1,0 +1,136 @@
+//! Letting go of an object without harming it: a foreign one that got our marks by accident, and one of ours
+//! that is to stay when its owner goes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Map, Value, json};
+use tokio::time::sleep;
+
+use super::failure::{Failure, Finding};
+use super::request::{APPLY, Call, MERGE, METADATA, asked, object_path};
+use super::{Cluster, lock};
+use crate::logic::object::{
+    FIELD_MANAGER, Kind, OUR_ANNOTATIONS, OUR_LABELS, ObjectId, Owner, Ownership, is_our_apply,
+};
+
+/// A foreign object with our marks would be taken for ours after a restart, so this is tried hard.
+const TRIES: u32 = 6;
+
+impl Cluster {
+    /// Gives up all our fields and marks of the object with this uid. Done if it is gone.
+    pub(super) async fn release(
+        &self,
+        kind: &Kind,
+        id: &ObjectId,
+        uid: &Arc<str>,
+        owner: &Owner,
+    ) -> Result<(), Failure> {
+        lock(&self.shared.unreleased).insert(uid.clone());
+        let mut tries = 1;
+        loop {
+            match self.release_once(kind, id, uid, owner).await {
+                Ok(()) => break,
+                Err(failure) if tries == TRIES => return Err(failure),
+                Err(_) => sleep(Duration::from_millis(50 << tries)).await,
+            }
+            tries += 1;
+        }
+        lock(&self.shared.unreleased).remove(uid);
+        Ok(())
+    }
+
+    /// Tries again where it did not succeed before.
+    pub(super) async fn release_leftover(&self, kind: &Kind, id: &ObjectId, meta: &ObjectMeta, owner: &Owner) {
+        let uid = lock(&self.shared.unreleased).get(meta.uid.as_deref().unwrap_or_default()).cloned();
+        if let Some(uid) = uid {
+            // Whether it succeeds is not this caller's question; the object stays foreign either way.
+            let _ = self.release(kind, id, &uid, owner).await;
+        }
+    }
+
+    async fn release_once(&self, kind: &Kind, id: &ObjectId, uid: &str, owner: &Owner) -> Result<(), Failure> {
+        // Applying nothing gives up every field of ours; what others hold as well stays as it is.
+        let mut metadata = json!({"name": id.name, "uid": uid});
+        if let Some(namespace) = &id.namespace {
+            metadata["namespace"] = json!(&**namespace);
+        }
+        let nothing = json!({"metadata": metadata, "apiVersion": kind.api_version(), "kind": kind.group_kind.kind});
+        let path = format!("{}?fieldManager={FIELD_MANAGER}&force=true", object_path(kind, id));
+        let asked = asked("patch", kind, id.namespace.as_deref());
+        match self.call(Call { accept: METADATA, ..Call::patch(path, APPLY, nothing.to_string(), asked) }).await {
+            Ok(_) => Ok(()),
+            Err(failure) if is_gone(&failure) => Ok(()),
+            // Without what we alone hold it would not be valid: leave the values and take off the marks.
+            Err(failure) if failure.code() == Some(422) => self.strip(kind, id, uid, owner).await,
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn strip(&self, kind: &Kind, id: &ObjectId, uid: &str, owner: &Owner) -> Result<(), Failure> {
+        match self.metadata(kind, id).await? {
+            Some(meta) if meta.uid.as_deref() == Some(uid) => self.merge(kind, id, without_us(&meta, owner)).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Leaves an object of ours to itself: it keeps our marks, gets the one that says it must never be deleted by
+    /// us, and loses the reference that would make the garbage collector delete it.
+    pub async fn orphan(&self, kind: &Kind, id: &ObjectId, owner: &Owner) -> Result<(), Failure> {
+        let mut tries = 1;
+        loop {
+            let Some(meta) = self.metadata(kind, id).await? else { return Ok(()) };
+            if self.ownership(&meta, owner) != Ownership::Ours {
+                return Ok(());
+            }
+            let adopted = json!({"metadata": {
+                "resourceVersion": meta.resource_version,
+                "annotations": {"konnektr.io/adopted": "true"},
+                "ownerReferences": other_owners(&meta, owner),
+            }});
+            match self.merge(kind, id, adopted).await {
+                Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
+                result => return result,
+            }
+        }
+    }
+
+    /// A merge patch of metadata. The resourceVersion in it makes it a precondition.
+    async fn merge(&self, kind: &Kind, id: &ObjectId, patch: Value) -> Result<(), Failure> {
+        let path = format!("{}?fieldManager={FIELD_MANAGER}", object_path(kind, id));
+        let asked = asked("patch", kind, id.namespace.as_deref());
+        let call = Call { accept: METADATA, ..Call::patch(path, MERGE, patch.to_string(), asked) };
+        match self.call(call).await {
+            Err(failure) if is_gone(&failure) => Ok(()),
+            result => result.map(|_| ()),
+        }
+    }
+}
+
+fn is_gone(failure: &Failure) -> bool {
+    failure.is_not_found() || failure.finding() == Finding::OtherUid
+}
+
+fn other_owners(meta: &ObjectMeta, owner: &Owner) -> Value {
+    json!(meta.owner_references.iter().flatten().filter(|reference| reference.uid != owner.uid).collect::<Vec<_>>())
+}
+
+/// The merge patch that takes our marks, our reference and our entry off, and leaves the rest.
+fn without_us(meta: &ObjectMeta, owner: &Owner) -> Value {
+    let nulls =
+        |keys: &[&str]| Value::Object(keys.iter().map(|key| ((*key).to_owned(), Value::Null)).collect::<Map<_, _>>());
+    let mut entries: Vec<Value> =
+        meta.managed_fields.iter().flatten().filter(|entry| !is_our_apply(entry)).map(|entry| json!(entry)).collect();
+    if entries.is_empty() {
+        // An empty list means "as before", a list of an empty entry means "none".
+        entries.push(json!({}));
+    }
+    json!({"metadata": {
+        "resourceVersion": meta.resource_version,
+        "labels": nulls(&OUR_LABELS),
+        "annotations": nulls(&OUR_ANNOTATIONS),
+        "ownerReferences": other_owners(meta, owner),
+        "managedFields": entries,
+    }})
+}

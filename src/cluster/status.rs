@@ -1,0 +1,95 @@
+//! Writes to the DatabaseQueryResource itself: its status, and our finalizer among those of others.
+
+use http::Method;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Value, json};
+
+use super::Cluster;
+use super::failure::{Failure, Finding};
+use super::request::{Call, MERGE, METADATA, asked, object_path};
+use crate::logic::object::{FIELD_MANAGER, FINALIZER, GroupKind, Kind, ObjectId};
+
+/// Writes that lose against others are repeated so often.
+const TRIES: u32 = 6;
+
+fn resource() -> Kind {
+    let group_kind = GroupKind { group: "konnektr.io".into(), kind: "DatabaseQueryResource".into() };
+    Kind { group_kind, version: "v1alpha1".into(), plural: "databasequeryresources".into(), namespaced: true }
+}
+
+fn id(namespace: &str, name: &str) -> ObjectId {
+    ObjectId { kind: resource().group_kind.into(), namespace: Some(namespace.into()), name: name.into() }
+}
+
+impl Cluster {
+    /// Merges into the status: `{"status": {…}}`.
+    pub async fn patch_status(&self, namespace: &str, name: &str, patch: &Value) -> Result<(), Failure> {
+        let path =
+            format!("{}/status?fieldManager={FIELD_MANAGER}-status", object_path(&resource(), &id(namespace, name)));
+        let mut asked = asked("patch", &resource(), Some(namespace));
+        asked.resource.insert_str("databasequeryresources".len(), "/status");
+        let call = Call { accept: METADATA, ..Call::patch(path, MERGE, patch.to_string(), asked) };
+        self.call(call).await.map(|_| ())
+    }
+
+    /// Puts our finalizer on. An object of that name with another uid, or one being deleted, is `not found`.
+    pub async fn add_finalizer(&self, metadata: &ObjectMeta) -> Result<(), Failure> {
+        let add = |finalizers: &mut Vec<String>, deleting: bool| {
+            let missing = !deleting && !finalizers.iter().any(|finalizer| finalizer == FINALIZER);
+            if missing {
+                finalizers.push(FINALIZER.into());
+            }
+            missing
+        };
+        self.change_finalizers(metadata, add).await
+    }
+
+    /// Takes our finalizer off. Done if the object is gone.
+    pub async fn remove_finalizer(&self, metadata: &ObjectMeta) -> Result<(), Failure> {
+        let remove = |finalizers: &mut Vec<String>, _| {
+            let before = finalizers.len();
+            finalizers.retain(|finalizer| finalizer != FINALIZER);
+            finalizers.len() != before
+        };
+        match self.change_finalizers(metadata, remove).await {
+            Err(failure) if failure.is_not_found() && failure.finding() != Finding::NoKind => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Changes the live list, and only as it was read: the version is a precondition, so that what others add or
+    /// remove at the same time is never lost.
+    async fn change_finalizers(
+        &self,
+        metadata: &ObjectMeta,
+        change: impl Fn(&mut Vec<String>, bool) -> bool,
+    ) -> Result<(), Failure> {
+        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        let id = id(namespace, metadata.name.as_deref().unwrap_or_default());
+        let mut tries = 1;
+        loop {
+            let asked = || asked("patch", &resource(), Some(namespace));
+            let live = self.metadata(&resource(), &id).await?.filter(|live| live.uid == metadata.uid);
+            let Some(live) = live else { return Err(not_found(asked())) };
+            let mut finalizers = live.finalizers.unwrap_or_default();
+            if !change(&mut finalizers, live.deletion_timestamp.is_some()) {
+                return Ok(());
+            }
+            let patch = json!({"metadata": {"resourceVersion": live.resource_version, "finalizers": finalizers}});
+            let path = format!("{}?fieldManager={FIELD_MANAGER}", object_path(&resource(), &id));
+            let call = Call {
+                accept: METADATA,
+                method: Method::PATCH,
+                ..Call::patch(path, MERGE, patch.to_string(), asked())
+            };
+            match self.call(call).await {
+                Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
+                result => return result.map(|_| ()),
+            }
+        }
+    }
+}
+
+fn not_found(asked: super::Asked) -> Failure {
+    Failure::Refused(Box::new(super::Refused { code: 404, reason: "NotFound", asked, ..Default::default() }))
+}

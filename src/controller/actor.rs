@@ -1,0 +1,267 @@
+//! One task per DatabaseQueryResource: waits until there is a reason to look, looks, reports. Since each has its
+//! own, one that waits for a silent database keeps nobody else waiting.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::sleep_until;
+
+use super::memory::Memory;
+use super::reconcile::{Pass, reconcile};
+use super::report::Report;
+use super::{Context, cleanup, error::Error};
+use crate::crd::Dbqr;
+use crate::logic::object::{FINALIZER, GroupKind, Owner};
+use crate::logic::outcome::{self, Outcome};
+use crate::logic::retry::Retry;
+use crate::logic::schedule::Look;
+use crate::logic::validate::InvalidSpec;
+
+/// A pass that takes longer is reported while it runs.
+const LONG: Duration = Duration::from_secs(2);
+/// Asks for a pass now; whatever its value, a new one counts.
+const REQUESTED_AT: &str = "konnektr.io/requestedAt";
+
+/// What an actor sees of the world: always the latest, never a queue.
+#[derive(Clone)]
+pub struct Seen {
+    /// The resource as it was seen last.
+    pub dbqr: Arc<Dbqr>,
+    /// Grows when the connection Secret changes.
+    pub secret_changes: u64,
+}
+
+/// The parts of [`Seen`] that are a reason to look; status and finalizers are not.
+#[derive(PartialEq)]
+struct Reason {
+    generation: Option<i64>,
+    deleting: bool,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    secret_changes: u64,
+}
+
+impl Reason {
+    fn of(seen: &Seen) -> Self {
+        let metadata = &seen.dbqr.metadata;
+        Self {
+            generation: metadata.generation,
+            deleting: seen.dbqr.is_deleting(),
+            labels: metadata.labels.clone(),
+            annotations: metadata.annotations.clone(),
+            secret_changes: seen.secret_changes,
+        }
+    }
+}
+
+struct Actor {
+    ctx: Arc<Context>,
+    seen: watch::Receiver<Seen>,
+    owner: Arc<Owner>,
+    memory: Memory,
+    report: Report,
+    retry: Retry,
+    /// When to try again what failed.
+    retry_at: Option<Instant>,
+    /// Begin of the last full read and of the last look of any kind.
+    last: Option<(Instant, Instant)>,
+}
+
+/// Works on one resource until it is gone or the process stops.
+pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>) {
+    let now = Instant::now();
+    let dbqr = seen.borrow().dbqr.clone();
+    let (name, namespace) = dbqr.name();
+    let owner =
+        Owner { name: name.into(), namespace: namespace.into(), uid: dbqr.metadata.uid.clone().unwrap_or_default() };
+    let kinds = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind)).collect();
+    let memory = Memory { kinds, ..Memory::default() };
+    let report = Report::new(&dbqr.status, now);
+    let mut stopping = ctx.stopping.clone();
+    let mut actor =
+        Actor { ctx, seen, owner: Arc::new(owner), memory, report, retry: Retry::new(now), retry_at: None, last: None };
+    let mut reason = None;
+    loop {
+        let seen = actor.seen.borrow_and_update().clone();
+        let new_reason = Some(Reason::of(&seen));
+        if new_reason != reason {
+            reason = new_reason;
+            actor.memory.forget_spec();
+            actor.last = None;
+            actor.retry_at = None;
+        }
+        actor.work(&seen.dbqr).await;
+        actor.report.write(&actor.ctx, &seen.dbqr, Instant::now()).await;
+        let next = actor.next(&seen.dbqr);
+        tokio::select! {
+            changed = actor.seen.changed() => if changed.is_err() { return },
+            () = sleep_until(next.into()) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+    }
+}
+
+impl Actor {
+    /// Does what is due now, if anything.
+    async fn work(&mut self, dbqr: &Arc<Dbqr>) {
+        if dbqr.is_deleting() {
+            if dbqr.has_finalizer(FINALIZER) && self.is_due(self.retry_at) {
+                self.finalize(dbqr).await;
+            }
+        } else if let Some(look) = self.look(dbqr, Instant::now()) {
+            self.pass(dbqr, look).await;
+        }
+    }
+
+    fn is_due(&self, at: Option<Instant>) -> bool {
+        at.is_none_or(|at| Instant::now() >= at)
+    }
+
+    /// What is due at `now`.
+    fn look(&self, dbqr: &Dbqr, now: Instant) -> Option<Look> {
+        let suspended = dbqr.spec.as_ref().is_ok_and(|spec| spec.suspend);
+        if suspended {
+            return None;
+        }
+        match (self.last, self.retry_at) {
+            (None, _) => Some(Look::Full),
+            (_, Some(at)) if now >= at => Some(Look::Full),
+            (_, Some(_)) => None,
+            // Without a valid spec only a change is a reason to look.
+            (Some((full, look)), None) => self.memory.valid.as_ref()?.schedule.due(full, look, now),
+        }
+    }
+
+    /// When to look again without being told.
+    fn next(&self, dbqr: &Dbqr) -> Instant {
+        const FAR: Duration = Duration::from_secs(24 * 3600);
+        let suspended = !dbqr.is_deleting() && dbqr.spec.as_ref().is_ok_and(|spec| spec.suspend);
+        let scheduled = match (self.last, &self.memory.valid) {
+            (Some((full, look)), Some(valid)) if !dbqr.is_deleting() => Some(valid.schedule.next(full, look)),
+            _ => None,
+        };
+        let work = if suspended { None } else { self.retry_at.or(scheduled) };
+        work.into_iter().chain(self.report.due()).min().unwrap_or_else(|| Instant::now() + FAR)
+    }
+
+    /// One pass and what it came to.
+    async fn pass(&mut self, dbqr: &Arc<Dbqr>, look: Look) {
+        let begin = Instant::now();
+        let full = match (look, self.last) {
+            (Look::Probe, Some((full, _))) => full,
+            _ => begin,
+        };
+        self.last = Some((full, begin));
+        let result = self.reconcile(dbqr, look).await;
+        self.report.kinds_are(&self.memory.kinds);
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(Error::Stopped) => return,
+            Err(error) => {
+                tracing::warn!(dbqr = %self.owner, reason = error.reason(), "{error}");
+                Outcome::Failed(error.failed())
+            }
+        };
+        if matches!(&outcome, Outcome::Done(_)) {
+            // Also where the watermark moved: the query has run just now.
+            self.last = Some((begin, begin));
+        }
+        self.plan_retry(&outcome);
+        let status = outcome::status(
+            self.report.latest(),
+            &outcome,
+            dbqr.metadata.generation,
+            dbqr.annotation(REQUESTED_AT),
+            now(),
+        );
+        self.report.set(status);
+    }
+
+    /// The pipeline, and a word in the status if it takes long.
+    async fn reconcile(&mut self, dbqr: &Arc<Dbqr>, look: Look) -> Result<Outcome, Error> {
+        let spec = dbqr.spec.as_ref().map_err(|error| Error::Validate(InvalidSpec(error.clone())))?;
+        if !dbqr.has_finalizer(FINALIZER) {
+            self.ctx.cluster.add_finalizer(&dbqr.metadata).await.map_err(Error::Guard)?;
+        }
+        let (ctx, seen) = (self.ctx.clone(), self.seen.clone());
+        let go_on = move || !ctx.is_stopping() && seen.has_changed().is_ok() && !seen.borrow().dbqr.is_deleting();
+        let pass = Pass { ctx: &self.ctx, dbqr, spec, owner: self.owner.clone(), go_on: &go_on };
+        let work = reconcile(&pass, &mut self.memory, look);
+        tokio::pin!(work);
+        tokio::select! {
+            result = &mut work => return result,
+            () = tokio::time::sleep(LONG) => {}
+        }
+        let status = outcome::in_progress(self.report.latest(), dbqr.metadata.generation, now());
+        self.report.set(status);
+        let (result, ()) = tokio::join!(work, self.report.write(&self.ctx, dbqr, Instant::now()));
+        result
+    }
+
+    fn plan_retry(&mut self, outcome: &Outcome) {
+        let again = match outcome {
+            Outcome::Unchanged => false,
+            Outcome::Done(done) => !done.failures.is_empty() || done.undeleted.is_some(),
+            Outcome::Failed(failed) => !failed.stalled,
+        };
+        if let Outcome::Failed(failed) = outcome
+            && failed.database == Some(false)
+        {
+            // The Secret may have been changed at the very moment; it costs one request to be sure.
+            self.memory.valid = None;
+        }
+        if again {
+            self.retry_at = Some(Instant::now() + self.retry.next(jitter()));
+        } else {
+            self.retry.reset();
+            self.retry_at = None;
+        }
+    }
+
+    /// The resource is being deleted: clean up, then let it go.
+    async fn finalize(&mut self, dbqr: &Arc<Dbqr>) {
+        let kinds = self.memory.kinds.clone().into_iter();
+        let result = match cleanup::clean_up(&self.ctx, dbqr, &self.owner, kinds).await {
+            Ok(()) => self
+                .ctx
+                .cluster
+                .remove_finalizer(&dbqr.metadata)
+                .await
+                .map_err(|error| Error::CleanUp(error.to_string())),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) => {
+                tracing::info!(dbqr = %self.owner, "cleaned up");
+                self.retry_at = None;
+            }
+            Err(error) => {
+                tracing::warn!(dbqr = %self.owner, reason = error.reason(), "{error}");
+                self.plan_retry(&Outcome::Failed(error.failed()));
+                let status = outcome::status(
+                    self.report.latest(),
+                    &Outcome::Failed(error.failed()),
+                    dbqr.metadata.generation,
+                    None,
+                    now(),
+                );
+                self.report.set(status);
+            }
+        }
+    }
+}
+
+fn now() -> Time {
+    // The API keeps whole seconds.
+    Time(Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default())
+}
+
+/// From 0 to 1, different each time.
+fn jitter() -> f64 {
+    (RandomState::new().hash_one(0) >> 11) as f64 / (1u64 << 53) as f64
+}

@@ -1,0 +1,20 @@
+//! Runs template work on a thread with a deep stack: a hostile template may nest deeply, and on a small stack that
+//! would end the process for everybody.
+
+use tokio::sync::oneshot;
+
+/// 64 KiB of the worst template need less.
+const STACK: usize = 32 << 20;
+
+/// Runs `work` on a thread of its own; None if it panicked or no thread could be had.
+pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, result) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("template".into()).stack_size(STACK).spawn(move || {
+        // The receiver is gone where the pass was given up: nothing to tell then.
+        let _ = done.send(work());
+    });
+    match thread {
+        Ok(_) => result.await.ok(),
+        Err(_) => None,
+    }
+}

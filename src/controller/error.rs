@@ -1,0 +1,76 @@
+//! What can go wrong in a pass: one variant per step.
+
+use crate::cluster;
+use crate::logic::outcome::Failed;
+use crate::logic::validate::InvalidSpec;
+use crate::postgres;
+
+/// A step that failed. Texts hold no value of a row, an object, a Secret or a DSN.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The finalizer could not be put on.
+    #[error("could not put on the finalizer: {0}")]
+    Guard(#[source] cluster::Error),
+    /// The Secret could not be read.
+    #[error("{0}")]
+    Fetch(#[source] cluster::FetchError),
+    /// Spec or Secret make no sense.
+    #[error("{0}")]
+    Validate(#[source] InvalidSpec),
+    /// The database did not answer as it should.
+    #[error("{0}")]
+    Query(#[source] postgres::Error),
+    /// Rendering ended before its time.
+    #[error("rendering was aborted; see the operator's log")]
+    Render,
+    /// What exists could not be listed.
+    #[error("could not list what exists: {0}")]
+    Recall(#[source] cluster::Error),
+    /// Kinds could not be recorded.
+    #[error("could not record the kinds of objects: {0}")]
+    Track(#[source] cluster::Error),
+    /// What exists under the names of new objects could not be looked up.
+    #[error("could not look up existing objects: {0}")]
+    LookUp(#[source] cluster::Error),
+    /// The clean-up of a deleted resource did not succeed.
+    #[error("could not clean up: {0}")]
+    CleanUp(String),
+    /// The process is being stopped or the resource deleted.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl Error {
+    /// Reason of conditions and events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Guard(_) => "FinalizerFailed",
+            Self::Fetch(error) => error.reason(),
+            Self::Validate(_) => "InvalidSpec",
+            Self::Query(error) => error.reason(),
+            Self::Render => "RenderFailed",
+            Self::Recall(_) | Self::LookUp(_) => "ListFailed",
+            Self::Track(_) => "TrackFailed",
+            Self::CleanUp(_) => "CleanUpFailed",
+            Self::Stopped => "Stopped",
+        }
+    }
+
+    /// Whether trying again is in vain until the spec or the Secret changes.
+    pub fn is_stalled(&self) -> bool {
+        matches!(self, Self::Validate(_))
+    }
+
+    /// For the report.
+    pub fn failed(&self) -> Failed {
+        Failed {
+            reason: self.reason(),
+            message: self.to_string(),
+            stalled: self.is_stalled(),
+            database: match self {
+                Self::Query(error) => Some(error.is_connected()),
+                _ => None,
+            },
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What is remembered of one DatabaseQueryResource between passes. All of it can be found out again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::logic::inventory::Inventory;
+use crate::logic::object::GroupKind;
+use crate::logic::validate::Validated;
+use crate::postgres::Session;
+
+/// The memory of one DatabaseQueryResource.
+#[derive(Default)]
+pub struct Memory {
+    /// The spec as validated last; None when spec or Secret may have changed since.
+    pub valid: Option<Arc<Validated>>,
+    /// An open connection, left over from the last pass.
+    pub session: Option<Session>,
+    /// What exists; None when it has to be listed (again).
+    pub inventory: Option<Recalled>,
+    /// Kinds that are recorded in the status.
+    pub kinds: BTreeSet<GroupKind>,
+    /// The watermark before the last read that was worked through wholly.
+    pub watermark: Option<Option<String>>,
+    /// Objects there were when deletions were last not held back: what the prune guard counts against.
+    pub baseline: Option<usize>,
+}
+
+/// The inventory and when it was listed.
+pub struct Recalled {
+    /// What exists.
+    pub inventory: Arc<Inventory>,
+    /// When it was listed.
+    pub at: Instant,
+}
+
+impl Memory {
+    /// Spec or Secret may have changed.
+    pub fn forget_spec(&mut self) {
+        self.valid = None;
+        self.watermark = None;
+    }
+}

@@ -1,0 +1,306 @@
+//! The pipeline: what one look at one DatabaseQueryResource does, in order.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::memory::{Memory, Recalled};
+use super::{Context, deep, error::Error};
+use crate::cluster::{ApplyError, Deleted, Work};
+use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr};
+use crate::logic::document::Frame;
+use crate::logic::inventory::Inventory;
+use crate::logic::object::{Desired, GroupKind, Kind, Known, ObjectId, Owner, Ownership};
+use crate::logic::outcome::{Changed, Done, Outcome};
+use crate::logic::render::{Rendered, Renderer, RowFailure};
+use crate::logic::schedule::Look;
+use crate::logic::validate::{self, Validated};
+use crate::postgres::{Limits, Session};
+
+/// What exists is listed anew when the last listing is older, at the next full read.
+const LISTING_AGE: Duration = Duration::from_secs(600);
+
+/// One pass over one DatabaseQueryResource.
+pub struct Pass<'a> {
+    /// What everything is done with.
+    pub ctx: &'a Context,
+    /// The resource.
+    pub dbqr: &'a Arc<Dbqr>,
+    /// Its spec.
+    pub spec: &'a Spec,
+    /// On whose behalf objects are written.
+    pub owner: Arc<Owner>,
+    /// Whether to go on: false once the process stops or the resource is deleted.
+    pub go_on: &'a (dyn Fn() -> bool + Send + Sync),
+}
+
+/// 1. fetch what it refers to, validate    cluster, pure
+/// 2. look at the watermark                postgres
+/// 3. recall what exists                   cluster
+/// 4. query, render each row               postgres, pure
+/// 5. track: record new kinds              cluster
+/// 6. apply what differs                   cluster
+/// 7. prune what has no row                pure, cluster
+pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Result<Outcome, Error> {
+    let valid = pass.validated(memory).await?;
+    let mut session = connected(memory, &valid).await?;
+    let watermark = watermark(&mut session, &valid).await?;
+    if look == Look::Probe && memory.watermark.as_ref() == Some(&watermark) {
+        memory.session = Some(session);
+        return Ok(Outcome::Unchanged);
+    }
+    let before = pass.recall(memory).await?;
+    let rendered = pass.read(&valid, &mut session, &before).await?;
+    memory.session = Some(session);
+    pass.track(memory, &rendered).await?;
+    drop(before);
+    let wanted = rendered.ids();
+    let mut done = Done { rows: rendered.rows, failures: rendered.failures, ..Done::default() };
+    pass.apply(memory, rendered.desired, &mut done).await?;
+    if valid.prune && done.failures.is_empty() {
+        pass.prune(memory, &valid, &wanted, &mut done).await;
+    }
+    if done.failures.is_empty() {
+        memory.watermark = Some(watermark);
+    }
+    Ok(Outcome::Done(pass.summed_up(memory, done)))
+}
+
+async fn connected(memory: &mut Memory, valid: &Validated) -> Result<Session, Error> {
+    match memory.session.take() {
+        Some(session) if !session.is_closed() && session.is_for(&valid.settings) => Ok(session),
+        _ => Session::connect(&valid.settings).await.map_err(Error::Query),
+    }
+}
+
+async fn watermark(session: &mut Session, valid: &Validated) -> Result<Option<String>, Error> {
+    match &valid.watermark {
+        None => Ok(None),
+        Some(mark) => {
+            session.watermark(&valid.query, &limits(valid), &mark.table, &mark.column).await.map_err(Error::Query)
+        }
+    }
+}
+
+fn limits(valid: &Validated) -> Limits {
+    Limits { statement_timeout: valid.statement_timeout, max_rows: valid.max_rows, read_only: valid.read_only }
+}
+
+impl Pass<'_> {
+    /// The spec, parsed together with its Secret; again only when either changed.
+    async fn validated(&self, memory: &mut Memory) -> Result<Arc<Validated>, Error> {
+        if let Some(valid) = &memory.valid {
+            return Ok(valid.clone());
+        }
+        let (namespace, name) =
+            validate::secret_ref(self.spec, &self.owner, &self.ctx.rights).map_err(Error::Validate)?;
+        let secret = self.ctx.cluster.secret(&namespace, &name).await.map_err(Error::Fetch)?;
+        let (dbqr, spec) = (self.dbqr.clone(), self.spec.clone());
+        let valid = deep::run(move || validate::validate(&dbqr, &spec, &secret)).await.ok_or(Error::Render)?;
+        let valid = Arc::new(valid.map_err(Error::Validate)?);
+        memory.valid = Some(valid.clone());
+        Ok(valid)
+    }
+
+    /// What exists of ours, by label, of the kinds that the status records.
+    async fn recall(&self, memory: &mut Memory) -> Result<Arc<Inventory>, Error> {
+        match &memory.inventory {
+            Some(recalled) if recalled.at.elapsed() < LISTING_AGE => return Ok(recalled.inventory.clone()),
+            _ => {}
+        }
+        let mut objects = Vec::new();
+        for kind in &memory.kinds {
+            let Some(kind) = self.ctx.cluster.served(kind).await.map_err(Error::Recall)? else { continue };
+            let scope = super::cleanup::scope(&kind, &self.owner, &self.ctx.rights);
+            let listed = self.ctx.cluster.list_owned(&kind, &self.owner, &scope).await.map_err(Error::Recall)?;
+            objects.extend(
+                listed
+                    .into_iter()
+                    .filter(|owned| owned.ownership == Ownership::Ours)
+                    .map(|owned| (owned.id, owned.known)),
+            );
+        }
+        let inventory = Arc::new(Inventory::of(objects));
+        memory.baseline.get_or_insert(inventory.len());
+        memory.inventory = Some(Recalled { inventory: inventory.clone(), at: Instant::now() });
+        Ok(inventory)
+    }
+
+    /// Rows are rendered on a thread of their own while they stream in; the transaction ends with the last row.
+    async fn read(
+        &self,
+        valid: &Arc<Validated>,
+        session: &mut Session,
+        known: &Arc<Inventory>,
+    ) -> Result<Rendered, Error> {
+        let (rows, mut batches) = mpsc::channel::<Vec<String>>(4);
+        let (valid_too, known, owner, rights) =
+            (valid.clone(), known.clone(), self.owner.clone(), self.ctx.rights.clone());
+        let (cluster, runtime) = (self.ctx.cluster.clone(), Handle::current());
+        let deletion_policy = self.spec.deletion_policy;
+        let rendered = deep::run(move || {
+            let kinds = RefCell::new(HashMap::<(String, String), Result<Arc<Kind>, String>>::new());
+            let find_kind = |api_version: &str, kind: &str| {
+                let key = (api_version.to_owned(), kind.to_owned());
+                let find = || runtime.block_on(cluster.kind(api_version, kind)).map_err(|error| error.to_string());
+                kinds.borrow_mut().entry(key).or_insert_with(find).clone()
+            };
+            let frame = Frame { owner: &owner, rights: &rights, gvk: valid_too.gvk.as_ref(), deletion_policy };
+            let mut renderer = Renderer::new(&valid_too.template, &valid_too.dbqr, frame, &find_kind, &known);
+            while let Some(batch) = batches.blocking_recv() {
+                batch.iter().for_each(|row| renderer.row(row));
+            }
+            renderer.finish()
+        });
+        let limits = limits(valid);
+        let (read, rendered) = tokio::join!(session.read(&valid.query, &limits, rows), rendered);
+        read.map_err(Error::Query)?;
+        rendered.ok_or(Error::Render)
+    }
+
+    /// Records kinds before their first object, so that there is always a place to look for what was created.
+    async fn track(&self, memory: &mut Memory, rendered: &Rendered) -> Result<(), Error> {
+        let new: Vec<GroupKind> =
+            rendered.desired.iter().map(|d| &*d.id.kind).filter(|kind| !memory.kinds.contains(kind)).cloned().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let kinds = memory.kinds.iter().cloned().chain(new).collect();
+        super::report::record_kinds(self.ctx, self.dbqr, &kinds).await.map_err(Error::Track)?;
+        memory.kinds = kinds;
+        Ok(())
+    }
+
+    async fn apply(&self, memory: &mut Memory, desired: Vec<Desired>, done: &mut Done) -> Result<(), Error> {
+        let Some(recalled) = &mut memory.inventory else { return Ok(()) };
+        let inventory = Arc::make_mut(&mut recalled.inventory);
+        let mut plan = inventory.plan(desired);
+        let mut work: Vec<Work> =
+            plan.update.drain(..).map(|(desired, known)| Work::update(desired, known.uid)).collect();
+        for (desired, existing) in self.look_up(plan.first_contact).await? {
+            match existing {
+                None => work.push(Work::create(desired)),
+                Some((known, Ownership::Ours)) if known.hash.as_ref() == Some(&desired.hash) => {
+                    inventory.insert(desired.id, known)
+                }
+                Some((known, Ownership::Ours)) => work.push(Work::update(desired, known.uid)),
+                Some((_, whose)) => done.failures.push(conflict(&desired, &whose)),
+            }
+        }
+        let mut results = self.ctx.cluster.apply_all(&self.owner, work, self.go_on);
+        while let Some((work, result)) = results.next().await {
+            self.record(inventory, work, result, done);
+        }
+        drop(results);
+        if (self.go_on)() { Ok(()) } else { Err(Error::Stopped) }
+    }
+
+    /// What exists under the names of objects that are not known to be ours, one look per kind.
+    async fn look_up(&self, desired: Vec<Desired>) -> Result<Vec<(Desired, Option<(Known, Ownership)>)>, Error> {
+        let mut by_kind: BTreeMap<GroupKind, Vec<Desired>> = BTreeMap::new();
+        for desired in desired {
+            by_kind.entry((*desired.id.kind).clone()).or_default().push(desired);
+        }
+        let mut found = Vec::new();
+        for desired in by_kind.into_values() {
+            let Some(kind) = desired.first().map(|first| first.kind.clone()) else { continue };
+            let ids: Vec<&ObjectId> = desired.iter().map(|desired| &desired.id).collect();
+            let mut existing = self.ctx.cluster.look_up(&kind, &ids, &self.owner).await.map_err(Error::LookUp)?;
+            found.extend(desired.into_iter().map(|desired| {
+                let is = existing.remove(&desired.id);
+                (desired, is)
+            }));
+        }
+        Ok(found)
+    }
+
+    fn record(&self, inventory: &mut Inventory, work: Work, result: Result<Arc<str>, ApplyError>, done: &mut Done) {
+        let desired = work.desired;
+        match result {
+            Ok(uid) => {
+                let verb = if work.uid.is_some() {
+                    done.changed.updated += 1;
+                    "updated"
+                } else {
+                    done.changed.created += 1;
+                    "created"
+                };
+                tracing::info!(dbqr = %self.owner, object = %desired.id, "{verb}");
+                inventory.insert(desired.id, Known { uid, hash: Some(desired.hash), protected: desired.protected });
+            }
+            Err(error) => {
+                if matches!(error, ApplyError::Replaced) {
+                    inventory.remove(&desired.id);
+                }
+                tracing::warn!(dbqr = %self.owner, object = %desired.id, reason = error.reason(), "not applied: {error}");
+                let object = Some(desired.id.to_string());
+                done.failures.push(RowFailure {
+                    row: desired.row,
+                    object,
+                    reason: error.reason(),
+                    message: error.to_string(),
+                });
+            }
+        }
+    }
+
+    /// Deletes what exists, is ours and has no row, if the guard believes it.
+    async fn prune(
+        &self,
+        memory: &mut Memory,
+        valid: &Validated,
+        wanted: &std::collections::HashSet<ObjectId>,
+        done: &mut Done,
+    ) {
+        let Some(recalled) = &mut memory.inventory else { return };
+        let inventory = Arc::make_mut(&mut recalled.inventory);
+        let stale = inventory.stale(wanted);
+        let objects = memory.baseline.unwrap_or(0).max(stale.len());
+        if let Err(blocked) = valid.guard.judge(objects, stale.len(), wanted.len()) {
+            done.blocked = Some((stale.len(), blocked));
+            return;
+        }
+        let deleted = super::cleanup::delete(self.ctx, &self.owner, stale, self.go_on).await;
+        for (id, result) in deleted {
+            match result {
+                Ok(Deleted::Deleted) => {
+                    done.changed.deleted += 1;
+                    inventory.remove(&id);
+                }
+                Ok(Deleted::Protected) => {}
+                Ok(Deleted::AlreadyGone | Deleted::NotOurs(_)) => inventory.remove(&id),
+                Err(error) => done.undeleted = Some(format!("{id} could not be deleted: {error}")),
+            }
+        }
+        memory.baseline = Some(inventory.len());
+    }
+
+    fn summed_up(&self, memory: &mut Memory, mut done: Done) -> Done {
+        let inventory = memory.inventory.as_ref().map(|recalled| recalled.inventory.clone()).unwrap_or_default();
+        done.objects = inventory.len();
+        // A kind is forgotten only when it is certain that nothing of it exists.
+        if done.failures.is_empty() && done.undeleted.is_none() {
+            memory.kinds = inventory.kinds();
+        }
+        done.kinds = memory.kinds.iter().map(ToString::to_string).collect();
+        let Changed { created, updated, deleted } = done.changed;
+        tracing::info!(
+            dbqr = %self.owner, rows = done.rows, objects = done.objects, created, updated, deleted,
+            failed = done.failures.rows(), blocked = done.blocked.as_ref().map_or(0, |(count, _)| *count), "reconciled"
+        );
+        done
+    }
+}
+
+fn conflict(desired: &Desired, whose: &Ownership) -> RowFailure {
+    let message = match whose {
+        Ownership::OtherOwner { owner } => format!("the object belongs to the DatabaseQueryResource {owner}"),
+        _ => "the object exists and is not managed by this resource; it was not touched".to_owned(),
+    };
+    RowFailure { row: desired.row, object: Some(desired.id.to_string()), reason: "Conflict", message }
+}

@@ -1,0 +1,164 @@
+//! Which DatabaseQueryResources there are: watches them and their Secrets, and keeps one task for each.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{DynamicObject, PartialObjectMeta};
+use kube::runtime::watcher::Event;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::Context;
+use super::actor::{self, Seen};
+use crate::crd::Dbqr;
+
+/// Longest time that passes under way get to end when the process stops.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// How long to wait for the first listing of Secrets; where it is not to be had, resources are worked on all the same.
+const FIRST_LISTING: Duration = Duration::from_secs(10);
+
+/// Namespace and name.
+type Key = (String, String);
+
+struct Handle {
+    uid: Option<String>,
+    secret: Option<Key>,
+    seen: watch::Sender<Seen>,
+    task: JoinHandle<()>,
+}
+
+struct Registry {
+    ctx: Arc<Context>,
+    handles: HashMap<Key, Handle>,
+    /// Keys seen since the watch began to list anew.
+    listing: HashSet<Key>,
+    secrets: Secrets,
+}
+
+/// The versions of all Secrets, to tell a change from a listing of what was known.
+#[derive(Default)]
+struct Secrets {
+    versions: HashMap<Key, Option<String>>,
+    listed: bool,
+}
+
+/// Works on all resources until the process is asked to stop; then lets the passes under way end.
+pub async fn run(ctx: Arc<Context>) {
+    let mut secrets = Box::pin(ctx.cluster.watch_secrets(ctx.secrets_namespace()));
+    let mut stopping = ctx.stopping.clone();
+    let mut registry =
+        Registry { ctx: ctx.clone(), handles: HashMap::new(), listing: HashSet::new(), secrets: Secrets::default() };
+    // First the Secrets: then every change of one after a task has read it is seen.
+    let first_listing = async {
+        while let (false, Some(event)) = (registry.secrets.listed, secrets.next().await) {
+            registry.secrets.see(event);
+        }
+    };
+    tokio::select! {
+        listed = tokio::time::timeout(FIRST_LISTING, first_listing) => if listed.is_err() {
+            tracing::warn!("Secrets cannot be listed; a changed Secret is seen only when the database refuses the old one");
+        },
+        _ = stopping.wait_for(|stopping| *stopping) => return,
+    }
+    let mut resources = Box::pin(ctx.cluster.watch_resources(ctx.watch_namespace.as_deref()));
+    loop {
+        tokio::select! {
+            Some(event) = resources.next() => registry.resource(event),
+            Some(event) = secrets.next() => if let Some(secret) = registry.secrets.see(event) { registry.wake(&secret) },
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+        }
+    }
+    let tasks = registry.handles.into_values().map(|handle| handle.task);
+    if tokio::time::timeout(GRACE, futures::future::join_all(tasks)).await.is_err() {
+        tracing::warn!("some passes did not end in time; the next start completes them");
+    }
+}
+
+impl Secrets {
+    /// Takes note; returns the Secret if it changed.
+    fn see(&mut self, event: Event<PartialObjectMeta<Secret>>) -> Option<Key> {
+        let (secret, version) = match event {
+            Event::Init => return None,
+            Event::InitDone => {
+                self.listed = true;
+                return None;
+            }
+            Event::InitApply(secret) | Event::Apply(secret) => {
+                let version = secret.metadata.resource_version.clone();
+                (secret, Some(version))
+            }
+            Event::Delete(secret) => (secret, None),
+        };
+        let key = (secret.metadata.namespace?, secret.metadata.name?);
+        let before = match &version {
+            Some(version) => self.versions.insert(key.clone(), version.clone()),
+            None => self.versions.remove(&key),
+        };
+        (self.listed && before != version).then_some(key)
+    }
+}
+
+impl Context {
+    /// Where connection Secrets may be: one namespace, or all.
+    fn secrets_namespace(&self) -> Option<&str> {
+        self.watch_namespace.as_deref().filter(|_| self.rights.secret_namespaces.is_empty())
+    }
+}
+
+impl Registry {
+    fn resource(&mut self, event: Event<DynamicObject>) {
+        match event {
+            Event::Init => self.listing.clear(),
+            Event::InitApply(object) => {
+                let key = self.applied(&object);
+                self.listing.insert(key);
+            }
+            Event::InitDone => {
+                let listing = std::mem::take(&mut self.listing);
+                self.handles.retain(|key, _| listing.contains(key));
+            }
+            Event::Apply(object) => {
+                self.applied(&object);
+            }
+            Event::Delete(object) => {
+                self.handles.remove(&key(&Dbqr::read(&object)));
+            }
+        }
+    }
+
+    /// A resource is there: its task is told, or started.
+    fn applied(&mut self, object: &DynamicObject) -> Key {
+        let dbqr = Arc::new(Dbqr::read(object));
+        let (key, uid, secret) = (key(&dbqr), dbqr.metadata.uid.clone(), secret(&dbqr));
+        if let Some(handle) = self.handles.get_mut(&key).filter(|handle| handle.uid == uid) {
+            handle.secret = secret;
+            handle.seen.send_modify(|seen| seen.dbqr = dbqr);
+            return key;
+        }
+        let (seen, receiver) = watch::channel(Seen { dbqr, secret_changes: 0 });
+        let task = tokio::spawn(actor::run(self.ctx.clone(), receiver));
+        self.handles.insert(key.clone(), Handle { uid, secret, seen, task });
+        key
+    }
+
+    fn wake(&self, secret: &Key) {
+        for handle in self.handles.values().filter(|handle| handle.secret.as_ref() == Some(secret)) {
+            handle.seen.send_modify(|seen| seen.secret_changes += 1);
+        }
+    }
+}
+
+fn key(dbqr: &Dbqr) -> Key {
+    let (name, namespace) = dbqr.name();
+    (namespace.to_owned(), name.to_owned())
+}
+
+fn secret(dbqr: &Dbqr) -> Option<Key> {
+    let reference = &dbqr.spec.as_ref().ok()?.database.connection_secret_ref;
+    let namespace = reference.namespace.clone().filter(|n| !n.is_empty()).unwrap_or_else(|| dbqr.name().1.to_owned());
+    Some((namespace, reference.name.clone()))
+}

@@ -1,0 +1,87 @@
+//! Tells the user: writes the status where it differs, at most once a second, and publishes an event for what
+//! became different.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::Context;
+use crate::cluster;
+use crate::crd::{Dbqr, Status};
+use crate::logic::object::GroupKind;
+use crate::logic::outcome;
+
+/// Shortest time between two writes of one status.
+const AT_MOST_EVERY: Duration = Duration::from_secs(1);
+
+/// The status of one DatabaseQueryResource: as it is stored, and as it should be.
+pub struct Report {
+    written: Status,
+    pending: Option<Status>,
+    not_before: Instant,
+}
+
+impl Report {
+    /// Starts from the stored status.
+    pub fn new(stored: &Status, now: Instant) -> Self {
+        Self { written: stored.clone(), pending: None, not_before: now }
+    }
+
+    /// The latest status, written or not.
+    pub fn latest(&self) -> &Status {
+        self.pending.as_ref().unwrap_or(&self.written)
+    }
+
+    /// This is how the status should be from now on.
+    pub fn set(&mut self, status: Status) {
+        self.pending = (status != self.written).then_some(status);
+    }
+
+    /// The kinds are recorded by a write of their own, before the first object of a kind.
+    pub fn kinds_are(&mut self, kinds: &BTreeSet<GroupKind>) {
+        let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+        if let Some(pending) = &mut self.pending {
+            pending.kinds.clone_from(&kinds);
+        }
+        self.written.kinds = kinds;
+    }
+
+    /// When there is something to write next.
+    pub fn due(&self) -> Option<Instant> {
+        self.pending.as_ref().map(|_| self.not_before)
+    }
+
+    /// Writes what is due. A failure is logged and tried again.
+    pub async fn write(&mut self, ctx: &Context, dbqr: &Arc<Dbqr>, now: Instant) {
+        if now < self.not_before {
+            return;
+        }
+        let Some(pending) = self.pending.take() else { return };
+        let Some(patch) = pending.patch_from(&self.written) else { return };
+        self.not_before = now + AT_MOST_EVERY;
+        let (name, namespace) = dbqr.name();
+        match ctx.cluster.patch_status(namespace, name, &patch).await {
+            Ok(()) => {
+                for notice in outcome::notices(&self.written, &pending) {
+                    ctx.cluster.publish(&dbqr.metadata, &notice).await;
+                }
+                self.written = pending;
+            }
+            // The resource is gone; so is its status.
+            Err(error) if error.is_not_found() => {}
+            Err(error) => {
+                tracing::warn!(dbqr = %format!("{namespace}/{name}"), "status not written: {error}");
+                self.pending = Some(pending);
+            }
+        }
+    }
+}
+
+/// Writes the kinds alone, at once.
+pub async fn record_kinds(ctx: &Context, dbqr: &Dbqr, kinds: &BTreeSet<GroupKind>) -> Result<(), cluster::Error> {
+    let (name, namespace) = dbqr.name();
+    let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+    ctx.cluster.patch_status(namespace, name, &json!({"status": {"kinds": kinds}})).await
+}

@@ -1,0 +1,75 @@
+//! A DatabaseQueryResource as it is stored, which may be one that does not decode: read leniently, so that
+//! one bad object is that object's error and never everybody's. Pure.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::DynamicObject;
+
+use super::{DatabaseQueryResourceSpec, DeletionPolicy, Status};
+
+/// One stored DatabaseQueryResource.
+#[derive(Clone, Debug)]
+pub struct Dbqr {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// Its spec, or why it does not decode (naming the field).
+    pub spec: Result<Box<DatabaseQueryResourceSpec>, String>,
+    /// Its deletion policy, which counts even where the spec as a whole does not decode.
+    pub deletion_policy: DeletionPolicy,
+    /// Its status, as far as it decodes.
+    pub status: Status,
+}
+
+impl Dbqr {
+    /// Reads a stored object.
+    pub fn read(object: &DynamicObject) -> Self {
+        Self {
+            metadata: object.metadata.clone(),
+            spec: serde_json::from_value(object.data["spec"].clone())
+                .map(Box::new)
+                .map_err(|error| format!("spec does not decode: {}", without_values(&error.to_string()))),
+            deletion_policy: serde_json::from_value(object.data["spec"]["deletionPolicy"].clone()).unwrap_or_default(),
+            status: Status::read(&object.data["status"]),
+        }
+    }
+
+    /// Name and namespace.
+    pub fn name(&self) -> (&str, &str) {
+        (self.metadata.name.as_deref().unwrap_or_default(), self.metadata.namespace.as_deref().unwrap_or_default())
+    }
+
+    /// Whether it is being deleted.
+    pub fn is_deleting(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Whether it waits for this finalizer.
+    pub fn has_finalizer(&self, finalizer: &str) -> bool {
+        self.metadata.finalizers.iter().flatten().any(|f| f == finalizer)
+    }
+
+    /// An annotation's value.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+}
+
+/// The spec holds no secrets, but a decoding error quotes what it found, at any length; the part that names
+/// field and type is enough to act on.
+fn without_values(message: &str) -> String {
+    message.chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::ApiResource;
+
+    #[test]
+    fn an_object_that_does_not_decode_is_read_with_the_reason_in_place_of_its_spec() {
+        let kind = ApiResource::erase::<crate::crd::DatabaseQueryResource>(&());
+        let mut object = DynamicObject::new("a", &kind);
+        object.data = serde_json::json!({"spec": {"pollInterval": 5}});
+        let error = Dbqr::read(&object).spec.unwrap_err();
+        assert!(error.contains("duration") || error.contains("string"), "{error}");
+    }
+}

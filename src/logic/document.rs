@@ -1,0 +1,244 @@
+//! One rendered document becomes one desired object: named, placed, allowed, marked and hashed. Pure.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::object::{self, AppliedHash, Desired, Kind, ObjectId, Owner};
+use super::rights::{Forbidden, Rights};
+use crate::crd::{DeletionPolicy, Gvk};
+
+/// What a document needs to become an object.
+pub struct Frame<'a> {
+    /// On whose behalf.
+    pub owner: &'a Owner,
+    /// What it may touch.
+    pub rights: &'a Rights,
+    /// Fills in apiVersion and kind.
+    pub gvk: Option<&'a Gvk>,
+    /// Delete: objects get an ownerReference.
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// Why a document cannot become an object. Names fields, never their values, except names and kinds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// Not a mapping.
+    #[error("the document is not a mapping")]
+    NotAMapping,
+    /// A field that must be there, and a non-empty string.
+    #[error("{0} must be a non-empty string")]
+    Missing(&'static str),
+    /// A name that the API has no path for.
+    #[error("{0} is not a valid name")]
+    BadName(&'static str),
+    /// apiVersion or kind differ from the spec's gvk.
+    #[error("{0} does not agree with spec.gvk")]
+    Disagrees(&'static str),
+    /// Something that is ours or the server's to set.
+    #[error("a template may not set {0}")]
+    Reserved(String),
+    /// A label or annotation that is no string.
+    #[error("{0} must be a string: quote it")]
+    NotAString(String),
+    /// Something that is not built yet.
+    #[error("{0} is not supported yet")]
+    NotYet(&'static str),
+    /// A namespace on an object that has none.
+    #[error("{0} is cluster-scoped and cannot have metadata.namespace")]
+    NoNamespace(String),
+    /// The kind is not known to the server, or could not be looked up.
+    #[error("{0}")]
+    Kind(String),
+    /// The flags do not allow it.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+}
+
+impl DocumentError {
+    /// One word for it.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Kind(_) => "UnknownKind",
+            Self::Forbidden(_) => "Forbidden",
+            _ => "InvalidObject",
+        }
+    }
+}
+
+/// Fields of metadata that are the server's or ours.
+const RESERVED: [&str; 9] = [
+    "ownerReferences",
+    "finalizers",
+    "uid",
+    "resourceVersion",
+    "managedFields",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "generation",
+    "generateName",
+];
+
+/// Looks a kind up by apiVersion and kind; the error is a sentence.
+pub type FindKind<'a> = dyn Fn(&str, &str) -> Result<Arc<Kind>, String> + 'a;
+
+/// Makes the object of one document of row `row`. Its body is left out where `is_applied` says that
+/// the cluster has it so already.
+pub fn desired(
+    document: Value,
+    row: u64,
+    frame: &Frame<'_>,
+    find_kind: &FindKind<'_>,
+    is_applied: impl Fn(&ObjectId, &AppliedHash) -> bool,
+) -> Result<Desired, DocumentError> {
+    let Value::Object(mut document) = document else { return Err(DocumentError::NotAMapping) };
+    let kind = kind(&mut document, frame.gvk, find_kind)?;
+    let mut metadata = match document.shift_remove("metadata") {
+        Some(Value::Object(metadata)) => metadata,
+        _ => return Err(DocumentError::Missing("metadata.name")),
+    };
+    let id = place(&mut metadata, &kind, frame)?;
+    let protected = mark(&mut metadata, frame.owner)?;
+    let in_own_namespace = id.namespace.as_deref() == Some(frame.owner.namespace.as_str());
+    if in_own_namespace && frame.deletion_policy == DeletionPolicy::Delete && !protected {
+        metadata.insert("ownerReferences".into(), owner_reference(frame.owner));
+    }
+    let (body, hash) = body(metadata, &document);
+    let body = (!is_applied(&id, &hash)).then_some(body);
+    Ok(Desired::new(id, kind, hash, row, body.as_deref()).protected(protected))
+}
+
+fn kind(
+    document: &mut Map<String, Value>,
+    gvk: Option<&Gvk>,
+    find_kind: &FindKind<'_>,
+) -> Result<Arc<Kind>, DocumentError> {
+    if let Some(gvk) = gvk {
+        let api_version =
+            if gvk.group.is_empty() { gvk.version.clone() } else { format!("{}/{}", gvk.group, gvk.version) };
+        for (field, wanted) in [("apiVersion", api_version), ("kind", gvk.kind.clone())] {
+            let wanted = Value::from(wanted);
+            if document.entry(field).or_insert_with(|| wanted.clone()) != &wanted {
+                return Err(DocumentError::Disagrees(field));
+            }
+        }
+    }
+    let api_version = text(document, "apiVersion").ok_or(DocumentError::Missing("apiVersion"))?;
+    let kind = text(document, "kind").ok_or(DocumentError::Missing("kind"))?;
+    find_kind(api_version, kind).map_err(DocumentError::Kind)
+}
+
+fn place(metadata: &mut Map<String, Value>, kind: &Kind, frame: &Frame<'_>) -> Result<ObjectId, DocumentError> {
+    if let Some(field) = RESERVED.iter().find(|field| metadata.contains_key(**field)) {
+        return Err(DocumentError::Reserved(format!("metadata.{field}")));
+    }
+    let name = text(metadata, "name").ok_or(DocumentError::Missing("metadata.name"))?;
+    if !is_path_segment(name) || name.len() > 253 {
+        return Err(DocumentError::BadName("metadata.name"));
+    }
+    let name = name.to_owned();
+    let namespace = match metadata.get("namespace") {
+        None | Some(Value::Null) => kind.namespaced.then(|| frame.owner.namespace.clone()),
+        Some(_) if !kind.namespaced => return Err(DocumentError::NoNamespace(kind.group_kind.to_string())),
+        Some(Value::String(namespace)) if is_label(namespace) => Some(namespace.clone()),
+        Some(_) => return Err(DocumentError::BadName("metadata.namespace")),
+    };
+    frame.rights.object(kind, namespace.as_deref(), frame.owner)?;
+    if let Some(namespace) = &namespace {
+        metadata.insert("namespace".into(), namespace.as_str().into());
+    }
+    Ok(ObjectId { kind: Arc::new(kind.group_kind.clone()), namespace: namespace.map(Into::into), name })
+}
+
+/// Puts our marks on and says whether the user protected the object.
+fn mark(metadata: &mut Map<String, Value>, owner: &Owner) -> Result<bool, DocumentError> {
+    let labels = strings(metadata, "labels")?;
+    refuse_ours(labels, "labels", &[object::LABEL_NAME, object::LABEL_NAMESPACE])?;
+    labels.insert(object::LABEL_NAME.into(), owner.label().into());
+    labels.insert(object::LABEL_NAMESPACE.into(), owner.namespace.as_str().into());
+    let annotations = strings(metadata, "annotations")?;
+    refuse_ours(annotations, "annotations", &[object::OWNER_UID, object::APPLIED_HASH, ROW_KEY, ADOPTED])?;
+    if annotations.contains_key("konnektr.io/recreate") {
+        return Err(DocumentError::NotYet("annotation konnektr.io/recreate"));
+    }
+    if annotations.contains_key("konnektr.io/ssa") {
+        return Err(DocumentError::NotYet("annotation konnektr.io/ssa"));
+    }
+    let protected = annotations.get(object::PRUNE).is_some_and(|value| value == "disabled");
+    annotations.insert(object::OWNER_UID.into(), owner.uid.as_str().into());
+    annotations.insert(object::APPLIED_HASH.into(), NO_HASH.into());
+    Ok(protected)
+}
+
+const ROW_KEY: &str = "konnektr.io/row-key";
+const ADOPTED: &str = "konnektr.io/adopted";
+
+fn strings<'a>(metadata: &'a mut Map<String, Value>, field: &str) -> Result<&'a mut Map<String, Value>, DocumentError> {
+    let entry = metadata.entry(field).or_insert_with(|| json!({}));
+    if entry.is_null() {
+        *entry = json!({});
+    }
+    let Value::Object(map) = entry else { return Err(DocumentError::NotAString(format!("metadata.{field}"))) };
+    match map.iter().find(|(_, value)| !value.is_string()) {
+        // The key may come from the row, so it is not named.
+        Some(_) => Err(DocumentError::NotAString(format!("every value of metadata.{field}"))),
+        None => Ok(map),
+    }
+}
+
+fn refuse_ours(map: &Map<String, Value>, field: &str, ours: &[&str]) -> Result<(), DocumentError> {
+    match ours.iter().find(|key| map.contains_key(**key)) {
+        Some(key) => Err(DocumentError::Reserved(format!("metadata.{field}[{key}]"))),
+        None => Ok(()),
+    }
+}
+
+fn owner_reference(owner: &Owner) -> Value {
+    json!([{
+        "apiVersion": "konnektr.io/v1alpha1", "kind": "DatabaseQueryResource", "name": owner.name, "uid": owner.uid,
+        "controller": true, "blockOwnerDeletion": true
+    }])
+}
+
+/// As long as a hash, so that the hash can be written over it.
+const NO_HASH: &str = "00000000000000000000000000000000";
+
+/// The body with its hash annotation. Metadata comes first, so that a uid can be put into it when sent, and
+/// so that the first hash annotation in the text is ours.
+fn body(metadata: Map<String, Value>, rest: &Map<String, Value>) -> (String, AppliedHash) {
+    let metadata = Value::Object(metadata).to_string();
+    let mut body = format!(r#"{{"metadata":{metadata}"#);
+    for (key, value) in rest {
+        body.push_str(&format!(",{}:{value}", Value::from(key.as_str())));
+    }
+    body.push('}');
+    let hash = AppliedHash::of(body.as_bytes());
+    let body = body.replacen(
+        &format!(r#""{}":"{NO_HASH}""#, object::APPLIED_HASH),
+        &format!(r#""{}":"{}""#, object::APPLIED_HASH, hash.0),
+        1,
+    );
+    (body, hash)
+}
+
+fn text<'a>(map: &'a Map<String, Value>, field: &str) -> Option<&'a str> {
+    map.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+/// What may stand in a URL path; each kind's own rules are the server's to check.
+fn is_path_segment(name: &str) -> bool {
+    !matches!(name, "." | "..") && !name.contains(['/', '%']) && !name.chars().any(char::is_control)
+}
+
+fn is_label(text: &str) -> bool {
+    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    !text.is_empty()
+        && text.len() <= 63
+        && text.bytes().all(|c| inner(c) || c == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+#[cfg(test)]
+#[path = "document/tests.rs"]
+mod tests;

@@ -1,0 +1,130 @@
+//! The objects of one DatabaseQueryResource as the cluster was last seen to have them, and what follows from
+//! comparing them with what should be. Pure.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::object::{AppliedHash, Desired, GroupKind, Known, ObjectId};
+
+/// What exists of ours.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    objects: HashMap<ObjectId, Known>,
+}
+
+/// What is to be done with the desired objects.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Not known to exist: look before applying.
+    pub first_contact: Vec<Desired>,
+    /// Ours and different.
+    pub update: Vec<(Desired, Known)>,
+    /// How many are as they should be.
+    pub unchanged: usize,
+}
+
+impl Inventory {
+    /// From a listing.
+    pub fn of(objects: impl IntoIterator<Item = (ObjectId, Known)>) -> Self {
+        Self { objects: objects.into_iter().collect() }
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    /// Whether the object exists with this applied hash.
+    pub fn is_applied(&self, id: &ObjectId, hash: &AppliedHash) -> bool {
+        self.objects.get(id).is_some_and(|known| known.hash.as_ref() == Some(hash))
+    }
+
+    /// Sorts what is desired by what has to be done.
+    pub fn plan(&self, desired: Vec<Desired>) -> Plan {
+        let mut plan = Plan::default();
+        for desired in desired {
+            match self.objects.get(&desired.id) {
+                Some(known) if known.hash.as_ref() == Some(&desired.hash) => plan.unchanged += 1,
+                Some(known) => plan.update.push((desired, known.clone())),
+                None => plan.first_contact.push(desired),
+            }
+        }
+        plan
+    }
+
+    /// What exists and is not wanted, and may be deleted: O(objects).
+    pub fn stale(&self, wanted: &HashSet<ObjectId>) -> Vec<ObjectId> {
+        let mut stale: Vec<_> = self
+            .objects
+            .iter()
+            .filter(|(id, known)| !known.protected && !wanted.contains(*id))
+            .map(|(id, _)| id.clone())
+            .collect();
+        stale.sort();
+        stale
+    }
+
+    /// The object was applied.
+    pub fn insert(&mut self, id: ObjectId, known: Known) {
+        self.objects.insert(id, known);
+    }
+
+    /// The object is gone, or is not ours after all.
+    pub fn remove(&mut self, id: &ObjectId) {
+        self.objects.remove(id);
+    }
+
+    /// The kinds there are objects of.
+    pub fn kinds(&self) -> BTreeSet<GroupKind> {
+        self.objects.keys().map(|id| (*id.kind).clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logic::object::Kind;
+    use std::sync::Arc;
+
+    fn id(name: &str) -> ObjectId {
+        let kind = GroupKind { group: String::new(), kind: "ConfigMap".into() };
+        ObjectId { kind: Arc::new(kind), namespace: Some("team".into()), name: name.into() }
+    }
+
+    fn known(hash: &str, protected: bool) -> Known {
+        Known { uid: "u".into(), hash: Some(AppliedHash(hash.into())), protected }
+    }
+
+    fn desired(name: &str, hash: &str) -> Desired {
+        let kind = Kind {
+            group_kind: (*id(name).kind).clone(),
+            version: "v1".into(),
+            plural: "configmaps".into(),
+            namespaced: true,
+        };
+        Desired::new(id(name), Arc::new(kind), AppliedHash(hash.into()), 1, None)
+    }
+
+    #[test]
+    fn the_plan_writes_only_what_differs() {
+        let inventory = Inventory::of([(id("same"), known("1", false)), (id("changed"), known("1", false))]);
+        let plan = inventory.plan(vec![desired("same", "1"), desired("changed", "2"), desired("new", "3")]);
+        assert_eq!(plan.unchanged, 1);
+        assert_eq!(plan.update[0].0.id, id("changed"));
+        assert_eq!(plan.first_contact[0].id, id("new"));
+    }
+
+    #[test]
+    fn stale_is_what_exists_unwanted_and_unprotected() {
+        let inventory = Inventory::of([
+            (id("wanted"), known("1", false)),
+            (id("kept"), known("1", true)),
+            (id("gone"), known("1", false)),
+        ]);
+        assert_eq!(inventory.stale(&HashSet::from([id("wanted")])), vec![id("gone")]);
+    }
+}

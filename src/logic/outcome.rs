@@ -1,0 +1,242 @@
+//! What happened becomes status and events. Pure: the time is an argument.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::guard::Blocked;
+use super::render::Failures;
+use crate::crd::{BlockedPrune, Failure, Status, condition};
+
+/// What one look came to.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The database was read and its rows were worked through.
+    Done(Done),
+    /// The watermark had not moved: nothing to do.
+    Unchanged,
+    /// A step failed.
+    Failed(Failed),
+}
+
+/// A read that was worked through.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// Rows read.
+    pub rows: u64,
+    /// Objects that exist now.
+    pub objects: usize,
+    /// Objects created, updated, deleted.
+    pub changed: Changed,
+    /// Rows that failed.
+    pub failures: Failures,
+    /// Deletions held back.
+    pub blocked: Option<(usize, Blocked)>,
+    /// Deletions that the server refused.
+    pub undeleted: Option<String>,
+    /// Kinds that there are objects of.
+    pub kinds: Vec<String>,
+}
+
+/// How many objects were written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Created.
+    pub created: usize,
+    /// Updated.
+    pub updated: usize,
+    /// Deleted.
+    pub deleted: usize,
+}
+
+impl Changed {
+    /// Whether nothing was written.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A step that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// The condition reason.
+    pub reason: &'static str,
+    /// What went wrong.
+    pub message: String,
+    /// Whether only a change of spec or Secret can help.
+    pub stalled: bool,
+    /// What is known of the database: None where it was not asked.
+    pub database: Option<bool>,
+}
+
+/// Something to tell the user once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// One word.
+    pub reason: String,
+    /// A sentence.
+    pub note: String,
+}
+
+/// The status after a look, given the one before. Times of conditions move only with their status.
+pub fn status(before: &Status, outcome: &Outcome, generation: Option<i64>, request: Option<&str>, now: Time) -> Status {
+    let mut status = before.clone();
+    status.observed_generation = generation;
+    status.last_handled_request = request.map(Into::into).or(status.last_handled_request);
+    status.mode = Some("Poll".into());
+    let mut conditions = Conditions { now, generation, list: &mut status.conditions };
+    match outcome {
+        Outcome::Unchanged => conditions.set(condition::DATABASE_CONNECTED, true, "Connected", "the database answered"),
+        Outcome::Failed(failed) => conditions.failed(failed),
+        Outcome::Done(done) => {
+            conditions.done(done);
+            let now = conditions.now;
+            if !done.changed.is_nothing() || status.last_reconcile.is_none() {
+                status.last_reconcile = Some(now);
+            }
+            status.rows = Some(count(done.rows as usize));
+            status.failed_rows = Some(count(done.failures.rows()));
+            status.managed_resources = Some(count(done.objects));
+            status.failures = failures(&done.failures);
+            status.kinds = done.kinds.clone();
+            status.template_language = Some("Jinja".into());
+            status.blocked_prune =
+                done.blocked.as_ref().map(|(deletions, _)| BlockedPrune { count: count(*deletions), digest: None });
+        }
+    }
+    status
+}
+
+/// The status while a pass takes long.
+pub fn in_progress(before: &Status, generation: Option<i64>, now: Time) -> Status {
+    let mut status = before.clone();
+    let mut conditions = Conditions { now, generation, list: &mut status.conditions };
+    conditions.set(condition::RECONCILING, true, "Progressing", "working through the rows");
+    if conditions.get(condition::READY).is_none() {
+        conditions.put(condition::READY, "Unknown", "Progressing", "working through the rows for the first time");
+    }
+    status
+}
+
+/// What to tell the user: only what became different.
+pub fn notices(before: &Status, after: &Status) -> Vec<Notice> {
+    let said = |status: &Status, kind: &str| status.condition(kind).map(|c| (c.status.clone(), c.reason.clone()));
+    let mut notices = Vec::new();
+    for kind in [condition::READY, condition::PRUNE_BLOCKED] {
+        let Some(now) = after.condition(kind) else { continue };
+        let first = said(before, kind).is_none();
+        if said(before, kind) == said(after, kind)
+            || (first && kind == condition::PRUNE_BLOCKED && now.status == "False")
+        {
+            continue;
+        }
+        let bad = if kind == condition::READY { "False" } else { "True" };
+        notices.push(Notice { warning: now.status == bad, reason: now.reason.clone(), note: now.message.clone() });
+    }
+    notices
+}
+
+struct Conditions<'a> {
+    now: Time,
+    generation: Option<i64>,
+    list: &'a mut Vec<Condition>,
+}
+
+impl Conditions<'_> {
+    fn done(&mut self, done: &Done) {
+        self.set(condition::DATABASE_CONNECTED, true, "Connected", "the database answered");
+        self.remove(condition::STALLED);
+        match &done.blocked {
+            Some((_, blocked)) => self.set(condition::PRUNE_BLOCKED, true, "PruneBlocked", &blocked.to_string()),
+            None => self.set(condition::PRUNE_BLOCKED, false, "NothingBlocked", "no deletion is held back"),
+        }
+        if !done.failures.is_empty() {
+            let first = done.failures.kept().first();
+            let first = first.map(|failure| format!("; row {}: {}", failure.row, failure.message)).unwrap_or_default();
+            let message =
+                format!("{} of {} rows failed; nothing is pruned meanwhile{first}", done.failures.rows(), done.rows);
+            self.set(condition::READY, false, "PartiallyFailed", &message);
+            self.set(condition::RECONCILING, true, "PartiallyFailed", "failed rows are tried again");
+        } else if let Some(undeleted) = &done.undeleted {
+            self.set(condition::READY, false, "PruneFailed", undeleted);
+            self.set(condition::RECONCILING, true, "PruneFailed", "deletions are tried again");
+        } else {
+            self.remove(condition::RECONCILING);
+            self.set(
+                condition::READY,
+                true,
+                "Synced",
+                &format!("{} objects of {} rows are as they should be", done.objects, done.rows),
+            );
+        }
+    }
+
+    fn failed(&mut self, failed: &Failed) {
+        self.set(condition::READY, false, failed.reason, &failed.message);
+        if failed.stalled {
+            self.remove(condition::RECONCILING);
+            self.set(condition::STALLED, true, failed.reason, &failed.message);
+        } else {
+            self.remove(condition::STALLED);
+            self.set(condition::RECONCILING, true, failed.reason, "tried again with growing delays");
+        }
+        match failed.database {
+            Some(true) => self.set(condition::DATABASE_CONNECTED, true, "Connected", "the database answered"),
+            Some(false) => self.set(condition::DATABASE_CONNECTED, false, failed.reason, &failed.message),
+            None => {}
+        }
+    }
+
+    fn set(&mut self, kind: &str, is: bool, reason: &str, message: &str) {
+        self.put(kind, if is { "True" } else { "False" }, reason, message);
+    }
+
+    fn put(&mut self, kind: &str, value: &str, reason: &str, message: &str) {
+        let since =
+            self.get(kind).filter(|before| before.status == value).map(|before| before.last_transition_time.clone());
+        let new = Condition {
+            type_: kind.into(),
+            status: value.into(),
+            reason: reason.into(),
+            message: cut(message),
+            observed_generation: self.generation,
+            last_transition_time: since.unwrap_or_else(|| self.now.clone()),
+        };
+        match self.list.iter_mut().find(|condition| condition.type_ == kind) {
+            Some(condition) => *condition = new,
+            None => self.list.push(new),
+        }
+    }
+
+    fn get(&self, kind: &str) -> Option<&Condition> {
+        self.list.iter().find(|condition| condition.type_ == kind)
+    }
+
+    fn remove(&mut self, kind: &str) {
+        self.list.retain(|condition| condition.type_ != kind);
+    }
+}
+
+fn failures(failures: &Failures) -> Vec<Failure> {
+    let one = |failure: &super::render::RowFailure| Failure {
+        row: failure.row.to_string(),
+        object: failure.object.clone(),
+        reason: failure.reason.into(),
+        message: cut(&failure.message),
+    };
+    failures.kept().iter().map(one).collect()
+}
+
+/// Long messages help nobody and bound nothing.
+fn cut(message: &str) -> String {
+    const MOST: usize = 1000;
+    if message.chars().count() <= MOST { message.into() } else { message.chars().take(MOST).chain(['…']).collect() }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+#[path = "outcome/tests.rs"]
+mod tests;

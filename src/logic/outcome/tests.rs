@@ -1,0 +1,94 @@
+use super::*;
+use crate::logic::render::RowFailure;
+use k8s_openapi::jiff::Timestamp;
+
+fn at(second: i64) -> Time {
+    Time(Timestamp::from_second(second).unwrap())
+}
+
+fn after(before: &Status, outcome: Outcome, second: i64) -> Status {
+    status(before, &outcome, Some(1), None, at(second))
+}
+
+fn says(status: &Status, kind: &str) -> Option<(String, String)> {
+    status.condition(kind).map(|c| (c.status.clone(), c.reason.clone()))
+}
+
+fn failed(stalled: bool, database: Option<bool>) -> Outcome {
+    Outcome::Failed(Failed { reason: "Reason", message: "why".into(), stalled, database })
+}
+
+#[test]
+fn all_applied_is_ready_and_nothing_else() {
+    let status = after(&Status::default(), Outcome::Done(Done { rows: 3, objects: 3, ..Done::default() }), 1);
+    assert_eq!(says(&status, condition::READY), Some(("True".into(), "Synced".into())));
+    assert_eq!(says(&status, condition::RECONCILING), None);
+    assert_eq!(says(&status, condition::STALLED), None);
+    assert_eq!((status.rows, status.managed_resources, status.failed_rows), (Some(3), Some(3), Some(0)));
+}
+
+#[test]
+fn failed_rows_are_not_ready_and_reconciling_and_at_most_ten_are_listed() {
+    let mut failures = Failures::default();
+    for row in 1..=25 {
+        failures.push(RowFailure { row, object: None, reason: "RenderFailed", message: "m".into() });
+    }
+    let status = after(&Status::default(), Outcome::Done(Done { rows: 30, failures, ..Done::default() }), 1);
+    assert_eq!(says(&status, condition::READY), Some(("False".into(), "PartiallyFailed".into())));
+    assert_eq!(says(&status, condition::RECONCILING).unwrap().0, "True");
+    assert_eq!((status.failures.len(), status.failed_rows), (10, Some(25)));
+}
+
+#[test]
+fn a_blocked_deletion_stays_ready_and_says_so() {
+    let blocked = Some((5, Blocked::Empty { objects: 5 }));
+    let status = after(&Status::default(), Outcome::Done(Done { blocked, ..Done::default() }), 1);
+    assert_eq!(says(&status, condition::READY).unwrap().0, "True");
+    assert_eq!(says(&status, condition::PRUNE_BLOCKED).unwrap().0, "True");
+    assert_eq!(status.blocked_prune.unwrap().count, 5);
+}
+
+#[test]
+fn a_database_that_is_away_is_not_ready_reconciling_and_not_connected() {
+    let status = after(&Status::default(), failed(false, Some(false)), 1);
+    assert_eq!(says(&status, condition::READY).unwrap().0, "False");
+    assert_eq!(says(&status, condition::RECONCILING).unwrap().0, "True");
+    assert_eq!(says(&status, condition::DATABASE_CONNECTED).unwrap().0, "False");
+}
+
+#[test]
+fn an_invalid_spec_is_stalled_until_it_is_mended() {
+    let status = after(&Status::default(), failed(true, None), 1);
+    assert_eq!(says(&status, condition::STALLED).unwrap().0, "True");
+    assert_eq!(says(&status, condition::RECONCILING), None);
+    let mended = after(&status, Outcome::Done(Done::default()), 2);
+    assert_eq!(says(&mended, condition::STALLED), None);
+}
+
+#[test]
+fn a_failed_look_keeps_what_is_known_of_rows_and_objects() {
+    let status = after(
+        &Status::default(),
+        Outcome::Done(Done { rows: 3, objects: 3, kinds: vec!["ConfigMap".into()], ..Done::default() }),
+        1,
+    );
+    let failed = after(&status, failed(false, Some(false)), 2);
+    assert_eq!((failed.rows, failed.kinds.clone()), (Some(3), vec!["ConfigMap".to_owned()]));
+}
+
+#[test]
+fn nothing_differs_when_nothing_changed_but_time() {
+    let done = || Outcome::Done(Done { rows: 1, objects: 1, ..Done::default() });
+    let first = after(&Status::default(), done(), 1);
+    assert_eq!(after(&first, done(), 99), first);
+}
+
+#[test]
+fn only_what_became_different_is_told() {
+    let done = || Outcome::Done(Done { rows: 1, objects: 1, ..Done::default() });
+    let first = after(&Status::default(), done(), 1);
+    assert_eq!(notices(&Status::default(), &first).len(), 1);
+    let away = after(&first, failed(false, Some(false)), 2);
+    assert!(notices(&first, &away)[0].warning);
+    assert_eq!(notices(&away, &after(&away, failed(false, Some(false)), 3)), vec![]);
+}

@@ -1,0 +1,208 @@
+//! Spec and Secret become [`Validated`], after which no step has an error of the spec left. Pure, but
+//! compiles templates: call it on a deep stack.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::ByteString;
+use serde_json::{Value, json};
+
+use super::connection::{self, SecretKeys, Settings};
+use super::guard::Guard;
+use super::object::Owner;
+use super::rights::{Forbidden, Rights};
+use super::schedule::Schedule;
+use super::sql::{self, Identifier, QualifiedName, Query};
+use super::template::Template;
+use crate::crd::{
+    ChangeDetectionMode, ConflictPolicy, ConnectionPool, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr,
+    DeletionPolicy, Gvk, TemplateLanguage, defaults,
+};
+
+/// A spec that makes sense, with everything parsed that can be.
+pub struct Validated {
+    /// How to connect.
+    pub settings: Settings,
+    /// What to run.
+    pub query: Query,
+    /// Longest time a statement may take.
+    pub statement_timeout: Duration,
+    /// Most rows.
+    pub max_rows: u64,
+    /// Whether the last statement runs read-only.
+    pub read_only: bool,
+    /// The watermark to look at between full reads.
+    pub watermark: Option<Watermark>,
+    /// When to look.
+    pub schedule: Schedule,
+    /// What to render.
+    pub template: Template,
+    /// What templates see as `dbqr`.
+    pub dbqr: Value,
+    /// Fills in apiVersion and kind.
+    pub gvk: Option<Gvk>,
+    /// Whether objects without a row are deleted.
+    pub prune: bool,
+    /// How many at a time.
+    pub guard: Guard,
+}
+
+/// `MAX(column)` of a table.
+#[derive(Debug)]
+pub struct Watermark {
+    /// The table.
+    pub table: QualifiedName,
+    /// The column.
+    pub column: Identifier,
+}
+
+/// Why a spec makes no sense, or its Secret; a sentence that names the field, parameter or key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidSpec(pub String);
+
+impl From<Forbidden> for InvalidSpec {
+    fn from(forbidden: Forbidden) -> Self {
+        Self(forbidden.to_string())
+    }
+}
+
+/// Namespace and name of the connection Secret, if it may be read.
+pub fn secret_ref(spec: &Spec, owner: &Owner, rights: &Rights) -> Result<(String, String), InvalidSpec> {
+    let reference = &spec.database.connection_secret_ref;
+    let namespace = reference.namespace.as_deref().filter(|n| !n.is_empty()).unwrap_or(&owner.namespace);
+    rights.secret(namespace, owner)?;
+    Ok((namespace.to_owned(), reference.name.clone()))
+}
+
+/// Validates a spec together with the data of its Secret.
+pub fn validate(dbqr: &Dbqr, spec: &Spec, secret: &BTreeMap<String, ByteString>) -> Result<Validated, InvalidSpec> {
+    refuse_what_comes_later(spec)?;
+    let settings = connection::settings(&keys(&spec.database.connection_secret_ref), secret)
+        .map_err(|error| InvalidSpec(format!("Secret {}: {error}", spec.database.connection_secret_ref.name)))?;
+    let query = sql::parse_query(&spec.query, spec.database.read_only)
+        .map_err(|error| InvalidSpec(format!("query: {error}")))?;
+    let (field, source) = template_of(spec)?;
+    let template = Template::compile(source).map_err(|error| InvalidSpec(format!("{field}: {error}")))?;
+    let at_least = |field: &str, duration: Duration, least: Duration| {
+        if duration < least { Err(InvalidSpec(format!("{field} must be at least {least:?}"))) } else { Ok(()) }
+    };
+    at_least("pollInterval", spec.poll_interval.0, Duration::from_secs(1))?;
+    at_least("database.statementTimeout", spec.database.statement_timeout.0, Duration::from_millis(100))?;
+    Ok(Validated {
+        settings,
+        query,
+        statement_timeout: spec.database.statement_timeout.0,
+        max_rows: u64::try_from(spec.database.max_rows)
+            .map_err(|_| InvalidSpec("database.maxRows must not be negative".into()))?,
+        read_only: spec.database.read_only,
+        watermark: watermark(spec)?,
+        schedule: schedule(spec),
+        template,
+        dbqr: what_templates_see(dbqr),
+        gvk: spec.gvk.clone(),
+        prune: spec.prune,
+        guard: Guard::new(&spec.prune_guard.clone().unwrap_or_default()).map_err(|error| InvalidSpec(error.into()))?,
+    })
+}
+
+/// Fields whose work is still to come: set to something else than their default they would be a promise not kept.
+fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
+    let database = &spec.database;
+    let changes = spec.change_detection.as_ref();
+    let guard = spec.prune_guard.clone().unwrap_or_default();
+    let default_pool = |pool: &ConnectionPool| {
+        *pool
+            == ConnectionPool {
+                max_open_conns: defaults::max_open_conns(),
+                max_idle_conns: defaults::max_idle_conns(),
+                conn_max_lifetime: None,
+                conn_max_idle_time: None,
+            }
+    };
+    let later = [
+        ("templateLanguage: Go", spec.template_language == TemplateLanguage::Go),
+        ("statusUpdateQuery", spec.status_update_query.is_some()),
+        ("statusUpdateQueryTemplate", spec.status_update_query_template.is_some()),
+        ("writeBack", spec.write_back.is_some()),
+        ("deletionPolicy: Orphan", spec.deletion_policy != DeletionPolicy::Delete),
+        ("conflictPolicy other than Protect", spec.conflict_policy != ConflictPolicy::Protect),
+        ("ignoreFields", !spec.ignore_fields.is_empty()),
+        ("serviceAccountName", spec.service_account_name.is_some()),
+        ("pruneGuard.window", guard.window != defaults::window()),
+        ("database.connectionSecretRef.readonlyHostKey", database.connection_secret_ref.readonly_host_key.is_some()),
+        ("database.notifyConnectionSecretRef", database.notify_connection_secret_ref.is_some()),
+        ("database.sslRootCertSecretRef", database.ssl_root_cert_secret_ref.is_some()),
+        ("database.sslCertSecretRef", database.ssl_cert_secret_ref.is_some()),
+        ("database.sslKeySecretRef", database.ssl_key_secret_ref.is_some()),
+        ("database.connectionPool", database.connection_pool.as_ref().is_some_and(|pool| !default_pool(pool))),
+        ("changeDetection.mode: Notify", changes.is_some_and(|c| c.mode == ChangeDetectionMode::Notify)),
+        ("changeDetection.keyColumns", changes.is_some_and(|c| c.key_columns.is_some())),
+        ("changeDetection.tables", changes.is_some_and(|c| c.tables.is_some())),
+        (
+            "changeDetection.enabled without timestampColumn",
+            changes.is_some_and(|c| c.enabled && c.timestamp_column.is_none()),
+        ),
+    ];
+    match later.iter().find(|(_, is_set)| *is_set) {
+        Some((field, _)) => Err(InvalidSpec(format!("{field} is not supported yet"))),
+        None => Ok(()),
+    }
+}
+
+fn template_of(spec: &Spec) -> Result<(&'static str, &str), InvalidSpec> {
+    match (&spec.resource_template, &spec.template) {
+        (Some(source), None) => Ok(("resourceTemplate", source)),
+        (None, Some(source)) => Ok(("template", source)),
+        _ => Err(InvalidSpec("set exactly one of resourceTemplate and template (two names of the same field)".into())),
+    }
+}
+
+fn watermark(spec: &Spec) -> Result<Option<Watermark>, InvalidSpec> {
+    let Some(changes) = spec.change_detection.as_ref().filter(|changes| changes.enabled) else { return Ok(None) };
+    let (Some(table), Some(column)) = (&changes.table_name, &changes.timestamp_column) else {
+        return Err(InvalidSpec("changeDetection.enabled needs tableName and timestampColumn".into()));
+    };
+    Ok(Some(Watermark {
+        table: sql::qualified_name(table)
+            .map_err(|error| InvalidSpec(format!("changeDetection.tableName: {error}")))?,
+        column: sql::identifier(column)
+            .map_err(|error| InvalidSpec(format!("changeDetection.timestampColumn: {error}")))?,
+    }))
+}
+
+fn schedule(spec: &Spec) -> Schedule {
+    let poll = spec.poll_interval.0;
+    match spec.change_detection.as_ref().filter(|changes| changes.enabled) {
+        None => Schedule { full: poll, probe: None },
+        Some(changes) => match changes.change_poll_interval {
+            Some(interval) => Schedule { full: poll.min(changes.resync_interval.0), probe: Some(interval.0) },
+            None => Schedule { full: changes.resync_interval.0, probe: Some(poll) },
+        },
+    }
+}
+
+fn keys(reference: &ConnectionSecretRef) -> SecretKeys {
+    SecretKeys {
+        uri: reference.uri_key.clone().filter(|key| !key.is_empty()),
+        host: reference.host_key.clone(),
+        port: reference.port_key.clone(),
+        user: reference.user_key.clone(),
+        password: reference.password_key.clone(),
+        dbname: reference.db_name_key.clone(),
+        sslmode: reference.ssl_mode_key.clone(),
+    }
+}
+
+/// Name, namespace, uid, and the labels and annotations that are neither ours nor kubectl's.
+fn what_templates_see(dbqr: &Dbqr) -> Value {
+    let foreign = |map: &Option<BTreeMap<String, String>>| -> BTreeMap<String, String> {
+        let ours = |key: &str| key.starts_with("konnektr.io/") || key.starts_with("kubectl.kubernetes.io/");
+        map.iter().flatten().filter(|(key, _)| !ours(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+    };
+    let metadata = &dbqr.metadata;
+    json!({
+        "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid,
+        "labels": foreign(&metadata.labels), "annotations": foreign(&metadata.annotations),
+    })
+}

@@ -1,0 +1,14 @@
+//! The real binary between a real PostgreSQL and a real API server.
+
+mod support;
+
+#[path = "e2e/delete.rs"]
+mod delete;
+#[path = "e2e/detect.rs"]
+mod detect;
+#[path = "e2e/follow.rs"]
+mod follow;
+#[path = "e2e/mistakes.rs"]
+mod mistakes;
+#[path = "e2e/secrecy.rs"]
+mod secrecy;

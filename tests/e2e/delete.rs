@@ -1,0 +1,175 @@
+//! Never delete on doubt, and leave nothing behind.
+
+use dbqo::logic::object::FINALIZER;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
+
+use crate::support::world::{PATIENCE, World, condition};
+use crate::support::{Operator, eventually};
+
+#[tokio::test]
+async fn a_failed_query_prunes_nothing() {
+    let world = World::new("failed-query", &["a"]).await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    world.run_sql("ALTER TABLE t RENAME TO gone").await;
+    let resource = world.condition("q", "Ready", "False", Some("QueryFailed")).await;
+    assert_eq!(condition(&resource, "Reconciling").unwrap()["status"], "True");
+    assert_eq!(world.managed().await, ["a"]);
+    world.run_sql("ALTER TABLE gone RENAME TO t").await;
+    world.ready("q").await;
+}
+
+#[tokio::test]
+async fn a_row_that_fails_keeps_its_object_and_stops_no_other() {
+    let world = World::new("failed-row", &["a", "b"]).await;
+    let template =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\ndata:\n  v: {{ row.v | required('v') }}\n";
+    world.create("q", json!({ "resourceTemplate": template })).await;
+    world.ready("q").await;
+    world.run_sql("UPDATE t SET v = NULL WHERE name = 'a'; UPDATE t SET v = 'two' WHERE name = 'b'").await;
+    world.until_value("b", Some("two")).await;
+    let resource = world.condition("q", "Ready", "False", Some("PartiallyFailed")).await;
+    assert_eq!(resource["status"]["failedRows"], 1);
+    world.run_sql("DELETE FROM t WHERE name = 'b'").await;
+    world.another_pass("q").await;
+    assert_eq!(world.managed().await, ["a", "b"], "nothing is pruned while a row fails");
+    world.run_sql("UPDATE t SET v = 'x'").await;
+    world.until_value("b", None).await;
+    world.until_value("a", Some("x")).await;
+}
+
+#[tokio::test]
+async fn an_emptied_table_deletes_nothing_until_the_spec_allows_it() {
+    let world = World::new("emptied", &["a", "b"]).await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    world.run_sql("DELETE FROM t").await;
+    let resource = world.condition("q", "PruneBlocked", "True", None).await;
+    assert_eq!(resource["status"]["blockedPrune"]["count"], 2);
+    assert_eq!(condition(&resource, "Ready").unwrap()["status"], "True");
+    world.another_pass("q").await;
+    assert_eq!(world.managed().await, ["a", "b"]);
+    world.patch("q", json!({"spec": {"pruneGuard": {"allowEmpty": true}}})).await;
+    eventually("all are gone", PATIENCE, async || world.managed().await.is_empty().then_some(())).await;
+    world.condition("q", "PruneBlocked", "False", None).await;
+}
+
+#[tokio::test]
+async fn a_suspicious_shrink_waits_and_updates_go_on() {
+    let names: Vec<String> = (0..20).map(|n| format!("n{n}")).collect();
+    let world = World::new("shrink", &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    world.run_sql("DELETE FROM t WHERE name NOT IN ('n0', 'n1'); UPDATE t SET v = 'two'").await;
+    world.until_value("n0", Some("two")).await;
+    world.condition("q", "PruneBlocked", "True", None).await;
+    assert_eq!(world.managed().await.len(), 20);
+    world.patch("q", json!({"spec": {"pruneGuard": {"maxDeletions": 18}}})).await;
+    eventually("the rest is gone", PATIENCE, async || (world.managed().await == ["n0", "n1"]).then_some(())).await;
+}
+
+#[tokio::test]
+async fn renaming_everything_is_a_suspicious_shrink_too() {
+    let names: Vec<String> = (0..12).map(|n| format!("n{n}")).collect();
+    let world = World::new("renamed", &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    world.create("q", json!({"pruneGuard": {"maxDeletions": "60%"}})).await;
+    world.ready("q").await;
+    world.run_sql("UPDATE t SET name = 'x' || name").await;
+    world.condition("q", "PruneBlocked", "True", None).await;
+    world.another_pass("q").await;
+    assert_eq!(world.managed().await.len(), 24);
+}
+
+#[tokio::test]
+async fn without_prune_and_with_protection_objects_stay() {
+    let world = World::new("no-prune", &["a", "b"]).await;
+    world.create("q", json!({"prune": false})).await;
+    world.ready("q").await;
+    world.run_sql("DELETE FROM t WHERE name = 'b'").await;
+    world.another_pass("q").await;
+    assert_eq!(world.managed().await, ["a", "b"]);
+    let template = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\n  annotations:\n    konnektr.io/prune: disabled\n";
+    world.patch("q", json!({"spec": {"prune": true, "resourceTemplate": template}})).await;
+    world.until_value("b", None).await;
+    world.delete("q").await;
+    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    assert_eq!(world.managed().await, ["a"]);
+}
+
+#[tokio::test]
+async fn a_copied_object_is_not_ours_to_delete() {
+    let world = World::new("copied", &["a", "b"]).await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    let mut copy = world.config_maps().get("a").await.unwrap();
+    copy.metadata.name = Some("copy".into());
+    copy.metadata.uid = None;
+    copy.metadata.resource_version = None;
+    copy.metadata.managed_fields = None;
+    copy.metadata.owner_references = None;
+    world.config_maps().patch("copy", &PatchParams::apply("somebody"), &Patch::Apply(&copy)).await.unwrap();
+    let mut world = world;
+    world.operator.terminate();
+    world.operator = Operator::start(world.namespace.name(), &[]);
+    world.another_pass("q").await;
+    assert!(world.config_maps().get_opt("copy").await.unwrap().is_some());
+    world.delete("q").await;
+    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    assert!(world.config_maps().get_opt("copy").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_resource_is_cleaned_up_without_the_database_and_without_a_valid_spec() {
+    let world = World::new("clean-up", &["a", "b"]).await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    let secrets: kube::Api<k8s_openapi::api::core::v1::Secret> =
+        kube::Api::namespaced(world.client.clone(), world.namespace.name());
+    secrets.delete("db", &DeleteParams::default()).await.unwrap();
+    world.patch("q", json!({"spec": {"resourceTemplate": "{{ nonsense"}})).await;
+    world.condition("q", "Ready", "False", None).await;
+    world.delete("q").await;
+    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    eventually("so are its objects", PATIENCE, async || world.managed().await.is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_resource_with_a_field_of_later_is_refused_and_can_be_deleted() {
+    let world = World::new("later", &["a"]).await;
+    world.create("q", json!({"conflictPolicy": "Force"})).await;
+    let resource = world.condition("q", "Stalled", "True", Some("InvalidSpec")).await;
+    let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap();
+    assert!(message.contains("conflictPolicy") && message.contains("not supported yet"), "{message}");
+    assert!(world.managed().await.is_empty());
+    world.delete("q").await;
+    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_somebody_wants_to_keep_is_kept_although_orphaning_comes_later() {
+    let world = World::new("orphan", &["a"]).await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    world.patch("q", json!({"spec": {"deletionPolicy": "Orphan"}})).await;
+    world.condition("q", "Stalled", "True", None).await;
+    world.delete("q").await;
+    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    let object = world.config_maps().get("a").await.unwrap();
+    assert!(object.metadata.owner_references.unwrap_or_default().is_empty(), "or the garbage collector takes it");
+    assert!(object.metadata.deletion_timestamp.is_none());
+}
+
+#[tokio::test]
+async fn foreign_finalizers_survive_ours() {
+    let world = World::new("finalizers", &["a"]).await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    world.patch("q", json!({"metadata": {"finalizers": [FINALIZER, "example.com/other"]}})).await;
+    world.delete("q").await;
+    eventually("only theirs is left", PATIENCE, async || {
+        (world.get("q").await["metadata"]["finalizers"] == json!(["example.com/other"])).then_some(())
+    })
+    .await;
+    world.patch("q", json!({"metadata": {"finalizers": null}})).await;
+}

@@ -1,0 +1,267 @@
+//! What the tests on real servers share: a database, a namespace and an operator for each test, on the
+//! one PostgreSQL and the one control plane that `tests/local/with-servers` starts for a run.
+
+// Each test binary compiles this anew and uses its own part of it.
+#![allow(dead_code, missing_docs)]
+
+pub mod world;
+
+use std::fs::File;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::runtime::{conditions, wait};
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+/// What `tests/local/with-servers` tells: `env("POSTGRES_PORT")` reads `DBQO_TEST_POSTGRES_PORT`.
+pub fn env(name: &str) -> String {
+    std::env::var(format!("DBQO_TEST_{name}"))
+        .unwrap_or_else(|_| panic!("run `make test`: it starts the servers this test needs"))
+}
+
+/// A client of the control plane, as its administrator.
+pub async fn kube_client() -> kube::Client {
+    // Without this check a forgotten `make test` would run against the cluster somebody works with.
+    env("DIR");
+    kube::Client::try_default().await.unwrap()
+}
+
+/// A name for one test's own things, good for a namespace, a database and a file.
+fn unique(test: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name: String = test.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name = name[..name.len().min(40)].trim_matches('-');
+    format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Looks every 50 ms until there is something to see.
+pub async fn eventually<T>(what: &str, timeout: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + timeout;
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "not so after {timeout:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Runs what `drop` cannot await, on a thread of its own. It tidies up only: all goes with the servers anyway,
+/// and a test may have stopped one of them for good.
+fn before_leaving(work: impl Future<Output = ()> + Send + 'static) {
+    let thread = std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(3), work).await });
+    });
+    let _ = thread.join();
+}
+
+/// A database of one test's own; dropped with it.
+pub struct TestDatabase {
+    host: String,
+    port: u16,
+    user: String,
+    password: String,
+    name: String,
+}
+
+impl TestDatabase {
+    pub async fn create(test: &str) -> Self {
+        let database = Self {
+            host: env("POSTGRES_HOST"),
+            port: env("POSTGRES_PORT").parse().unwrap(),
+            user: env("POSTGRES_USER"),
+            password: env("POSTGRES_PASSWORD"),
+            name: unique(test),
+        };
+        let admin = connect(database.config("postgres")).await.unwrap();
+        admin.batch_execute(&format!(r#"CREATE DATABASE "{}""#, database.name)).await.unwrap();
+        database
+    }
+
+    /// A new connection to it, as superuser.
+    pub async fn client(&self) -> tokio_postgres::Client {
+        connect(self.config(&self.name)).await.unwrap()
+    }
+
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn config(&self, database: &str) -> tokio_postgres::Config {
+        let mut config = tokio_postgres::Config::new();
+        config.host(&self.host).port(self.port).user(&self.user).password(&self.password).dbname(database);
+        config
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let config = self.config("postgres");
+        let sql = format!(r#"DROP DATABASE "{}" WITH (FORCE)"#, self.name);
+        before_leaving(async move {
+            if let Ok(admin) = connect(config).await {
+                let _ = admin.batch_execute(&sql).await;
+            }
+        });
+    }
+}
+
+async fn connect(config: tokio_postgres::Config) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// The Secret by which a resource finds the database.
+pub fn secret_for(database: &TestDatabase, name: &str) -> Secret {
+    serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "stringData": {
+            "host": database.host(), "port": database.port().to_string(), "dbname": database.name(),
+            "username": database.user(), "password": database.password(),
+        },
+    }))
+    .unwrap()
+}
+
+/// A namespace of one test's own; deleted with it.
+pub struct TestNamespace {
+    name: String,
+}
+
+impl TestNamespace {
+    pub async fn create(client: &kube::Client, test: &str) -> Self {
+        let name = unique(test);
+        let namespace = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+        Self { name }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for TestNamespace {
+    fn drop(&mut self) {
+        let name = self.name.clone();
+        // A client of its own: the test's belongs to the runtime that this drop keeps waiting.
+        before_leaving(async move {
+            if let Ok(client) = kube::Client::try_default().await {
+                let _ = Api::<Namespace>::all(client).delete(&name, &DeleteParams::default()).await;
+            }
+        });
+    }
+}
+
+/// Installs the definition of our resource, once per test binary.
+pub async fn install_crd(client: &kube::Client) {
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    let install = async || {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds/databasequeryresources.yaml");
+        let yaml = std::fs::read_to_string(file).unwrap();
+        let definition: CustomResourceDefinition = serde_saphyr::from_str(&yaml).unwrap();
+        let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+        let name = definition.name_any();
+        api.patch(&name, &PatchParams::apply("tests").force(), &Patch::Apply(&definition)).await.unwrap();
+        let established = wait::await_condition(api, &name, conditions::is_crd_established());
+        tokio::time::timeout(Duration::from_secs(30), established).await.unwrap().unwrap();
+    };
+    INSTALLED.get_or_init(install).await;
+}
+
+/// The real binary, running beside the test and seeing the test's namespace alone.
+pub struct Operator {
+    process: Child,
+    log: PathBuf,
+}
+
+impl Operator {
+    /// The control plane is shared: an operator that saw all of it would do the other tests' work, too.
+    pub fn start(namespace: &str, flags: &[&str]) -> Self {
+        let log = PathBuf::from(env("DIR")).join(format!("{}.log", unique(namespace)));
+        let output = File::create(&log).unwrap();
+        // An operator must not survive a test process that is killed and runs no `drop`.
+        let mut command = if cfg!(target_os = "linux") {
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_dbqo")]);
+            command
+        } else {
+            Command::new(env!("CARGO_BIN_EXE_dbqo"))
+        };
+        let process = command
+            .args(["run", "--watch-namespace", namespace])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        Self { process, log }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// All it has written so far.
+    pub fn logs(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Kills it as a crash would; fine if it has ended already.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Asks it to end, as Kubernetes does, and waits until it has.
+    pub fn terminate(&mut self) -> ExitStatus {
+        // The shell's own `kill`: a small system may have no program of that name.
+        let asked = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.id())).status().unwrap();
+        assert!(asked.success(), "the operator had ended already:\n{}", self.logs());
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the operator does not end when asked to");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- the operator's log ---\n{}", std::fs::read_to_string(&self.log).unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! One test's world: a namespace, a database, and the real operator that sees nothing else.
+
+use std::time::Duration;
+
+use dbqo::crd::DatabaseQueryResource;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Client;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use super::{Operator, TestDatabase, TestNamespace, eventually, install_crd};
+
+/// Longest time anything is waited for: it bounds a failure, it measures nothing.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A ConfigMap per row.
+pub const CONFIG_MAP: &str =
+    "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\ndata:\n  v: {{ row.v | quote }}\n";
+
+pub struct World {
+    pub client: Client,
+    pub namespace: TestNamespace,
+    pub database: TestDatabase,
+    pub sql: tokio_postgres::Client,
+    pub operator: Operator,
+}
+
+impl World {
+    /// A table `t (name text, v text)` with these names, its Secret `db`, and the operator.
+    pub async fn new(test: &str, names: &[&str]) -> Self {
+        Self::with_flags(test, names, &[]).await
+    }
+
+    pub async fn with_flags(test: &str, names: &[&str], flags: &[&str]) -> Self {
+        let client = Client::try_default().await.unwrap();
+        install_crd(&client).await;
+        let namespace = TestNamespace::create(&client, test).await;
+        let database = TestDatabase::create(test).await;
+        let sql = database.client().await;
+        sql.batch_execute(
+            "CREATE TABLE t (name text PRIMARY KEY, v text, at timestamptz NOT NULL DEFAULT clock_timestamp())",
+        )
+        .await
+        .unwrap();
+        for name in names {
+            sql.execute("INSERT INTO t VALUES ($1, 'one')", &[name]).await.unwrap();
+        }
+        let world_flags: Vec<String> = flags.iter().map(|flag| flag.replace("NAMESPACE", namespace.name())).collect();
+        let operator = Operator::start(namespace.name(), &world_flags.iter().map(String::as_str).collect::<Vec<_>>());
+        let world = Self { client, namespace, database, sql, operator };
+        world.create_secret("db").await;
+        world
+    }
+
+    pub async fn create_secret(&self, name: &str) {
+        let secret = super::secret_for(&self.database, name);
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace.name());
+        api.create(&PostParams::default(), &secret).await.unwrap();
+    }
+
+    pub async fn run_sql(&self, sql: &str) {
+        self.sql.batch_execute(sql).await.unwrap();
+    }
+
+    pub fn dbqrs(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(
+            self.client.clone(),
+            self.namespace.name(),
+            &kube::api::ApiResource::erase::<DatabaseQueryResource>(&()),
+        )
+    }
+
+    pub fn config_maps(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.client.clone(), self.namespace.name())
+    }
+
+    /// A spec over the table `t` with a ConfigMap per row, overlaid with `more`.
+    pub fn spec(&self, more: Value) -> Value {
+        let mut spec = json!({
+            "pollInterval": "1s",
+            "database": {"connectionSecretRef": {"name": "db"}},
+            "query": "SELECT name, v FROM t",
+            "resourceTemplate": CONFIG_MAP,
+        });
+        for (key, value) in more.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        if spec["resourceTemplate"].is_null() {
+            spec.as_object_mut().unwrap().remove("resourceTemplate");
+        }
+        spec
+    }
+
+    pub async fn create(&self, name: &str, more: Value) {
+        self.try_create(name, more).await.unwrap();
+    }
+
+    pub async fn try_create(&self, name: &str, more: Value) -> kube::Result<DynamicObject> {
+        let object = serde_json::from_value(json!({
+            "apiVersion": "konnektr.io/v1alpha1", "kind": "DatabaseQueryResource",
+            "metadata": {"name": name}, "spec": self.spec(more)
+        }))
+        .unwrap();
+        self.dbqrs().create(&PostParams::default(), &object).await
+    }
+
+    pub async fn patch(&self, name: &str, patch: Value) {
+        self.dbqrs().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
+    pub async fn delete(&self, name: &str) {
+        self.dbqrs().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    pub async fn get(&self, name: &str) -> Value {
+        serde_json::to_value(self.dbqrs().get(name).await.unwrap()).unwrap()
+    }
+
+    /// Waits for a condition to have this status and, where one is named, this reason.
+    pub async fn condition(&self, name: &str, kind: &str, status: &str, reason: Option<&str>) -> Value {
+        let what = format!("{name} has {kind}={status} {}", reason.unwrap_or_default());
+        eventually(&what, PATIENCE, async || {
+            let object = self.get(name).await;
+            condition(&object, kind)
+                .is_some_and(|c| c["status"] == status && reason.is_none_or(|reason| c["reason"] == reason))
+                .then_some(object)
+        })
+        .await
+    }
+
+    pub async fn ready(&self, name: &str) -> Value {
+        self.condition(name, "Ready", "True", None).await
+    }
+
+    /// The value that ConfigMap `name` has for `v`; None if there is no such object.
+    pub async fn value(&self, name: &str) -> Option<String> {
+        self.config_maps().get_opt(name).await.unwrap().and_then(|object| object.data?.remove("v"))
+    }
+
+    pub async fn until_value(&self, name: &str, value: Option<&str>) {
+        let what = format!("ConfigMap {name} has {value:?}");
+        eventually(&what, PATIENCE, async || (self.value(name).await.as_deref() == value).then_some(())).await;
+    }
+
+    /// Waits for one more whole pass over this resource, so that what was not done by then will not be done.
+    pub async fn another_pass(&self, name: &str) {
+        let stamp = format!("{:?}", std::time::Instant::now());
+        self.patch(name, json!({"metadata": {"annotations": {"konnektr.io/requestedAt": stamp}}})).await;
+        let what = format!("{name} answered the request for a pass");
+        eventually(&what, PATIENCE, async || {
+            (self.get(name).await["status"]["lastHandledRequest"] == stamp).then_some(())
+        })
+        .await;
+    }
+
+    /// Versions of a resource and of ConfigMaps: every write makes a new one.
+    pub async fn versions(&self, name: &str, config_maps: &[&str]) -> Vec<Option<String>> {
+        let mut versions = vec![self.dbqrs().get(name).await.unwrap().metadata.resource_version];
+        for name in config_maps {
+            versions.push(self.config_maps().get(name).await.unwrap().metadata.resource_version);
+        }
+        versions
+    }
+
+    /// Names of the ConfigMaps that carry our label.
+    pub async fn managed(&self) -> Vec<String> {
+        let list = self.config_maps().list(&ListParams::default().labels("konnektr.io/managed-by")).await.unwrap();
+        let mut names: Vec<String> = list.items.into_iter().filter_map(|object| object.metadata.name).collect();
+        names.sort();
+        names
+    }
+}
+
+pub fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
+}
