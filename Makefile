@@ -19,7 +19,8 @@ test: ## Check format, lints, documentation, and run all tests, on servers of th
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
-	$(with-servers) cargo test --locked
+	# Tests on servers spend their time waiting: more of them at a time than there are cores.
+	RUST_TEST_THREADS=8 $(with-servers) cargo test --locked
 
 bench: ## Measure first sync, memory and restart; with flushes, as a real database has them
 	DBQO_LOCAL_FSYNC=on $(with-servers) cargo bench --locked --bench sync

@@ -22,7 +22,10 @@ impl Cluster {
     }
 
     /// The Secrets of a namespace, or of all: metadata only, their data is read when it is needed.
-    pub fn watch_secrets(&self, namespace: Option<&str>) -> impl Stream<Item = Event<PartialObjectMeta<Secret>>> + Send + use<> {
+    pub fn watch_secrets(
+        &self,
+        namespace: Option<&str>,
+    ) -> impl Stream<Item = Event<PartialObjectMeta<Secret>>> + Send + use<> {
         let api: Api<PartialObjectMeta<Secret>> = match namespace {
             Some(namespace) => Api::namespaced(self.watch_client().clone(), namespace),
             None => Api::all(self.watch_client().clone()),
@@ -31,7 +34,10 @@ impl Cluster {
     }
 }
 
-fn logged<K>(what: &'static str, events: impl Stream<Item = watcher::Result<Event<K>>> + Send) -> impl Stream<Item = Event<K>> + Send
+fn logged<K>(
+    what: &'static str,
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+) -> impl Stream<Item = Event<K>> + Send
 where
     K: Send,
 {

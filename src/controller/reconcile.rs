@@ -192,7 +192,7 @@ impl Pass<'_> {
                 Some((_, whose)) => done.failures.push(conflict(&desired, &whose)),
             }
         }
-        let mut results = self.ctx.cluster.apply_all(work, self.go_on);
+        let mut results = self.ctx.cluster.apply_all(&self.owner, work, self.go_on);
         while let Some((work, result)) = results.next().await {
             self.record(inventory, work, result, done);
         }

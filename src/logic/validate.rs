@@ -20,7 +20,6 @@ use crate::crd::{
 };
 
 /// A spec that makes sense, with everything parsed that can be.
-#[derive(Debug)]
 pub struct Validated {
     /// How to connect.
     pub settings: Settings,

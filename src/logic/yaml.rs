@@ -41,20 +41,12 @@ pub struct YamlError {
 
 impl YamlError {
     fn at(line: usize, reason: impl Into<String>) -> Self {
-        Self {
-            line,
-            path: String::new(),
-            reason: reason.into(),
-        }
+        Self { line, path: String::new(), reason: reason.into() }
     }
 
     /// Adds what stands above the node, as the error travels up the tree.
     fn below(mut self, step: &str) -> Self {
-        let joint = if self.path.is_empty() || self.path.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
+        let joint = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("{step}{joint}{}", self.path);
         self
     }
@@ -75,10 +67,7 @@ impl std::error::Error for YamlError {}
 /// Parses YAML that has no markers: the documents that are not null, as JSON.
 pub fn parse(text: &str) -> Result<Vec<serde_json::Value>, YamlError> {
     if slot::has_reserved(text) {
-        return Err(YamlError::at(
-            1,
-            "the characters U+E000 to U+E003 are reserved",
-        ));
+        return Err(YamlError::at(1, "the characters U+E000 to U+E003 are reserved"));
     }
     Skeleton::parse(text)?.fill(&[])
 }

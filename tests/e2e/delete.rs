@@ -23,7 +23,8 @@ async fn a_failed_query_prunes_nothing() {
 #[tokio::test]
 async fn a_row_that_fails_keeps_its_object_and_stops_no_other() {
     let world = World::new("failed-row", &["a", "b"]).await;
-    let template = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\ndata:\n  v: {{ row.v | required('v') }}\n";
+    let template =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\ndata:\n  v: {{ row.v | required('v') }}\n";
     world.create("q", json!({ "resourceTemplate": template })).await;
     world.ready("q").await;
     world.run_sql("UPDATE t SET v = NULL WHERE name = 'a'; UPDATE t SET v = 'two' WHERE name = 'b'").await;
@@ -123,7 +124,8 @@ async fn a_resource_is_cleaned_up_without_the_database_and_without_a_valid_spec(
     let world = World::new("clean-up", &["a", "b"]).await;
     world.create("q", json!({})).await;
     world.ready("q").await;
-    let secrets: kube::Api<k8s_openapi::api::core::v1::Secret> = kube::Api::namespaced(world.client.clone(), world.namespace.name());
+    let secrets: kube::Api<k8s_openapi::api::core::v1::Secret> =
+        kube::Api::namespaced(world.client.clone(), world.namespace.name());
     secrets.delete("db", &DeleteParams::default()).await.unwrap();
     world.patch("q", json!({"spec": {"resourceTemplate": "{{ nonsense"}})).await;
     world.condition("q", "Ready", "False", None).await;

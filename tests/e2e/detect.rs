@@ -82,7 +82,8 @@ async fn a_changed_template_is_applied_at_once() {
     let world = World::new("changed", &["a"]).await;
     world.create("q", json!({"pollInterval": "1h"})).await;
     world.ready("q").await;
-    let template = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\ndata:\n  v: other {{ row.v }}\n";
+    let template =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\ndata:\n  v: other {{ row.v }}\n";
     world.patch("q", json!({"spec": {"resourceTemplate": template}})).await;
     world.until_value("a", Some("other one")).await;
 }

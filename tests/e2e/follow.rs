@@ -47,20 +47,14 @@ async fn a_restart_with_nothing_changed_writes_nothing() {
     world.create("q", json!({})).await;
     world.ready("q").await;
     world.another_pass("q").await;
-    let versions = async || {
-        let object = world.get("q").await["metadata"]["resourceVersion"].clone();
-        let a = world.config_maps().get("a").await.unwrap().metadata.resource_version;
-        let b = world.config_maps().get("b").await.unwrap().metadata.resource_version;
-        (object, a, b)
-    };
-    let before = versions().await;
+    let before = world.versions("q", &["a", "b"]).await;
     world.operator.terminate();
     let restarted = Operator::start(world.namespace.name(), &[]);
     eventually("the restarted operator reconciled twice", PATIENCE, async || {
         (restarted.logs().matches("reconciled").count() >= 2).then_some(())
     })
     .await;
-    assert_eq!(versions().await, before);
+    assert_eq!(world.versions("q", &["a", "b"]).await, before);
     world.operator = restarted;
 }
 
@@ -86,7 +80,8 @@ async fn one_row_makes_several_documents_of_several_kinds() {
 #[tokio::test]
 async fn an_empty_render_means_no_object() {
     let world = World::new("empty-render", &["a", "b"]).await;
-    let template = "{% if row.v != 'off' %}\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\n{% endif %}";
+    let template =
+        "{% if row.v != 'off' %}\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\n{% endif %}";
     world.create("q", json!({"template": template, "resourceTemplate": null})).await;
     world.ready("q").await;
     assert_eq!(world.managed().await, ["a", "b"]);
@@ -97,7 +92,8 @@ async fn an_empty_render_means_no_object() {
 #[tokio::test]
 async fn an_object_that_exists_already_is_a_conflict_and_is_not_touched() {
     let world = World::new("foreign", &["a", "theirs"]).await;
-    let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}, "data": {"k": "mine"}});
+    let theirs =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}, "data": {"k": "mine"}});
     world.config_maps().patch("theirs", &PatchParams::apply("somebody"), &Patch::Apply(&theirs)).await.unwrap();
     let before = world.config_maps().get("theirs").await.unwrap();
     world.create("q", json!({})).await;
@@ -130,7 +126,8 @@ async fn other_namespaces_and_cluster_scoped_kinds_need_their_flags() {
 
 #[tokio::test]
 async fn with_the_flags_other_namespaces_are_written_and_cleaned_up() {
-    let world = World::with_flags("flagged", &["a"], &["--allow-namespaces=*", "--allow-cluster-scoped=Namespace"]).await;
+    let world =
+        World::with_flags("flagged", &["a"], &["--allow-namespaces=*", "--allow-cluster-scoped=Namespace"]).await;
     let other = TestNamespace::create(&world.client, "flagged-other").await;
     let made = format!("made-{}", world.namespace.name());
     let template = format!(

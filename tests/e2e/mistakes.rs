@@ -54,9 +54,19 @@ async fn encryption_that_is_asked_for_is_never_silently_left_out() {
 async fn a_uri_connects_as_well() {
     let world = World::new("uri", &["a"]).await;
     let db = &world.database;
-    let uri = format!("postgresql://{}:{}@{}:{}/{}?sslmode=disable", db.user(), db.password(), db.host(), db.port(), db.name());
+    let uri = format!(
+        "postgresql://{}:{}@{}:{}/{}?sslmode=disable",
+        db.user(),
+        db.password(),
+        db.host(),
+        db.port(),
+        db.name()
+    );
     let secrets: Api<Secret> = Api::namespaced(world.client.clone(), world.namespace.name());
-    secrets.patch("db", &PatchParams::default(), &Patch::Merge(json!({"stringData": {"fqdn-uri": uri}}))).await.unwrap();
+    secrets
+        .patch("db", &PatchParams::default(), &Patch::Merge(json!({"stringData": {"fqdn-uri": uri}})))
+        .await
+        .unwrap();
     world.create("q", json!({"database": {"connectionSecretRef": {"name": "db", "uriKey": "fqdn-uri"}}})).await;
     world.ready("q").await;
 }
@@ -186,7 +196,8 @@ async fn a_stored_resource_that_does_not_decode_is_its_own_error_alone() {
     let resource = world.condition("odd", "Stalled", "True", Some("InvalidSpec")).await;
     assert!(message(&resource, "Ready").contains("does not decode"));
     world.delete("odd").await;
-    eventually("it is gone", PATIENCE, async || world.dbqrs().get_opt("odd").await.unwrap().is_none().then_some(())).await;
+    eventually("it is gone", PATIENCE, async || world.dbqrs().get_opt("odd").await.unwrap().is_none().then_some(()))
+        .await;
 }
 
 #[tokio::test]
@@ -221,15 +232,24 @@ async fn the_api_server_refuses_bad_input_with_a_sentence_that_names_the_field()
         (json!({"database": {"connectionSecretRef": {}}}), "spec.database.connectionSecretRef.name"),
         (changes(json!({"enabled": true})), "changeDetection.enabled needs tableName or tables"),
         (changes(json!({"timestampColumn": "at"})), "changeDetection.timestampColumn needs"),
-        (changes(json!({"tableName": "t", "tables": [{"tableName": "u"}]})), "set only one of changeDetection.tableName"),
+        (
+            changes(json!({"tableName": "t", "tables": [{"tableName": "u"}]})),
+            "set only one of changeDetection.tableName",
+        ),
         (changes(json!({"resyncInterval": "10ms"})), "resyncInterval must be at least 1s"),
     ] {
         let refused = world.try_create("bad", more.clone()).await.expect_err(&format!("{more} was taken")).to_string();
         assert!(refused.contains(sentence), "{more}: {refused}");
     }
-    let filled: DatabaseQueryResource = serde_json::from_value(serde_json::to_value(world.try_create("good", json!({"suspend": true})).await.unwrap()).unwrap()).unwrap();
+    let filled: DatabaseQueryResource = serde_json::from_value(
+        serde_json::to_value(world.try_create("good", json!({"suspend": true})).await.unwrap()).unwrap(),
+    )
+    .unwrap();
     assert_eq!((filled.spec.prune, filled.spec.database.max_rows), (true, 200_000), "defaults are filled in");
-    for (more, name) in [(json!({"template": "x", "resourceTemplate": null, "suspend": true}), "other-spelling"), (json!({"statusUpdateQueryTemplate": "x", "suspend": true}), "sql-spelling")] {
+    for (more, name) in [
+        (json!({"template": "x", "resourceTemplate": null, "suspend": true}), "other-spelling"),
+        (json!({"statusUpdateQueryTemplate": "x", "suspend": true}), "sql-spelling"),
+    ] {
         world.create(name, more).await;
     }
 }

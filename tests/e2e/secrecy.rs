@@ -21,7 +21,10 @@ async fn no_value_is_told_whoever_complains() {
     // Values that PostgreSQL quotes in its messages.
     for (name, query) in [
         ("pg-cast", "SELECT v::int AS name, v FROM t"),
-        ("pg-raise", "DO $$ BEGIN RAISE EXCEPTION 'CANARY %', (SELECT v FROM t LIMIT 1); END $$; SELECT name, v FROM t"),
+        (
+            "pg-raise",
+            "DO $$ BEGIN RAISE EXCEPTION 'CANARY %', (SELECT v FROM t LIMIT 1); END $$; SELECT name, v FROM t",
+        ),
         ("pg-unique", "CREATE TEMP TABLE u AS SELECT v FROM t; CREATE UNIQUE INDEX ON u (v); SELECT name, v FROM t"),
         ("pg-literal", "SELECT 'CANARY'::json AS name, 1 AS v"),
     ] {
@@ -39,14 +42,32 @@ async fn no_value_is_told_whoever_complains() {
         let template = format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\ndata:\n  v: {expression}\n");
         world.create(name, json!({ "resourceTemplate": template })).await;
     }
-    let all = ["api-name", "api-type", "api-label", "pg-cast", "pg-raise", "pg-unique", "pg-literal", "t-filter", "t-index", "t-fail", "t-number", "t-json", "t-yaml"];
+    let all = [
+        "api-name",
+        "api-type",
+        "api-label",
+        "pg-cast",
+        "pg-raise",
+        "pg-unique",
+        "pg-literal",
+        "t-filter",
+        "t-index",
+        "t-fail",
+        "t-number",
+        "t-json",
+        "t-yaml",
+    ];
     for name in all {
         world.condition(name, "Ready", "False", None).await;
         world.another_pass(name).await;
     }
     let events: Api<Event> = Api::namespaced(world.client.clone(), world.namespace.name());
     let events = events.list(&ListParams::default()).await.unwrap();
-    let events: Vec<_> = events.items.into_iter().filter(|event| event.regarding.as_ref().is_some_and(|r| r.kind.as_deref() == Some("DatabaseQueryResource"))).collect();
+    let events: Vec<_> = events
+        .items
+        .into_iter()
+        .filter(|event| event.regarding.as_ref().is_some_and(|r| r.kind.as_deref() == Some("DatabaseQueryResource")))
+        .collect();
     assert!(events.len() >= all.len(), "each said what was wrong");
     let mut told = vec![("log", world.operator.logs()), ("events", serde_json::to_string(&events).unwrap())];
     for name in all {

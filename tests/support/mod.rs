@@ -4,6 +4,8 @@
 // Each test binary compiles this anew and uses its own part of it.
 #![allow(dead_code, missing_docs)]
 
+pub mod world;
+
 use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};

@@ -14,7 +14,8 @@ use super::{Operator, TestDatabase, TestNamespace, eventually, install_crd};
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A ConfigMap per row.
-pub const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\ndata:\n  v: {{ row.v | quote }}\n";
+pub const CONFIG_MAP: &str =
+    "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\ndata:\n  v: {{ row.v | quote }}\n";
 
 pub struct World {
     pub client: Client,
@@ -36,7 +37,11 @@ impl World {
         let namespace = TestNamespace::create(&client, test).await;
         let database = TestDatabase::create(test).await;
         let sql = database.client().await;
-        sql.batch_execute("CREATE TABLE t (name text PRIMARY KEY, v text, at timestamptz NOT NULL DEFAULT clock_timestamp())").await.unwrap();
+        sql.batch_execute(
+            "CREATE TABLE t (name text PRIMARY KEY, v text, at timestamptz NOT NULL DEFAULT clock_timestamp())",
+        )
+        .await
+        .unwrap();
         for name in names {
             sql.execute("INSERT INTO t VALUES ($1, 'one')", &[name]).await.unwrap();
         }
@@ -117,8 +122,8 @@ impl World {
         eventually(&what, PATIENCE, async || {
             let object = self.get(name).await;
             condition(&object, kind)
-                .filter(|c| c["status"] == status && reason.is_none_or(|reason| c["reason"] == reason))
-                .map(|_| object)
+                .is_some_and(|c| c["status"] == status && reason.is_none_or(|reason| c["reason"] == reason))
+                .then_some(object)
         })
         .await
     }
@@ -142,7 +147,19 @@ impl World {
         let stamp = format!("{:?}", std::time::Instant::now());
         self.patch(name, json!({"metadata": {"annotations": {"konnektr.io/requestedAt": stamp}}})).await;
         let what = format!("{name} answered the request for a pass");
-        eventually(&what, PATIENCE, async || (self.get(name).await["status"]["lastHandledRequest"] == stamp).then_some(())).await;
+        eventually(&what, PATIENCE, async || {
+            (self.get(name).await["status"]["lastHandledRequest"] == stamp).then_some(())
+        })
+        .await;
+    }
+
+    /// Versions of a resource and of ConfigMaps: every write makes a new one.
+    pub async fn versions(&self, name: &str, config_maps: &[&str]) -> Vec<Option<String>> {
+        let mut versions = vec![self.dbqrs().get(name).await.unwrap().metadata.resource_version];
+        for name in config_maps {
+            versions.push(self.config_maps().get(name).await.unwrap().metadata.resource_version);
+        }
+        versions
     }
 
     /// Names of the ConfigMaps that carry our label.

@@ -79,10 +79,7 @@ fn number(value: &Value) -> Result<Number, Reason> {
             _ => Err(Reason("an integer is too large")),
         };
     }
-    f64::try_from(value.clone())
-        .ok()
-        .and_then(Number::from_f64)
-        .ok_or(Reason("NaN and infinity cannot be written"))
+    f64::try_from(value.clone()).ok().and_then(Number::from_f64).ok_or(Reason("NaN and infinity cannot be written"))
 }
 
 /// The names a template starts with.

@@ -5,6 +5,8 @@ use std::fmt;
 
 use minijinja::{Error, ErrorKind};
 
+use super::concat::as_written;
+
 /// What went wrong, and where in the template. Never holds a value of the row, in Debug neither.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TemplateError {
@@ -38,10 +40,7 @@ const MAX_EXPRESSION: usize = 80;
 
 impl TemplateError {
     pub(super) fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            ..Self::default()
-        }
+        Self { reason: reason.into(), ..Self::default() }
     }
 
     pub(super) fn at_line(mut self, line: Option<usize>) -> Self {
@@ -57,7 +56,7 @@ impl TemplateError {
     /// A syntax error. No row was involved, so minijinja's words may be shown.
     pub(super) fn syntax(error: &Error, source: &str) -> Self {
         let detail = error.detail().unwrap_or("cannot be parsed");
-        Self::new(format!("not a valid template: {detail}")).with_place(error, source)
+        Self::new(format!("not a valid template: {}", as_written(detail))).with_place(error, source)
     }
 
     /// An error while rendering.
@@ -72,20 +71,18 @@ impl TemplateError {
         }
         let placed = chain.iter().rev().find(|e| e.line().is_some());
         let innermost = chain.last().map_or(error.kind(), |e| e.kind());
-        Self::new(reason.unwrap_or_else(|| describe(innermost)))
-            .with_place(placed.unwrap_or(&error), source)
+        Self::new(reason.unwrap_or_else(|| describe(innermost))).with_place(placed.unwrap_or(&error), source)
     }
 
     fn with_place(mut self, error: &Error, source: &str) -> Self {
         self.line = error.line();
         if let Some(range) = error.range().filter(|range| !range.is_empty()) {
-            let line_start = source
-                .get(..range.start)
-                .map(|before| before.rfind('\n').map_or(0, |newline| newline + 1));
+            let line_start =
+                source.get(..range.start).map(|before| before.rfind('\n').map_or(0, |newline| newline + 1));
             self.column = line_start
                 .and_then(|start| source.get(start..range.start))
-                .map(|before| before.chars().count() + 1);
-            self.expression = source.get(range).map(shorten);
+                .map(|before| as_written(before).chars().count() + 1);
+            self.expression = source.get(range).map(|text| shorten(&as_written(text)));
         }
         self
     }

@@ -154,14 +154,18 @@ fn join(call: &mut Call) -> Result<Value, Error> {
 /// What is parsed already stays as it is: jsonb columns are.
 fn from_json_text(call: &mut Call) -> Result<Value, Error> {
     let value = call.value()?;
-    let Some(text) = value.as_str() else { return Ok(value) };
+    let Some(text) = value.as_str() else {
+        return Ok(value);
+    };
     let json: Json = serde_json::from_str(text).map_err(|_| Reason("the text is not JSON"))?;
     Ok(from_json(&json))
 }
 
 fn from_yaml_text(call: &mut Call) -> Result<Value, Error> {
     let value = call.value()?;
-    let Some(text) = value.as_str() else { return Ok(value) };
+    let Some(text) = value.as_str() else {
+        return Ok(value);
+    };
     let mut documents = yaml::parse(text).map_err(|_| Reason("the text is not YAML that we read"))?;
     match (documents.pop(), documents.pop()) {
         (Some(json), None) => Ok(from_json(&json)),
@@ -184,9 +188,7 @@ fn truncate(call: &mut Call) -> Result<Value, Error> {
 /// An error unless there is a value that is not empty. Its message is not shown: it may be a value.
 fn required(call: &mut Call) -> Result<Value, Error> {
     let value = call.args.first().cloned().unwrap_or_default();
-    let missing = value.is_undefined()
-        || value.is_none()
-        || resolve(call.state, &value, false)?.as_str() == Some("");
+    let missing = value.is_undefined() || value.is_none() || resolve(call.state, &value, false)?.as_str() == Some("");
     if missing {
         return Err(Reason("a required value is missing").into());
     }
@@ -209,10 +211,8 @@ fn dns_label(text: &str) -> String {
     const MAX: usize = 63;
     const SUFFIX: usize = 9;
     let lower = text.to_lowercase();
-    let dashed: String = lower
-        .chars()
-        .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' })
-        .collect();
+    let dashed: String =
+        lower.chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }).collect();
     let trimmed = dashed.trim_matches('-');
     if trimmed == text && text.len() <= MAX && !text.is_empty() {
         return dashed;

@@ -52,11 +52,9 @@ pub(super) fn mark(mode: Mode, state: &mut State, before: &str, slot: Slot) -> R
     let mut text = before.to_owned();
     match mode {
         Mode::Text => text.push_str(&slot.text()),
-        Mode::Marked => state
-            .get_or_insert_extension_with(Marks::default)
-            .0
-            .push(slot, &mut text)
-            .map_err(|_| TOO_LARGE)?,
+        Mode::Marked => {
+            state.get_or_insert_extension_with(Marks::default).0.push(slot, &mut text).map_err(|_| TOO_LARGE)?
+        }
     }
     Ok(Value::from_safe_string(text))
 }
@@ -164,7 +162,9 @@ pub(super) fn trim_text(state: &mut State, text: &str) -> Result<Value, Error> {
             text = if from_start { text.trim_start() } else { text.trim_end() }.to_owned();
             let pieces = segments(&text).collect::<Result<Vec<_>, _>>().map_err(|_| MANGLED)?;
             let edge = if from_start { pieces.first() } else { pieces.last() };
-            let Some(Segment::Marker { number, text: marker }) = edge else { break };
+            let Some(Segment::Marker { number, text: marker }) = edge else {
+                break;
+            };
             let mut slot = marks.0.get(*number).ok_or(MANGLED)?.clone();
             let before = slot.text();
             slot.edits.push(edit);

@@ -21,7 +21,7 @@ fn error(source: &str, row: Json) -> String {
     }
 }
 
-mod layouts;
-mod hostile;
 mod captured;
+mod hostile;
+mod layouts;
 mod refused;

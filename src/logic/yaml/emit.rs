@@ -120,7 +120,9 @@ fn word(text: &str) -> String {
 }
 
 fn is_bare(text: &str) -> bool {
-    let safe = |c: char| c.is_ascii_alphanumeric() || "-_./ :".contains(c) || (!c.is_ascii() && is_printable(c) && !c.is_whitespace());
+    let safe = |c: char| {
+        c.is_ascii_alphanumeric() || "-_./ :".contains(c) || (!c.is_ascii() && is_printable(c) && !c.is_whitespace())
+    };
     text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/' || c == '_')
         && text.chars().all(safe)
         && !text.contains(": ")

@@ -30,9 +30,7 @@ const REPEATED: &str = "the key stands here twice";
 
 impl Fill<'_> {
     fn slot(&self, number: usize) -> Result<&Slot, YamlError> {
-        self.slots
-            .get(number)
-            .ok_or_else(|| YamlError::at(0, "a value's marker was damaged"))
+        self.slots.get(number).ok_or_else(|| YamlError::at(0, "a value's marker was damaged"))
     }
 
     fn node(&self, node: &Node) -> Result<Json, YamlError> {
@@ -110,8 +108,7 @@ impl Fill<'_> {
                 }
                 Entry::Splice { slot, line } => {
                     let value = &self.slot(*slot)?.value;
-                    splice(&mut out, open_key.take(), value)
-                        .map_err(|reason| YamlError::at(*line, reason))?;
+                    splice(&mut out, open_key.take(), value).map_err(|reason| YamlError::at(*line, reason))?;
                 }
             }
         }
@@ -146,9 +143,7 @@ impl Fill<'_> {
                 let slot = self.slot(*slot)?;
                 match &slot.value {
                     Json::Null => Err(YamlError::at(line, "a key cannot be null")),
-                    Json::Array(_) | Json::Object(_) => {
-                        Err(YamlError::at(line, "a map or list cannot be a key"))
-                    }
+                    Json::Array(_) | Json::Object(_) => Err(YamlError::at(line, "a map or list cannot be a key")),
                     _ => Ok(slot.whole_text()),
                 }
             }
@@ -170,9 +165,7 @@ impl Key {
 fn whole(slot: &Slot) -> Json {
     match (slot.form, &slot.value) {
         (Form::Quoted | Form::SingleQuoted, _) => Json::String(slot.whole_text()),
-        (Form::Plain, Json::String(_)) if slot.edits.iter().any(is_trim) => {
-            Json::String(slot.whole_text())
-        }
+        (Form::Plain, Json::String(_)) if slot.edits.iter().any(is_trim) => Json::String(slot.whole_text()),
         (_, value) => value.clone(),
     }
 }
@@ -211,4 +204,3 @@ fn splice(out: &mut Map<String, Json>, open_key: Option<String>, value: &Json) -
         _ => Err("only a map can be spliced among keys"),
     }
 }
-

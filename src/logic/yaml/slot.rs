@@ -22,9 +22,7 @@ pub const MAX_BYTES: usize = 16 << 20;
 /// Whether text holds characters that only we may write.
 pub fn has_reserved(text: &str) -> bool {
     // All of U+E000 to U+E003 begin with these two bytes.
-    text.as_bytes()
-        .windows(3)
-        .any(|w| w[0] == 0xEE && w[1] == 0x80 && (0x80..=0x83).contains(&w[2]))
+    text.as_bytes().windows(3).any(|w| w[0] == 0xEE && w[1] == 0x80 && (0x80..=0x83).contains(&w[2]))
 }
 
 /// How the template asked for the value.
@@ -86,11 +84,7 @@ impl Slot {
 
     /// A value in a form.
     pub fn of(value: Json, form: Form) -> Self {
-        Self {
-            value,
-            form,
-            edits: Vec::new(),
-        }
+        Self { value, form, edits: Vec::new() }
     }
 
     /// Whether it is inserted as a tree and may be spliced among siblings.
@@ -182,12 +176,7 @@ fn weight(value: &Json) -> usize {
     match value {
         Json::String(text) => 16 + text.len(),
         Json::Array(items) => 16 + items.iter().map(weight).sum::<usize>(),
-        Json::Object(map) => {
-            16 + map
-                .iter()
-                .map(|(k, v)| 16 + k.len() + weight(v))
-                .sum::<usize>()
-        }
+        Json::Object(map) => 16 + map.iter().map(|(k, v)| 16 + k.len() + weight(v)).sum::<usize>(),
         _ => 16,
     }
 }
@@ -263,11 +252,7 @@ pub fn segments(marked: &str) -> impl Iterator<Item = Result<Segment<'_>, Mangle
             Some(0) => marker(rest),
             Some(at) => (&rest[..at], Ok(Segment::Text(&rest[..at]))),
         };
-        rest = if segment.is_ok() {
-            &rest[piece.len()..]
-        } else {
-            ""
-        };
+        rest = if segment.is_ok() { &rest[piece.len()..] } else { "" };
         Some(segment)
     })
 }
@@ -278,10 +263,7 @@ fn marker(text: &str) -> (&str, Result<Segment<'_>, Mangled>) {
         let inner = inner.get(..end)?;
         let digits = inner.strip_prefix('y').unwrap_or(inner);
         let number = digits.parse::<usize>().ok()?;
-        Some((
-            number,
-            OPEN.len_utf8() + inner.len() + CLOSE.len_utf8(),
-        ))
+        Some((number, OPEN.len_utf8() + inner.len() + CLOSE.len_utf8()))
     });
     match number.and_then(|(number, len)| Some((number, text.get(..len)?))) {
         Some((number, text)) => (text, Ok(Segment::Marker { number, text })),

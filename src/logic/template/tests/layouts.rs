@@ -25,7 +25,15 @@ fn a_tree_is_spliced_wherever_it_stands_among_keys() {
 
 #[test]
 fn a_tree_alone_is_inserted_whatever_it_is() {
-    for value in [json!({"a": [1, {"b": null}]}), json!([1, "x: y"]), json!("a: b\n- c"), json!(null), json!({}), json!([]), json!(5)] {
+    for value in [
+        json!({"a": [1, {"b": null}]}),
+        json!([1, "x: y"]),
+        json!("a: b\n- c"),
+        json!(null),
+        json!({}),
+        json!([]),
+        json!(5),
+    ] {
         for source in [
             "cfg: {{ row.v | toYaml }}\nz: 1\n",
             "cfg:{{ row.v | toYaml | nindent(4) }}\nz: 1\n",
@@ -37,7 +45,8 @@ fn a_tree_alone_is_inserted_whatever_it_is() {
         ] {
             assert_eq!(one(source, json!({"v": value})), json!({"cfg": value, "z": 1}), "{source}");
         }
-        let list = one("- {{ row.v | toYaml }}\n-\n  {{ row.v | toYaml }}\n- [{{ row.v | toYaml }}]", json!({"v": value}));
+        let list =
+            one("- {{ row.v | toYaml }}\n-\n  {{ row.v | toYaml }}\n- [{{ row.v | toYaml }}]", json!({"v": value}));
         assert_eq!(list, json!([value, value, [value]]));
     }
     assert_eq!(one("{{ row | toYaml }}", json!({"kind": "X"})), json!({"kind": "X"}));
@@ -76,7 +85,10 @@ fn a_tree_is_spliced_under_a_list_item() {
         assert_eq!(one(source, json!({"m": name})), json!({"c": [{"name": "a", "x": [1]}, {"name": "b"}]}), "{source}");
     }
     let source = "c:\n- name: a\n  env:\n  - one\n  {{ row.l | toYaml }}\n  image: i\n- - x\n  {{ row.l | toYaml }}\n";
-    assert_eq!(one(source, json!({"l": [2]})), json!({"c": [{"name": "a", "env": ["one", 2], "image": "i"}, ["x", 2]]}));
+    assert_eq!(
+        one(source, json!({"l": [2]})),
+        json!({"c": [{"name": "a", "env": ["one", 2], "image": "i"}, ["x", 2]]})
+    );
 }
 
 #[test]
@@ -91,8 +103,14 @@ fn a_tree_in_text_is_text() {
     let yaml = "a: |-\n  x: y\n  - z\nb:\n- 1\n- 2";
     assert_eq!(one("cfg: |\n    {{ row.v | toYaml }}\nz: 1", row()), json!({"cfg": format!("{yaml}\n"), "z": 1}));
     assert_eq!(one("cfg: |-\n    {{ row.v | toYaml | indent(4) }}\nz: 1", row()), json!({"cfg": yaml, "z": 1}));
-    assert_eq!(one("cfg: |\n    - a\n    {{ row.v | toYaml }}\n    - b\n", row()), json!({"cfg": format!("- a\n{yaml}\n- b\n")}));
-    assert_eq!(one("cfg: |\n  top:\n    {{ row.v | toYaml | indent(4) }}\n", row())["cfg"], format!("top:\n  {}\n", yaml.replace('\n', "\n  ")));
+    assert_eq!(
+        one("cfg: |\n    - a\n    {{ row.v | toYaml }}\n    - b\n", row()),
+        json!({"cfg": format!("- a\n{yaml}\n- b\n")})
+    );
+    assert_eq!(
+        one("cfg: |\n  top:\n    {{ row.v | toYaml | indent(4) }}\n", row())["cfg"],
+        format!("top:\n  {}\n", yaml.replace('\n', "\n  "))
+    );
     assert_eq!(one("c: \"{{ row.v | toJson }}\"", row())["c"], "{\"a\":\"x: y\\n- z\",\"b\":[1,2]}");
     assert_eq!(one("c: '{{ row.s | toJson }}'", row())["c"], "\"it's\"");
     assert_eq!(one("c: \"x\n  {{ row.s | toJson }}\n  y\"", row())["c"], "x \"it's\" y");
@@ -134,30 +152,55 @@ fn values_keep_their_types_and_text_is_made_of_them() {
     for name in ["i", "f", "t", "n", "s", "yes", "m", "l", "u", "neg", "e"] {
         assert_eq!(one(&format!("v: {{{{ row.{name} }}}}\nz: 1"), row())["v"], row()[name], "{name}");
     }
-    assert_eq!(one("v: {{ row.f }}-{{ row.t }}-{{ row.n }}-{{ row.i }}-{{ row.m }}-{{ row.l }}", row())["v"], "1.0-true--3-{\"a\":1}-[1,\"b\"]");
+    assert_eq!(
+        one("v: {{ row.f }}-{{ row.t }}-{{ row.n }}-{{ row.i }}-{{ row.m }}-{{ row.l }}", row())["v"],
+        "1.0-true--3-{\"a\":1}-[1,\"b\"]"
+    );
     assert_eq!(one("v: \"{{ row.t }}\"", row())["v"], "true");
     assert_eq!(one("v: '{{ row.i }}'", row())["v"], "3");
     assert_eq!(one("v: !!str {{ row.i }}", row())["v"], "3");
     assert_eq!(one("v: {{ row.i | quote }}\nw: {{ row.t | squote }}", row()), json!({"v": "3", "w": "true"}));
     assert_eq!(one("v: \"{{ row.i | quote }}\"", row())["v"], "3");
-    assert_eq!(one("v: |\n  export A={{ row.s | quote }} B={{ row.yes | squote }}", row())["v"], "export A=\"012\" B='yes'\n");
+    assert_eq!(
+        one("v: |\n  export A={{ row.s | quote }} B={{ row.yes | squote }}", row())["v"],
+        "export A=\"012\" B='yes'\n"
+    );
     assert_eq!(one("{{ row.i }}: 1\n{{ row.t }}: 2\nk-{{ row.s }}: 3", row()), json!({"3": 1, "true": 2, "k-012": 3}));
-    assert_eq!(one("v: [{{ row.l | join(',') }}, {{ [true, none] | join('+') }}, {{ row.t | string }}, {{ row.t | upper }}, {{ '%s' | format(row.t) }}]", row())["v"], json!(["1,b", "true+", "true", "TRUE", "true"]));
+    assert_eq!(
+        one(
+            "v: [{{ row.l | join(',') }}, {{ [true, none] | join('+') }}, {{ row.t | string }}, {{ row.t | upper }}, {{ '%s' | format(row.t) }}]",
+            row()
+        )["v"],
+        json!(["1,b", "true+", "true", "TRUE", "true"])
+    );
     assert_eq!(one("a: {{ row.i }} # {{ row.s }}\n# {{ row.l }}\nb: 1", row()), json!({"a": 3, "b": 1}));
 }
 
 #[test]
 fn an_empty_render_is_no_document() {
-    for source in ["", "\n  \n", "# nothing\n", "---\n---\n# x\n", "{% if row.a %}a: 1{% endif %}", "{{ row.n }}", "~", "{{ row.n | toYaml }}"] {
+    for source in [
+        "",
+        "\n  \n",
+        "# nothing\n",
+        "---\n---\n# x\n",
+        "{% if row.a %}a: 1{% endif %}",
+        "{{ row.n }}",
+        "~",
+        "{{ row.n | toYaml }}",
+    ] {
         assert_eq!(render(source, json!({"a": false, "n": null})).map_err(|e| e.to_string()), Ok(vec![]), "{source:?}");
     }
-    let documents = render("---\na: 1\n---\n---\nb: {{ row.x }}\n...\n---\n# c\n---\n{% for i in [1, 2] %}\n---\ni: {{ i }}\n{% endfor %}", json!({"x": "---"}));
+    let documents = render(
+        "---\na: 1\n---\n---\nb: {{ row.x }}\n...\n---\n# c\n---\n{% for i in [1, 2] %}\n---\ni: {{ i }}\n{% endfor %}",
+        json!({"x": "---"}),
+    );
     assert_eq!(documents, Ok(vec![json!({"a": 1}), json!({"b": "---"}), json!({"i": 1}), json!({"i": 2})]));
 }
 
 #[test]
 fn filters_do_what_they_say() {
-    let row = || json!({"s": "Hé/llo", "j": "{\"a\": [1]}", "m": {"a": 1}, "w": "  x ", "d": "web-1", "e": "", "b": "aGk="});
+    let row =
+        || json!({"s": "Hé/llo", "j": "{\"a\": [1]}", "m": {"a": 1}, "w": "  x ", "d": "web-1", "e": "", "b": "aGk="});
     let expect = |expression: &str, value: Json| {
         assert_eq!(one(&format!("v: {{{{ {expression} }}}}\nz: 1"), row())["v"], value, "{expression}");
     };
@@ -184,8 +227,28 @@ fn filters_do_what_they_say() {
 
 #[test]
 fn different_texts_have_different_labels() {
-    let texts = ["a_b", "a-b", "a.b", "A-b", "A-B", "-a-b", "a-b-", "", "-", "é", "ü", "a b", &"x".repeat(63), &"x".repeat(64), &"x".repeat(65), "a--b"];
-    let mut labels: Vec<String> = texts.iter().map(|t| one("v: {{ row.t | dnsLabel }}", json!({"t": t}))["v"].as_str().unwrap().to_owned()).collect();
+    let texts = [
+        "a_b",
+        "a-b",
+        "a.b",
+        "A-b",
+        "A-B",
+        "-a-b",
+        "a-b-",
+        "",
+        "-",
+        "é",
+        "ü",
+        "a b",
+        &"x".repeat(63),
+        &"x".repeat(64),
+        &"x".repeat(65),
+        "a--b",
+    ];
+    let mut labels: Vec<String> = texts
+        .iter()
+        .map(|t| one("v: {{ row.t | dnsLabel }}", json!({"t": t}))["v"].as_str().unwrap().to_owned())
+        .collect();
     for label in &labels {
         assert!(!label.is_empty() && label.len() <= 63, "{label}");
         assert!(label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{label}");
@@ -194,4 +257,16 @@ fn different_texts_have_different_labels() {
     labels.sort();
     labels.dedup();
     assert_eq!(labels.len(), texts.len());
+}
+
+#[test]
+fn joined_values_are_written_as_everywhere() {
+    let row = || json!({"t": true, "n": null, "f": 1.5, "i": 2, "l": ["a", null], "s": "x"});
+    let source = "v: {{ row.t ~ '-' ~ row.n ~ '-' ~ row.f ~ '-' ~ row.i * 2 ~ '-' ~ row.l ~ (row.s ~ row.t)[1:] }}";
+    assert_eq!(one(source, row())["v"], "true--1.5-4-[\"a\",null]true");
+    assert_eq!(one("v: {{ 1 if row.s ~ row.t == 'xtrue' else 2 }}", row())["v"], 1);
+    assert_eq!(
+        error("a: {{ row.s ~ row.t }}\nb: {{ row.s ~ row.t ~ row.gone }}", row()),
+        "line 2, column 7: undefined value in `row.s ~ row.t ~ row.gone`"
+    );
 }

@@ -1,0 +1,174 @@
+//! What can go wrong with PostgreSQL, told so that a person can act on it and without a value: the server's own
+//! message and detail quote values, so of them SQLSTATE, position and the names of table, column and constraint
+//! are kept.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+
+use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
+
+use super::phrase::phrase;
+use crate::logic::columns::BadColumns;
+use crate::logic::sql::{Query, Statement};
+
+/// A connection or query that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No connection, or it broke.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(&'static str),
+    /// The server answered and does not let us in.
+    #[error("the database refuses the login: {0}")]
+    LoginRefused(Fault),
+    /// A statement failed.
+    #[error("{0}")]
+    Query(Box<StatementFault>),
+    /// A statement took too long.
+    #[error("statement {number} of {count} was canceled after {seconds} s (database.statementTimeout)")]
+    TimedOut {
+        /// Which statement, from 1.
+        number: usize,
+        /// Of how many.
+        count: usize,
+        /// How long it was given.
+        seconds: u64,
+    },
+    /// More rows than allowed.
+    #[error("the query returns more than {0} rows (database.maxRows)")]
+    TooManyRows(u64),
+    /// Columns that cannot be told apart.
+    #[error("{0}")]
+    Columns(BadColumns),
+}
+
+/// What the server said, without values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    state: String,
+    names: Vec<(&'static str, String)>,
+}
+
+/// What it said of one statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatementFault {
+    /// Which statement: a sentence's beginning.
+    which: String,
+    fault: Fault,
+    /// Line of the query and column.
+    place: Option<(usize, usize)>,
+    near: Option<String>,
+}
+
+impl Error {
+    /// Reason of conditions, events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "DatabaseUnreachable",
+            Self::LoginRefused(_) => "LoginRefused",
+            _ => "QueryFailed",
+        }
+    }
+
+    /// Whether the database was there to answer.
+    pub fn is_connected(&self) -> bool {
+        !matches!(self, Self::Unreachable(_) | Self::LoginRefused(_))
+    }
+
+    /// From an error while connecting.
+    pub(super) fn connecting(error: &tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(db) if may_pass(db.code()) => {
+                Self::Unreachable("it is starting up, shutting down or has no free connection")
+            }
+            Some(db) => Self::LoginRefused(Fault::of(db)),
+            None => Self::Unreachable(broken(error)),
+        }
+    }
+
+    /// From an error of statement `number` of a query; `position` turns the server's position into one of `statement`.
+    pub(super) fn statement(
+        error: &tokio_postgres::Error,
+        query: &Query,
+        number: usize,
+        statement: &Statement,
+        position: impl Fn(usize) -> Option<usize>,
+    ) -> Self {
+        let Some(db) = error.as_db_error() else { return Self::Unreachable(broken(error)) };
+        if may_pass(db.code()) {
+            return Self::Unreachable("the server ended the connection");
+        }
+        let at = match db.position() {
+            Some(ErrorPosition::Original(at)) => usize::try_from(*at).ok().and_then(position),
+            _ => None,
+        };
+        Self::Query(Box::new(StatementFault {
+            which: format!("statement {number} of {}", query.len()),
+            fault: Fault::of(db),
+            place: at.map(|at| statement.place(at)),
+            near: at.and_then(|at| statement.word_at(at)).map(Into::into),
+        }))
+    }
+
+    /// From an error of a statement of ours, which was for `what`.
+    pub(super) fn ours(error: &tokio_postgres::Error, what: &str) -> Self {
+        match error.as_db_error() {
+            Some(db) if !may_pass(db.code()) => {
+                let fault = Fault::of(db);
+                Self::Query(Box::new(StatementFault { which: what.to_owned(), fault, place: None, near: None }))
+            }
+            _ => Self::Unreachable(broken(error)),
+        }
+    }
+}
+
+impl Fault {
+    fn of(error: &DbError) -> Self {
+        let names = [("table", error.table()), ("column", error.column()), ("constraint", error.constraint())];
+        Self {
+            state: error.code().code().to_owned(),
+            names: names.into_iter().filter_map(|(what, name)| name.map(|name| (what, name.to_owned()))).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (SQLSTATE {})", phrase(&self.state), self.state)?;
+        self.names.iter().try_for_each(|(what, name)| write!(f, ", {what} {name}"))
+    }
+}
+
+impl fmt::Display for StatementFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.which, self.fault)?;
+        if let Some((line, column)) = self.place {
+            write!(f, " at line {line}, column {column}")?;
+        }
+        self.near.as_ref().map_or(Ok(()), |near| write!(f, ": {near}"))
+    }
+}
+
+/// States of the server, not of the query: shutting down, starting up, no more connections.
+fn may_pass(state: &SqlState) -> bool {
+    matches!(state.code(), "57P01" | "57P02" | "57P03" | "57P05" | "53300") || state.code().starts_with("08")
+}
+
+/// Why a connection broke, in our own words: an I/O error may hold the host's name.
+fn broken(error: &tokio_postgres::Error) -> &'static str {
+    let Some(io) = error.source().and_then(|source| source.downcast_ref::<io::Error>()) else {
+        return match error.is_closed() {
+            true => "the connection was closed",
+            false => "the server does not accept this kind of connection or authentication",
+        };
+    };
+    match io.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused",
+        io::ErrorKind::TimedOut => "no answer in time",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no route to the host",
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+            "the connection was cut"
+        }
+        _ => "the host's name cannot be resolved, or the network failed",
+    }
+}
