@@ -12,8 +12,9 @@ help: ## Say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
 		printf 'make %-7s %s\n' "$$target" "$$text"; done
 
-demo: build ## See it work on a cluster and a database of its own; KEEP=1 leaves all running until Ctrl-C
-	DBQO_DEMO_KEEP=$(KEEP) $(with-servers) cargo run --release --locked --example demo
+demo: ## See it work on a cluster and a database of its own; KEEP=1 leaves all running until Ctrl-C
+	cargo build --release --locked --bins --example demo
+	DBQO_DEMO_KEEP=$(KEEP) $(with-servers) cargo run --quiet --release --locked --example demo
 
 test: ## Check format, lints, documentation, and run all tests, on servers of their own
 	cargo fmt --check

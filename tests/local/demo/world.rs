@@ -60,7 +60,10 @@ impl World {
 
     /// Runs SQL and starts the clock.
     pub async fn sql(&mut self, sql: &str) -> Result<(), String> {
-        self.database.batch_execute(sql).await.map_err(text)?;
+        let failed = |error: tokio_postgres::Error| {
+            format!("{sql}: {}", error.as_db_error().map_or("no answer", |e| e.message()))
+        };
+        self.database.batch_execute(sql).await.map_err(failed)?;
         self.did("sql", sql);
         Ok(())
     }
