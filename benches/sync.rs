@@ -132,6 +132,8 @@ impl Bench {
         self.namespace(&name).await?;
         self.rows(&name, size).await?;
         let mut operator = self.start(&name)?;
+        // Its start is no part of a sync.
+        tokio::time::sleep(Duration::from_secs(1)).await;
         self.resource(&name).await?;
         let begin = Instant::now();
         self.until_synced(&name, size).await?;
