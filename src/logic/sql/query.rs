@@ -45,6 +45,11 @@ impl Query {
         false
     }
 
+    /// How a sentence about statement `number` (from 1) begins.
+    pub fn which(&self, number: usize) -> String {
+        format!("statement {number} of {}", self.len())
+    }
+
     /// The last statement, wrapped so that each row is one JSON text.
     pub fn wrapped(&self) -> String {
         let (before, after) = self.wrapping();
