@@ -12,14 +12,16 @@ help: ## Say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
 		printf 'make %-7s %s\n' "$$target" "$$text"; done
 
-demo: build ## See it work on a cluster and a database of its own; KEEP=1 leaves all running until Ctrl-C
-	DBQO_DEMO_KEEP=$(KEEP) $(with-servers) cargo run --release --locked --example demo
+demo: ## See it work on a cluster and a database of its own; KEEP=1 leaves all running until Ctrl-C
+	cargo build --release --locked --bins --example demo
+	DBQO_DEMO_KEEP=$(KEEP) $(with-servers) cargo run --quiet --release --locked --example demo
 
 test: ## Check format, lints, documentation, and run all tests, on servers of their own
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
-	$(with-servers) cargo test --locked
+	# Tests on servers spend their time waiting: more of them at a time than there are cores.
+	RUST_TEST_THREADS=8 $(with-servers) cargo test --locked
 
 bench: ## Measure first sync, memory and restart; with flushes, as a real database has them
 	DBQO_LOCAL_FSYNC=on $(with-servers) cargo bench --locked --bench sync

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Applies in flight, for the bare client and the operator alike.
 const AT_ONCE: usize = 32;
@@ -216,7 +216,7 @@ impl Bench {
             let ready = status["conditions"]
                 .as_array()
                 .is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"));
-            if ready && status["managedResources"] == Value::from(size) {
+            if ready && status["managedResources"].as_u64() == Some(size as u64) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

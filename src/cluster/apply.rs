@@ -168,9 +168,9 @@ impl Cluster {
     /// Applies an object that was looked up and not found. Takes nothing by force. Where it appeared meanwhile and is
     /// not ours, what the attempt left on it is taken off at once.
     pub async fn create(&self, owner: &Arc<Owner>, desired: &Desired) -> Result<Applied, ApplyError> {
+        let body = sendable(desired, None)?;
         let earlier = self.claimed(owner, desired).await?;
-        let result = self.apply(desired, None).await;
-        match result {
+        match self.apply(desired, body, false).await {
             Ok(answer) if answer.status == StatusCode::CREATED => {
                 self.shared.claims.made(&desired.id);
                 Ok(Applied::Created { uid: answer.read::<Slim>().map_err(ApplyError::Failed)?.metadata.uid.into() })
@@ -187,7 +187,8 @@ impl Cluster {
 
     /// Applies an object of ours, by force. Touches no other object that has its name by now.
     pub async fn update(&self, desired: &Desired, uid: &str) -> Result<Applied, ApplyError> {
-        let answer = self.apply(desired, Some(uid)).await.map_err(|failure| match failure {
+        let body = sendable(desired, Some(uid))?;
+        let answer = self.apply(desired, body, true).await.map_err(|failure| match failure {
             // Whatever else a conflict may be: the uid we know does not help any more.
             Failure::Refused(refused) if refused.is_write_conflict() => ApplyError::Replaced,
             failure => self.not_applied(failure, desired),
@@ -199,25 +200,19 @@ impl Cluster {
         Ok(Applied::Updated { uid: metadata.uid.into() })
     }
 
-    async fn apply(&self, desired: &Desired, uid: Option<&str>) -> Result<Answer, Failure> {
-        let body = desired.body(uid).ok_or(Failure::Unreadable)?;
+    async fn apply(&self, desired: &Desired, body: Vec<u8>, ours: bool) -> Result<Answer, Failure> {
         let path = format!(
-            "{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&force={}",
-            object_path(&desired.kind, &desired.id),
-            uid.is_some()
+            "{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&force={ours}",
+            object_path(&desired.kind, &desired.id)
         );
         let asked = asked("patch", &desired.kind, desired.id.namespace.as_deref());
         let call = Call { accept: METADATA, ..Call::patch(path, APPLY, body, asked) };
         // Asked twice, a creation cannot tell its own first half from a foreign object.
-        self.call(Call { repeatable: uid.is_some(), ..call }).await
+        self.call(Call { repeatable: ours, ..call }).await
     }
 
-    /// Refuses what cannot be sent or what another owner creates at the moment.
+    /// Refuses what another owner has created or creates at the moment.
     async fn claimed(&self, owner: &Arc<Owner>, desired: &Desired) -> Result<Option<Claim>, ApplyError> {
-        let size = desired.body(None).ok_or(ApplyError::Empty)?.len();
-        if size > LARGEST {
-            return Err(ApplyError::TooLarge);
-        }
         let other = match self.shared.claims.claim(&desired.id, owner) {
             Ok(earlier) => return Ok(earlier),
             Err(other) => other,
@@ -261,6 +256,11 @@ impl Cluster {
 
     fn not_applied(&self, failure: Failure, desired: &Desired) -> ApplyError {
         self.shared.kinds.forget_if_gone(&failure, &desired.kind);
-        if desired.body(None).is_none() { ApplyError::Empty } else { failure.into() }
+        failure.into()
     }
+}
+
+fn sendable(desired: &Desired, uid: Option<&str>) -> Result<Vec<u8>, ApplyError> {
+    let body = desired.body(uid).ok_or(ApplyError::Empty)?;
+    if body.len() > LARGEST { Err(ApplyError::TooLarge) } else { Ok(body) }
 }

@@ -47,7 +47,8 @@ pub struct Owned {
 struct Page {
     #[serde(default)]
     metadata: ListMeta,
-    items: Vec<Metadata>,
+    /// An empty list of metadata comes as null.
+    items: Option<Vec<Metadata>>,
 }
 
 /// One page of metadata and how to go on.
@@ -118,7 +119,7 @@ impl Cluster {
         let answer = self.call(call).await.inspect_err(|failure| self.shared.kinds.forget_if_gone(failure, kind))?;
         let page: Page = answer.read()?;
         let next = page.metadata.continue_.filter(|next| !next.is_empty());
-        Ok(Listed { items: page.items, next, remaining: page.metadata.remaining_item_count })
+        Ok(Listed { items: page.items.unwrap_or_default(), next, remaining: page.metadata.remaining_item_count })
     }
 
     /// Whose an object is; one that got our marks by accident is not ours even while it still has them.

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Cluster;
 use super::failure::Failure;
@@ -40,7 +41,8 @@ impl Cluster {
     async fn get_each(&self, kind: &Kind, ids: Vec<&ObjectId>, owner: &Owner) -> Result<Existing, Failure> {
         let found = stream::iter(ids.into_iter().cloned()).map(async |id: ObjectId| {
             let Some(meta) = self.metadata(kind, &id).await? else { return Ok(None) };
-            Ok(Some((id, (known(&meta), self.ownership(&meta, owner)))))
+            let seen = self.seen(kind, &id, &meta, owner).await;
+            Ok(Some((id, seen)))
         });
         let found: Vec<_> = found.buffer_unordered(AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
@@ -66,7 +68,7 @@ impl Cluster {
                 let name = item.metadata.name.as_deref().unwrap_or_default();
                 if let Some(id) = wanted.get(name) {
                     open.remove(id);
-                    existing.insert((*id).clone(), (known(&item.metadata), self.ownership(&item.metadata, owner)));
+                    existing.insert((*id).clone(), self.seen(kind, id, &item.metadata, owner).await);
                 }
             }
             next = page.next;
@@ -81,5 +83,13 @@ impl Cluster {
         // A crowded namespace, or a listing the server forgot: ask for the rest one by one.
         existing.extend(self.get_each(kind, open.into_iter().collect(), owner).await?);
         Ok(existing)
+    }
+
+    async fn seen(&self, kind: &Kind, id: &ObjectId, meta: &ObjectMeta, owner: &Owner) -> (Known, Ownership) {
+        let ownership = self.ownership(meta, owner);
+        if ownership == Ownership::Foreign {
+            self.release_leftover(kind, id, meta, owner).await;
+        }
+        (known(meta), ownership)
     }
 }

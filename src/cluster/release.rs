@@ -54,7 +54,7 @@ impl Cluster {
         // Applying nothing gives up every field of ours; what others hold as well stays as it is.
         let mut metadata = json!({"name": id.name, "uid": uid});
         if let Some(namespace) = &id.namespace {
-            metadata["namespace"] = json!(&**namespace);
+            metadata["namespace"] = json!(**namespace);
         }
         let nothing = json!({"metadata": metadata, "apiVersion": kind.api_version(), "kind": kind.group_kind.kind});
         let path = format!("{}?fieldManager={FIELD_MANAGER}&force=true", object_path(kind, id));

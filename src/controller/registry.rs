@@ -54,7 +54,8 @@ pub async fn run(ctx: Arc<Context>) {
         Registry { ctx: ctx.clone(), handles: HashMap::new(), listing: HashSet::new(), secrets: Secrets::default() };
     // First the Secrets: then every change of one after a task has read it is seen.
     let first_listing = async {
-        while let (false, Some(event)) = (registry.secrets.listed, secrets.next().await) {
+        while !registry.secrets.listed {
+            let Some(event) = secrets.next().await else { return };
             registry.secrets.see(event);
         }
     };

@@ -16,6 +16,7 @@
 //!   `| string` turns the text into a value that operators take.
 
 mod builtins;
+mod concat;
 mod convert;
 mod dialect;
 mod engine;
@@ -39,6 +40,8 @@ use marks::{Marks, Mode};
 
 /// Longer templates are refused.
 pub const MAX_SOURCE: usize = 64 << 10;
+/// Longer expressions are refused: minijinja compiles a chain of operators in quadratic time.
+const MAX_TAG: usize = 4 << 10;
 /// Longer marked text is refused.
 pub const MAX_OUTPUT: usize = 4 << 20;
 /// Skeletons kept for each template: one for each way through its conditions and loops.
@@ -48,6 +51,7 @@ const MAX_KEPT: usize = 256 << 10;
 
 /// A compiled template. Compile it once for a generation of the spec.
 pub struct Template {
+    /// As minijinja has it, with [`concat`]'s additions.
     source: Arc<str>,
     env: Environment<'static>,
     /// The same template writing plain text, where operators can meet text with markers.
@@ -65,10 +69,14 @@ impl Template {
         if has_reserved(source) {
             return Err(TemplateError::new("the characters U+E000 to U+E003 are reserved"));
         }
+        if let Some(line) = dialect::long_tag(source, MAX_TAG) {
+            return Err(TemplateError::new("an expression is longer than 4 KiB").at_line(Some(line)));
+        }
         if let Some(line) = dialect::go_action(source) {
             return Err(TemplateError::new("Go templates are not supported yet").at_line(Some(line)));
         }
         let deep = dialect::may_hold_text(source);
+        let source = &*concat::with_text_operands(source);
         let environment =
             |mode| engine::environment(Setup { mode, deep }, source).map_err(|e| TemplateError::syntax(&e, source));
         Ok(Self {

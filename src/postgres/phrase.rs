@@ -1,4 +1,4 @@
-//! SQLSTATEs in words. https://www.postgresql.org/docs/current/errcodes-appendix.html
+//! SQLSTATEs in words. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 
 /// A few words for a SQLSTATE: its own, or its class's.
 pub fn phrase(state: &str) -> &'static str {

@@ -1,5 +1,5 @@
 //! A connection string of keywords and values, as libpq documents it: `host=db user='me' password=it\'s`.
-//! https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-KEYWORD-VALUE. Pure.
+//! <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-KEYWORD-VALUE>. Pure.
 
 use std::iter::Peekable;
 use std::str::Chars;

@@ -1,5 +1,5 @@
 //! A connection URI, as libpq documents it: `postgresql://user:password@host:port,host:port/dbname?name=value`.
-//! https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS. Pure.
+//! <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS>. Pure.
 
 use percent_encoding::percent_decode_str;
 

@@ -73,6 +73,11 @@ fn as_text(value: &Value) -> Result<Value, Error> {
     })
 }
 
+/// What [`super::concat`] puts around the operands of `~`.
+pub(super) fn operand(value: &Value) -> Result<Value, Error> {
+    as_text(value)
+}
+
 /// Wraps the tests, for templates in which text with markers can get to one.
 pub(super) fn wrap_tests(env: &mut Environment<'static>) {
     macro_rules! wrap {

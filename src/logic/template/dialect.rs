@@ -1,5 +1,7 @@
 //! What can be told from a template's source without parsing it.
 
+use std::ops::Range;
+
 /// Filters whose result is text with markers.
 const MARKING: [&str; 8] = ["toYaml", "toJson", "tojson", "quote", "squote", "indent", "nindent", "trim"];
 
@@ -70,4 +72,65 @@ fn is_chain(tag: &str) -> bool {
         }
     };
     parts.next().is_some_and(|path| is_path(path.trim())) && parts.all(|filter| is_filter(filter.trim()))
+}
+
+/// The line of the first tag longer than `max` bytes.
+pub(super) fn long_tag(source: &str, max: usize) -> Option<usize> {
+    let long = real_tags(source).into_iter().find(|tag| tag.len() > max)?;
+    source.get(..long.start).map(|before| before.matches('\n').count() + 1)
+}
+
+/// The insides of the tags, as minijinja's lexer finds them: strings, comments and raw blocks are
+/// known.
+pub(super) fn real_tags(source: &str) -> Vec<Range<usize>> {
+    let mut tags = Vec::new();
+    let mut at = 0;
+    while let Some(open) = source.get(at..).and_then(|rest| rest.find('{')).map(|found| at + found) {
+        let inner = source.get(open + 2..).unwrap_or_default();
+        let len = match source.as_bytes().get(open + 1) {
+            Some(b'{') => tag_len(inner, "}}"),
+            Some(b'%') => tag_len(inner, "%}"),
+            Some(b'#') => {
+                at = open + 2 + inner.find("#}").unwrap_or(inner.len());
+                continue;
+            }
+            _ => {
+                at = open + 1;
+                continue;
+            }
+        };
+        tags.push(open + 2..open + 2 + len);
+        let is_raw = inner.get(..len).is_some_and(|tag| tag.trim_matches(['-', '+', ' ', '\n']) == "raw");
+        at = open + 2 + len + if is_raw { raw_len(inner.get(len..).unwrap_or_default()) } else { 0 };
+    }
+    tags
+}
+
+/// Length of a tag's inside; what closes it may stand in a string.
+fn tag_len(inner: &str, close: &str) -> usize {
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in inner.char_indices() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None if inner.get(at..).is_some_and(|rest| rest.starts_with(close)) => return at,
+            None => {}
+        }
+    }
+    inner.len()
+}
+
+/// Length of a raw block, up to the tag that ends it.
+fn raw_len(block: &str) -> usize {
+    block
+        .match_indices("{%")
+        .find(|(at, _)| {
+            let tag = block.get(at + 2..).unwrap_or_default();
+            tag.trim_start_matches(['-', '+']).trim_start().starts_with("endraw")
+        })
+        .map_or(block.len(), |(at, _)| at)
 }

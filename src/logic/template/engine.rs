@@ -5,7 +5,7 @@ use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{AutoEscape, Environment, Error, State, UndefinedBehavior, Value};
 
 use super::marks::{self, Mode};
-use super::{builtins, filters};
+use super::{builtins, concat, filters};
 
 /// The one template of an environment.
 pub(super) const NAME: &str = "template";
@@ -61,6 +61,7 @@ pub(super) fn environment(setup: Setup, source: &str) -> Result<Environment<'sta
     for (name, filter) in filters::ALL {
         add(&mut env, name, setup, *filter);
     }
+    env.add_filter(concat::FILTER, builtins::operand);
     env.add_function("fail", filters::fail);
     env.add_template_owned(NAME, source.to_owned())?;
     Ok(env)

@@ -5,6 +5,8 @@ use std::fmt;
 
 use minijinja::{Error, ErrorKind};
 
+use super::concat::as_written;
+
 /// What went wrong, and where in the template. Never holds a value of the row, in Debug neither.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TemplateError {
@@ -54,7 +56,7 @@ impl TemplateError {
     /// A syntax error. No row was involved, so minijinja's words may be shown.
     pub(super) fn syntax(error: &Error, source: &str) -> Self {
         let detail = error.detail().unwrap_or("cannot be parsed");
-        Self::new(format!("not a valid template: {detail}")).with_place(error, source)
+        Self::new(format!("not a valid template: {}", as_written(detail))).with_place(error, source)
     }
 
     /// An error while rendering.
@@ -77,9 +79,10 @@ impl TemplateError {
         if let Some(range) = error.range().filter(|range| !range.is_empty()) {
             let line_start =
                 source.get(..range.start).map(|before| before.rfind('\n').map_or(0, |newline| newline + 1));
-            self.column =
-                line_start.and_then(|start| source.get(start..range.start)).map(|before| before.chars().count() + 1);
-            self.expression = source.get(range).map(shorten);
+            self.column = line_start
+                .and_then(|start| source.get(start..range.start))
+                .map(|before| as_written(before).chars().count() + 1);
+            self.expression = source.get(range).map(|text| shorten(&as_written(text)));
         }
         self
     }

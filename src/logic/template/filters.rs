@@ -154,14 +154,18 @@ fn join(call: &mut Call) -> Result<Value, Error> {
 /// What is parsed already stays as it is: jsonb columns are.
 fn from_json_text(call: &mut Call) -> Result<Value, Error> {
     let value = call.value()?;
-    let Some(text) = value.as_str() else { return Ok(value) };
+    let Some(text) = value.as_str() else {
+        return Ok(value);
+    };
     let json: Json = serde_json::from_str(text).map_err(|_| Reason("the text is not JSON"))?;
     Ok(from_json(&json))
 }
 
 fn from_yaml_text(call: &mut Call) -> Result<Value, Error> {
     let value = call.value()?;
-    let Some(text) = value.as_str() else { return Ok(value) };
+    let Some(text) = value.as_str() else {
+        return Ok(value);
+    };
     let mut documents = yaml::parse(text).map_err(|_| Reason("the text is not YAML that we read"))?;
     match (documents.pop(), documents.pop()) {
         (Some(json), None) => Ok(from_json(&json)),

@@ -162,7 +162,9 @@ pub(super) fn trim_text(state: &mut State, text: &str) -> Result<Value, Error> {
             text = if from_start { text.trim_start() } else { text.trim_end() }.to_owned();
             let pieces = segments(&text).collect::<Result<Vec<_>, _>>().map_err(|_| MANGLED)?;
             let edge = if from_start { pieces.first() } else { pieces.last() };
-            let Some(Segment::Marker { number, text: marker }) = edge else { break };
+            let Some(Segment::Marker { number, text: marker }) = edge else {
+                break;
+            };
             let mut slot = marks.0.get(*number).ok_or(MANGLED)?.clone();
             let before = slot.text();
             slot.edits.push(edit);

@@ -81,7 +81,7 @@ impl Scalar<'_> {
     fn is_string(&self) -> Result<bool, &'static str> {
         match self.tag {
             None => Ok(self.style != ScalarStyle::Plain),
-            Some(tag) if tag.handle == "!" && tag.suffix.is_empty() => Ok(true),
+            Some(tag) if format!("{}{}", tag.handle, tag.suffix) == "!" => Ok(true),
             Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok(true),
             Some(tag) if tag.is_yaml_core_schema() && self.style == ScalarStyle::Plain && !has_reserved(self.text) => {
                 let value = schema::plain(self.text)?;

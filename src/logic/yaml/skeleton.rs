@@ -1,7 +1,7 @@
 //! Marked text to a tree with holes. Parsed once for each text and then kept, as rows of one table
 //! mostly give the same marked text.
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use serde_json::Value as Json;
 
 use super::scalar::{self, MISPLACED, Scalar};
@@ -76,11 +76,21 @@ impl Skeleton {
         let text = prepare(marked);
         let mut builder = Builder { stack: Vec::new(), documents: Vec::new(), root: None };
         for event in Parser::new_from_str(&text) {
-            let (event, span) =
-                event.map_err(|e| YamlError::at(e.marker().line(), format!("not valid YAML: {}", e.info())))?;
+            let (event, span) = event.map_err(|e| unreadable(&e))?;
             builder.event(event, span)?;
         }
         Ok(Self { documents: builder.documents })
+    }
+}
+
+const ANCHORS: &str = "YAML anchors and aliases are not supported";
+
+/// The parser's words are about the text of the template: no value was in it.
+fn unreadable(error: &ScanError) -> YamlError {
+    let line = error.marker().line();
+    match error.info() {
+        info if info.contains("anchor") => YamlError::at(line, ANCHORS),
+        info => YamlError::at(line, format!("not valid YAML: {info}")),
     }
 }
 
@@ -102,7 +112,7 @@ impl Builder {
                 }
                 Ok(())
             }
-            Event::Alias(_) => Err(YamlError::at(line, "YAML anchors and aliases are not supported")),
+            Event::Alias(_) => Err(YamlError::at(line, ANCHORS)),
             Event::Scalar(text, style, anchor, tag) => {
                 refuse_anchor(anchor, line)?;
                 let scalar = Scalar { text: &text, style, tag: tag.as_deref(), block: block_column(style, span) };
@@ -153,7 +163,9 @@ impl Builder {
             Some(Frame::Seq(items)) => items.push(Item::Node(node)),
             Some(Frame::Map { entries, key }) => entries.push(match (key.take(), node) {
                 (Some((Key::Splice(slot), line)), Node::Empty) => Entry::Splice { slot, line },
-                (Some((Key::Splice(_), _)) | None, _) => return Err(YamlError::at(line, MISPLACED)),
+                (Some((Key::Splice(_), _)) | None, _) => {
+                    return Err(YamlError::at(line, MISPLACED));
+                }
                 (Some((key, line)), value) => Entry::Pair { key, value, line },
             }),
         }
@@ -169,7 +181,7 @@ fn block_column(style: ScalarStyle, span: Span) -> Option<usize> {
 fn refuse_anchor(anchor: usize, line: usize) -> Result<(), YamlError> {
     match anchor {
         0 => Ok(()),
-        _ => Err(YamlError::at(line, "YAML anchors and aliases are not supported")),
+        _ => Err(YamlError::at(line, ANCHORS)),
     }
 }
 

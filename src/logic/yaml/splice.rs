@@ -23,6 +23,7 @@ pub(super) fn prepare(marked: &str) -> Cow<'_, str> {
     }
     let lines: Vec<Line> = marked.split('\n').map(Line::of).collect();
     let mut out = String::with_capacity(marked.len() + 64);
+    let mut steps = MAX_STEPS;
     for (number, line) in lines.iter().enumerate() {
         if number > 0 {
             out.push('\n');
@@ -34,7 +35,7 @@ pub(super) fn prepare(marked: &str) -> Cow<'_, str> {
         let (before, after) = (&line.text[..tree.start], &line.text[tree.end..]);
         let marker = &line.text[tree.clone()];
         out.push_str(before);
-        if is_among_items(&lines, number) {
+        if is_among_items(&lines, number, &mut steps) {
             out.push_str(AS_ITEM);
             out.push_str(marker);
         } else {
@@ -87,17 +88,21 @@ fn lone_tree(content: &str) -> Option<usize> {
     (is_tree && (blank || comment) && !after.contains([OPEN, CLOSE])).then_some(text.len())
 }
 
-fn is_among_items(lines: &[Line], number: usize) -> bool {
-    match before(lines, number) {
+/// Lines that are looked at altogether; no text that is meant needs nearly as many.
+const MAX_STEPS: usize = 2_000_000;
+
+fn is_among_items(lines: &[Line], number: usize, steps: &mut usize) -> bool {
+    match before(lines, number, steps) {
         Some(Sibling::Item) => true,
         Some(Sibling::Other) => false,
-        Some(Sibling::OpenKey) | None => after(lines, number) == Some(Sibling::Item),
+        Some(Sibling::OpenKey) | None => after(lines, number, steps) == Some(Sibling::Item),
     }
 }
 
-fn before(lines: &[Line], number: usize) -> Option<Sibling> {
+fn before(lines: &[Line], number: usize, steps: &mut usize) -> Option<Sibling> {
     let column = lines[number].column;
-    for line in lines[..number].iter().rev() {
+    for line in lines[..number].iter().rev().take(*steps) {
+        *steps -= 1;
         if line.is_transparent(column) {
             continue;
         }
@@ -111,13 +116,17 @@ fn before(lines: &[Line], number: usize) -> Option<Sibling> {
     None
 }
 
-fn after(lines: &[Line], number: usize) -> Option<Sibling> {
+fn after(lines: &[Line], number: usize, steps: &mut usize) -> Option<Sibling> {
     let column = lines[number].column;
-    let next = lines[number + 1..].iter().find(|line| !line.is_transparent(column))?;
-    if next.ends_document() || next.column != column {
-        return None;
+    for line in lines[number + 1..].iter().take(*steps) {
+        *steps -= 1;
+        if line.is_transparent(column) {
+            continue;
+        }
+        let is_sibling = line.column == column && !line.ends_document();
+        return is_sibling.then(|| kind(line.content()));
     }
-    Some(kind(next.content()))
+    None
 }
 
 /// What stands at a column of a line, which may be behind dashes.

@@ -45,7 +45,7 @@ pub async fn tell(world: &mut World, keep: bool) -> Result<(), String> {
         )
         .await?;
     world
-        .sql("INSERT INTO tenants VALUES ('acme', 'gold', 2, '1.0', '{\"theme\": \"dark\"}'), ('globex', 'silver', 1, '1.0'), ('initech', 'bronze', 1, '0.9')")
+        .sql("INSERT INTO tenants VALUES ('acme', 'gold', 2, '1.0', '{\"theme\": \"dark\"}'), ('globex', 'silver', 1, '1.0', '{}'), ('initech', 'bronze', 1, '0.9', '{}')")
         .await?;
     world.create_secret().await?;
     world.create_dbqr("tenant-config", CONFIG).await?;

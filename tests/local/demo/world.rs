@@ -60,7 +60,10 @@ impl World {
 
     /// Runs SQL and starts the clock.
     pub async fn sql(&mut self, sql: &str) -> Result<(), String> {
-        self.database.batch_execute(sql).await.map_err(text)?;
+        let failed = |error: tokio_postgres::Error| {
+            format!("{sql}: {}", error.as_db_error().map_or("no answer", |e| e.message()))
+        };
+        self.database.batch_execute(sql).await.map_err(failed)?;
         self.did("sql", sql);
         Ok(())
     }
@@ -184,7 +187,8 @@ async fn install(client: &Client) -> Result<(), String> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     api.patch(&definition.name_any(), &PatchParams::apply("demo"), &Patch::Apply(&definition)).await.map_err(text)?;
     let established = kube::runtime::conditions::is_crd_established();
-    let wait = kube::runtime::wait::await_condition(api, &definition.name_any(), established);
+    let name = definition.name_any();
+    let wait = kube::runtime::wait::await_condition(api, &name, established);
     tokio::time::timeout(PATIENCE, wait).await.map_err(text)?.map_err(text)?;
     let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": NAMESPACE}})).map_err(text)?;
     Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.map_err(text)?;

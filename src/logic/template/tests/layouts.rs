@@ -258,3 +258,15 @@ fn different_texts_have_different_labels() {
     labels.dedup();
     assert_eq!(labels.len(), texts.len());
 }
+
+#[test]
+fn joined_values_are_written_as_everywhere() {
+    let row = || json!({"t": true, "n": null, "f": 1.5, "i": 2, "l": ["a", null], "s": "x"});
+    let source = "v: {{ row.t ~ '-' ~ row.n ~ '-' ~ row.f ~ '-' ~ row.i * 2 ~ '-' ~ row.l ~ (row.s ~ row.t)[1:] }}";
+    assert_eq!(one(source, row())["v"], "true--1.5-4-[\"a\",null]true");
+    assert_eq!(one("v: {{ 1 if row.s ~ row.t == 'xtrue' else 2 }}", row())["v"], 1);
+    assert_eq!(
+        error("a: {{ row.s ~ row.t }}\nb: {{ row.s ~ row.t ~ row.gone }}", row()),
+        "line 2, column 7: undefined value in `row.s ~ row.t ~ row.gone`"
+    );
+}
