@@ -134,6 +134,19 @@ async fn a_refused_login_says_why_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_host_of_the_wrong_kind_is_not_used() {
+    use dbqo::logic::connection::{Settings, Target};
+    let database = TestDatabase::create("kind").await;
+    let writing = Settings { target: Target::ReadWrite, ..settings(&database) };
+    let rows = read(&mut Session::connect(&writing).await.unwrap(), "SELECT 1 AS a").await;
+    assert_eq!(rows.unwrap(), [r#"{"a":1}"#]);
+    let standby = Settings { target: Target::ReadOnly, ..settings(&database) };
+    let error = Session::connect(&standby).await.err().unwrap();
+    assert!(error.to_string().contains("target_session_attrs"), "{error}");
+    assert_eq!(error.reason(), "DatabaseUnreachable");
+}
+
+#[tokio::test]
 async fn a_session_and_its_settings_show_nothing() {
     let database = TestDatabase::create("debug").await;
     let session = session(&database).await;
