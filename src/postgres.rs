@@ -1,5 +1,6 @@
 //! What is asked of PostgreSQL, and in which sessions. The only user of tokio-postgres; knows nothing of Kubernetes.
 
+mod batch;
 mod error;
 mod phrase;
 mod query;

@@ -2,6 +2,13 @@
 
 mod support;
 
+#[path = "postgres/errors.rs"]
+mod errors;
+#[path = "postgres/rows.rs"]
+mod rows;
+#[path = "postgres/time.rs"]
+mod time;
+
 use std::time::Duration;
 
 use dbqo::logic::connection::Settings;
@@ -47,6 +54,20 @@ async fn read_with(session: &mut Session, query: &Query, limits: &Limits) -> Res
 
 async fn read(session: &mut Session, sql: &str) -> Result<Vec<String>, Error> {
     read_with(session, &query(sql), &LIMITS).await
+}
+
+/// The error of a query on a session of its own.
+async fn failure(database: &TestDatabase, sql: &str, limits: &Limits) -> Error {
+    let query = parse_query(sql, limits.read_only).unwrap();
+    read_with(&mut session(database).await, &query, limits).await.expect_err(sql)
+}
+
+/// Waits until the server runs nothing of ours in this database any more.
+async fn nothing_runs(client: &tokio_postgres::Client) {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+               AND application_name = 'db-query-operator' AND state = 'active'";
+    let look = async || (client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0).then_some(());
+    support::eventually("the server has stopped", Duration::from_secs(10), look).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
-//! A Secret's data become connection settings: from single keys, or from a whole URI. Nothing else has a say: no
-//! environment, no files, no name of the process's user. Pure.
+//! A Secret's data become connection settings: from single keys, or from a whole URI or connection string. Nothing
+//! else has a say: no environment, no files, no name of the process's user. Pure.
 
+mod dsn;
+mod parameters;
 mod uri;
 
 use std::collections::BTreeMap;
@@ -12,7 +14,7 @@ use k8s_openapi::ByteString;
 /// Which keys of the Secret hold what.
 #[derive(Clone, Debug)]
 pub struct SecretKeys {
-    /// A whole URI; the other keys are not read then.
+    /// A whole URI, or a string of keywords and values; the other keys are not read then.
     pub uri: Option<String>,
     /// Host.
     pub host: String,
@@ -98,11 +100,13 @@ pub enum ConnectionError {
     /// A value makes no sense.
     #[error("key `{0}` {1}")]
     Bad(String, &'static str),
-    /// A parameter of the URI makes no sense, or is not allowed.
-    #[error("the URI's {0} {1}")]
+    /// A parameter of the URI or string makes no sense, or is not allowed.
+    #[error("the connection string's {0} {1}")]
     Parameter(&'static str, &'static str),
-    /// A parameter that is not known. Not named: where a URI is cut at the wrong place it may be part of a password.
-    #[error("the URI has a parameter that is not known; is everything in it percent-encoded that has to be?")]
+    /// A parameter that is not known. Not named: where a string is cut at the wrong place it may be part of a password.
+    #[error(
+        "the connection string has a parameter that is not known; is all in it quoted or percent-encoded that has to be?"
+    )]
     UnknownParameter,
     /// Encryption is asked for.
     #[error("encrypted connections are not supported yet: sslmode `{0}` needs one")]
@@ -112,7 +116,12 @@ pub enum ConnectionError {
 /// Reads the settings.
 pub fn settings(keys: &SecretKeys, data: &BTreeMap<String, ByteString>) -> Result<Settings, ConnectionError> {
     let settings = match &keys.uri {
-        Some(key) => uri::read(required(data, key)?)?,
+        Some(key) => {
+            let text = required(data, key)?;
+            let is_dsn = text.contains('=') && !uri::is_uri(text);
+            let parameters = if is_dsn { dsn::read(text)? } else { uri::read(text)? };
+            parameters.settings()?
+        }
         None => from_keys(keys, data)?,
     };
     match () {
@@ -125,7 +134,7 @@ pub fn settings(keys: &SecretKeys, data: &BTreeMap<String, ByteString>) -> Resul
 
 fn missing(keys: &SecretKeys, part: &str) -> ConnectionError {
     match &keys.uri {
-        Some(uri) => ConnectionError::Bad(uri.clone(), "has a URI without host, user or database name"),
+        Some(uri) => ConnectionError::Bad(uri.clone(), "has no host, user or database name in it"),
         None => ConnectionError::Missing(part.to_owned()),
     }
 }
@@ -172,7 +181,7 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     match host {
         "" => Err("has an empty host"),
         _ if host.starts_with(['/', '@']) => Err("names a socket; a connection must go to a host"),
-        _ if host.contains([',', ' ', '\t']) => Err("is not a single host name"),
+        _ if host.contains(',') || host.contains(char::is_whitespace) => Err("is not a single host name"),
         _ => Ok(()),
     }
 }

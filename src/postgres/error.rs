@@ -5,12 +5,13 @@
 use std::error::Error as _;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
-use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
+use tokio_postgres::error::{DbError, ErrorPosition, Severity, SqlState};
 
 use super::phrase::phrase;
 use crate::logic::columns::BadColumns;
-use crate::logic::sql::{Query, Statement};
+use crate::logic::sql::Statement;
 
 /// A connection or query that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,22 +22,29 @@ pub enum Error {
     /// The server answered and does not let us in.
     #[error("the database refuses the login: {0}")]
     LoginRefused(Fault),
+    /// It asks for a password and there is none.
+    #[error("the database asks for a password, and the Secret has none")]
+    NoPassword,
     /// A statement failed.
     #[error("{0}")]
     Query(Box<StatementFault>),
-    /// A statement took too long.
-    #[error("statement {number} of {count} was canceled after {seconds} s (database.statementTimeout)")]
+    /// A statement took too long, and its own timeout did not end it.
+    #[error("{which} was canceled after {limit:?} (database.statementTimeout)")]
     TimedOut {
-        /// Which statement, from 1.
-        number: usize,
-        /// Of how many.
-        count: usize,
+        /// Which statement: a sentence's beginning.
+        which: String,
         /// How long it was given.
-        seconds: u64,
+        limit: Duration,
     },
     /// More rows than allowed.
     #[error("the query returns more than {0} rows (database.maxRows)")]
     TooManyRows(u64),
+    /// More bytes than the operator can hold.
+    #[error("the query returns more than 1 GiB")]
+    TooLarge,
+    /// Whoever asked for the rows does not take them any more.
+    #[error("the rows were not wanted any more")]
+    Abandoned,
     /// Columns that cannot be told apart.
     #[error("{0}")]
     Columns(BadColumns),
@@ -65,14 +73,14 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "DatabaseUnreachable",
-            Self::LoginRefused(_) => "LoginRefused",
+            Self::LoginRefused(_) | Self::NoPassword => "LoginRefused",
             _ => "QueryFailed",
         }
     }
 
     /// Whether the database was there to answer.
     pub fn is_connected(&self) -> bool {
-        !matches!(self, Self::Unreachable(_) | Self::LoginRefused(_))
+        !matches!(self, Self::Unreachable(_) | Self::LoginRefused(_) | Self::NoPassword)
     }
 
     /// From an error while connecting.
@@ -82,20 +90,21 @@ impl Error {
                 Self::Unreachable("it is starting up, shutting down or has no free connection")
             }
             Some(db) => Self::LoginRefused(Fault::of(db)),
+            None if error.source().is_some_and(|source| source.to_string() == "password missing") => Self::NoPassword,
             None => Self::Unreachable(broken(error)),
         }
     }
 
-    /// From an error of statement `number` of a query; `position` turns the server's position into one of `statement`.
+    /// From an error of a statement; `which` begins the sentence, and `position` turns the server's position into one
+    /// of the statement as it was written.
     pub(super) fn statement(
         error: &tokio_postgres::Error,
-        query: &Query,
-        number: usize,
+        which: String,
         statement: &Statement,
         position: impl Fn(usize) -> Option<usize>,
     ) -> Self {
         let Some(db) = error.as_db_error() else { return Self::Unreachable(broken(error)) };
-        if may_pass(db.code()) {
+        if ends_the_connection(db) {
             return Self::Unreachable("the server ended the connection");
         }
         let at = match db.position() {
@@ -103,7 +112,7 @@ impl Error {
             _ => None,
         };
         Self::Query(Box::new(StatementFault {
-            which: format!("statement {number} of {}", query.len()),
+            which,
             fault: Fault::of(db),
             place: at.map(|at| statement.place(at)),
             near: at.and_then(|at| statement.word_at(at)).map(Into::into),
@@ -113,7 +122,7 @@ impl Error {
     /// From an error of a statement of ours, which was for `what`.
     pub(super) fn ours(error: &tokio_postgres::Error, what: &str) -> Self {
         match error.as_db_error() {
-            Some(db) if !may_pass(db.code()) => {
+            Some(db) if !ends_the_connection(db) => {
                 let fault = Fault::of(db);
                 Self::Query(Box::new(StatementFault { which: what.to_owned(), fault, place: None, near: None }))
             }
@@ -149,7 +158,12 @@ impl fmt::Display for StatementFault {
     }
 }
 
-/// States of the server, not of the query: shutting down, starting up, no more connections.
+/// Not by its state: a function or a foreign table may fail with the states of a lost connection, to elsewhere.
+fn ends_the_connection(error: &DbError) -> bool {
+    matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+}
+
+/// States of a server, not of a login: shutting down, starting up, no more connections.
 fn may_pass(state: &SqlState) -> bool {
     matches!(state.code(), "57P01" | "57P02" | "57P03" | "57P05" | "53300") || state.code().starts_with("08")
 }
@@ -165,6 +179,7 @@ fn broken(error: &tokio_postgres::Error) -> &'static str {
     match io.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused",
         io::ErrorKind::TimedOut => "no answer in time",
+        io::ErrorKind::PermissionDenied => "no host is of the kind that target_session_attrs asks for",
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no route to the host",
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
             "the connection was cut"

@@ -1,4 +1,4 @@
-//! SQLSTATEs in words. https://www.postgresql.org/docs/current/errcodes-appendix.html
+//! SQLSTATEs in words. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 
 /// A few words for a SQLSTATE: its own, or its class's.
 pub fn phrase(state: &str) -> &'static str {
@@ -16,7 +16,7 @@ pub fn phrase(state: &str) -> &'static str {
         "23505" => "a value exists already",
         "23514" => "a check constraint does not hold",
         "25006" => "writing in a read-only transaction",
-        "28000" => "this user may not log in",
+        "28000" => "this user may not log in, not from here or not without encryption",
         "28P01" => "wrong user name or password",
         "3D000" => "no such database",
         "3F000" => "no such schema",
@@ -41,6 +41,7 @@ pub fn phrase(state: &str) -> &'static str {
         "53300" => "too many connections",
         "55P03" => "a lock was not had in time",
         "57014" => "canceled, most likely by statement_timeout",
+        "25P03" => "the transaction was idle for too long",
         "58P01" => "a file is missing on the server",
         "P0001" => "an exception was raised",
         _ => class(state.get(..2).unwrap_or_default()),

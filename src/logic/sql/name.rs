@@ -54,7 +54,8 @@ fn names(text: &str) -> Result<Vec<Identifier>, SqlError> {
     for token in tokens(text)? {
         let part = &text[token.start..token.end];
         match (name_is_next, token.kind) {
-            (true, Kind::Word) => names.push(Identifier(part.to_lowercase())),
+            // As the server does with UTF-8: other letters than these are left as they are.
+            (true, Kind::Word) => names.push(Identifier(part.to_ascii_lowercase())),
             // The Unicode escapes of U&"" are left to those who need them in a query.
             (true, Kind::QuotedName) if part.starts_with('"') => {
                 let inner = part[1..part.len() - 1].replace("\"\"", "\"");
@@ -81,7 +82,7 @@ mod tests {
             ("Tenants", r#""tenants""#),
             ("public.Tenants", r#""public"."tenants""#),
             (r#""My Schema"."My ""Table""""#, r#""My Schema"."My ""Table""""#),
-            ("größe", "\"größe\""),
+            ("GRÖSSE", "\"grÖsse\""),
         ] {
             assert_eq!(qualified_name(text).unwrap().to_string(), sql, "{text}");
         }

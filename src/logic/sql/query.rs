@@ -22,7 +22,12 @@ pub struct Statement {
     pub text: String,
     /// Line of the query that it begins on, from 1.
     pub line: usize,
+    /// Column of that line that it begins in, in characters, from 1.
+    pub column: usize,
 }
+
+/// The longest name that an error repeats, in characters: PostgreSQL cuts names at 63 bytes.
+const LONGEST_NAME: usize = 70;
 
 /// Around the last statement, so that each row comes as one JSON text. The newlines keep a trailing `--` comment
 /// from swallowing the end.
@@ -38,6 +43,11 @@ impl Query {
     /// Never: there is always a last statement.
     pub fn is_empty(&self) -> bool {
         false
+    }
+
+    /// How a sentence about statement `number` (from 1) begins.
+    pub fn which(&self, number: usize) -> String {
+        format!("statement {number} of {}", self.len())
     }
 
     /// The last statement, wrapped so that each row is one JSON text.
@@ -59,11 +69,14 @@ impl Query {
 }
 
 impl Statement {
-    /// Line of the query and column of a character position (from 1) of this statement.
+    /// Line and column of the whole query, of a character position (from 1) of this statement.
     pub fn place(&self, position: usize) -> (usize, usize) {
         let before: String = self.text.chars().take(position.saturating_sub(1)).collect();
-        let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
-        (self.line + before.matches('\n').count(), column)
+        match before.rsplit_once('\n') {
+            // Other statements may stand before it on its first line.
+            None => (self.line, self.column + before.chars().count()),
+            Some((_, line)) => (self.line + before.matches('\n').count(), line.chars().count() + 1),
+        }
     }
 
     /// The name or keyword at a character position, if one stands there: never a literal.
@@ -71,7 +84,8 @@ impl Statement {
         let (at, _) = self.text.char_indices().nth(position.checked_sub(1)?)?;
         let part = split(&self.text).ok()?.into_iter().next()?;
         let token = part.tokens.into_iter().find(|token| token.start == at)?;
-        matches!(token.kind, Kind::Word | Kind::QuotedName).then(|| &self.text[token.start..token.end])
+        let name = matches!(token.kind, Kind::Word | Kind::QuotedName).then(|| &self.text[token.start..token.end]);
+        name.filter(|name| name.chars().count() <= LONGEST_NAME)
     }
 }
 
@@ -86,10 +100,15 @@ pub fn parse_query(text: &str, read_only: bool) -> Result<Query, SqlError> {
         refuse_anywhere(&words(part, text), index + 1, count)?;
     }
     let last = parts.pop().ok_or_else(|| SqlError("there is no statement in it".into()))?;
+    refuse_what_leaves_the_wrapping(&last, text, count)?;
     let changes_data = check_last(&words(&last, text), count, read_only)?;
-    let statement = |part: &Part| Statement {
-        text: text[part.range.clone()].to_owned(),
-        line: text[..part.range.start].matches('\n').count() + 1,
+    let statement = |part: &Part| {
+        let before = &text[..part.range.start];
+        Statement {
+            text: text[part.range.clone()].to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1,
+        }
     };
     Ok(Query { setup: parts.iter().map(statement).collect(), last: statement(&last), changes_data })
 }
@@ -129,6 +148,27 @@ fn refuse_anywhere(words: &[Word], number: usize, count: usize) -> Result<(), Sq
     Err(SqlError(format!("statement {number} of {count}: {what}: a query cannot control transactions")))
 }
 
+/// The last statement stands between parentheses of ours and gets no parameters: what closes more parentheses than it
+/// opens would be half inside and half outside of them.
+fn refuse_what_leaves_the_wrapping(part: &Part, text: &str, count: usize) -> Result<(), SqlError> {
+    let refused = |why: &str| Err(SqlError(format!("statement {count} of {count}: {why}")));
+    let mut depth = 0i32;
+    for token in &part.tokens {
+        match token.kind {
+            Kind::Open => depth += 1,
+            Kind::Close => depth -= 1,
+            Kind::Other if token.end - token.start > 1 && text[token.start..token.end].starts_with('$') => {
+                return refused(&format!("{} is a parameter; a query has none", &text[token.start..token.end]));
+            }
+            _ => {}
+        }
+        if depth < 0 {
+            return refused("a parenthesis closes that none opened");
+        }
+    }
+    if depth == 0 { Ok(()) } else { refused("a parenthesis opens that none closes") }
+}
+
 /// Whether the last statement changes data; an error if it cannot return rows.
 fn check_last(words: &[Word], count: usize, read_only: bool) -> Result<bool, SqlError> {
     let refused = |why: String| Err(SqlError(format!("statement {count} of {count}: {why}")));
@@ -145,7 +185,7 @@ fn check_last(words: &[Word], count: usize, read_only: bool) -> Result<bool, Sql
         _ if changing(first) => refused(format!("{first} returns no rows without RETURNING")),
         "SHOW" | "EXPLAIN" => refused(format!("{first} cannot return the rows; the last statement must be a SELECT")),
         // A parenthesised SELECT has its first word one level down.
-        _ if words.first().is_some_and(|word| word.depth > 0) => Ok(false),
+        _ if words.first().is_some_and(|word| word.depth > 0 && !changing(&word.text)) => Ok(false),
         "" => refused("it must be a SELECT that returns the rows".into()),
         _ => refused(format!("{first} returns no rows; the last statement must be a SELECT")),
     }
@@ -174,7 +214,7 @@ mod tests {
     #[test]
     fn setup_runs_first_and_the_last_is_wrapped() {
         let query = parse_query("SET a = 1;\nSELECT 1 AS x -- one\n;", true).unwrap();
-        assert_eq!(query.setup, [Statement { text: "SET a = 1".into(), line: 1 }]);
+        assert_eq!(query.setup, [Statement { text: "SET a = 1".into(), line: 1, column: 1 }]);
         assert_eq!(query.wrapped(), "SELECT row_to_json(q.*)::text FROM (\nSELECT 1 AS x\n) q");
         assert_eq!(query.last.line, 2);
     }
@@ -231,6 +271,31 @@ mod tests {
     }
 
     #[test]
+    fn a_statement_stays_within_what_is_put_around_it() {
+        for sql in ["SELECT 1) q, (SELECT 2", "SELECT (1", "SELECT 1]", "SELECT (1; SELECT 2", "SELECT 1) q; --"] {
+            assert!(refusal(sql, true).contains("parenthesis"), "{sql}");
+        }
+        assert!(refusal("SELECT * FROM t WHERE id = $1", true).contains("$1 is a parameter"));
+        for sql in ["SELECT ')' AS a -- )", "SELECT $$)$$ AS a", "SELECT (array[1])[1] AS a", "SELECT a$1 FROM t"] {
+            assert!(parse_query(sql, true).is_ok(), "{sql}");
+        }
+        assert!(parse_query("PREPARE p AS SELECT $1::int; SELECT 1 AS a", true).is_ok());
+    }
+
+    #[test]
+    fn names_that_look_like_keywords_are_names() {
+        for sql in [
+            "SELECT \"update\", t.delete FROM t",
+            "WITH w AS (SELECT 'INSERT INTO t' AS a) SELECT * FROM w",
+            "WITH w AS (SELECT 1 AS a /* DELETE FROM t */) SELECT * FROM w",
+            "SELECT begin, commit FROM t",
+            "TABLE t",
+        ] {
+            assert!(parse_query(sql, true).is_ok(), "{sql}");
+        }
+    }
+
+    #[test]
     fn a_position_of_the_server_is_found_in_what_the_user_wrote() {
         let query = parse_query("SET a = 1;\nSELECT id,\n  nmae FROM t", true).unwrap();
         let in_wrapped = query.wrapped().find("nmae").unwrap() + 1;
@@ -238,6 +303,8 @@ mod tests {
         assert_eq!(query.last.place(position), (3, 3));
         assert_eq!(query.last.word_at(position), Some("nmae"));
         assert_eq!(query.position_in_last(3), None, "that is ours");
+        let one_line = parse_query("SET a = 'ü'; SELECT nmae FROM t", true).unwrap();
+        assert_eq!((one_line.last.place(8), one_line.last.word_at(8)), ((1, 21), Some("nmae")));
         let literal = parse_query("SELECT 'secret'::int", true).unwrap();
         assert_eq!(literal.last.word_at(8), None, "literals are not quoted");
     }

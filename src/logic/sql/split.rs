@@ -107,6 +107,18 @@ mod tests {
             "select E'a'\n '\\';'",
             "select E'a' -- x\n '\\';'",
             "select $1+$2",
+            "prepare p as select $1::int",
+            "select 5 ---;\n1",
+            "-- /* \nselect 1",
+            "select 1 as y$a$ /* ; */",
+            "select '{\"a\":1}'::jsonb ? 'a', '{}'::jsonb #>> '{a;b}'",
+            "select * from t, lateral (select 1) x where a @> '{;}'",
+            "merge into t using s on t.id=s.id when matched then update set v=s.v",
+            "create procedure p() language plpgsql as $$ begin perform 1; end; $$",
+            "create extension if not exists pg_trgm",
+            "set work_mem='8MB'",
+            "LOAD 'age'",
+            "SELECT * FROM cypher('g', $$ MATCH (n) RETURN n; $$) as (n agtype)",
             "select 5 */* x;*/ 2",
             "select (array[1,2,3])[1:2]",
             "create rule r as on insert to t do also (delete from t; delete from t)",
@@ -126,6 +138,9 @@ mod tests {
             "select case when a=1 then 1 else 2 end; end",
             "select t.end from t; end",
             "select 1 as end; end",
+            "select t.\"end\" from (select 1 as \"end\") t; end",
+            "values ((select 1; select 2)); end",
+            "END",
         ] {
             let sql = format!("create function f(a int) returns int begin atomic {body}; select 3");
             assert_eq!(texts(&sql).len(), 2, "{sql}");
