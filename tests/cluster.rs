@@ -50,7 +50,7 @@ impl World {
 
     fn id(&self, kind: &Kind, name: &str) -> ObjectId {
         let namespace = kind.namespaced.then(|| self.namespace.name().into());
-        ObjectId { kind: Arc::new(kind.group_kind.clone()), namespace, name: name.into() }
+        ObjectId { kind: kind.group_kind.clone(), namespace, name: name.into() }
     }
 
     /// As the renderer would make it: `object` with our marks.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 use crate::cluster::{self, Cluster};
 use crate::controller::{self, Context};
@@ -43,9 +44,9 @@ pub struct Flags {
     #[arg(long, env = "DBQO_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 
-    /// Which log lines: a level (error, warn, info, debug, trace), or directives such as `info,dbqo=debug`
-    #[arg(long, env = "DBQO_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
+    /// Which log lines: those of this level and above
+    #[arg(long, env = "DBQO_LOG", value_enum, default_value_t = LogLevel::Info)]
+    log: LogLevel,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -54,9 +55,17 @@ enum LogFormat {
     Json,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
 /// Runs until SIGTERM or SIGINT.
 pub fn run(flags: &Flags) -> Result<(), String> {
-    start_logging(flags)?;
+    start_logging(flags);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -64,14 +73,22 @@ pub fn run(flags: &Flags) -> Result<(), String> {
     runtime.block_on(operate(flags))
 }
 
-fn start_logging(flags: &Flags) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&flags.log).map_err(|error| format!("--log: {error}"))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr);
+/// Lines of our own alone: libraries log statements, addresses and whole answers of servers, which hold values.
+fn start_logging(flags: &Flags) {
+    let level = match flags.log {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let ours = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
     match flags.log_format {
-        LogFormat::Text => lines.with_ansi(false).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Text => tracing_subscriber::registry().with(lines.with_ansi(false).with_filter(ours)).init(),
+        LogFormat::Json => {
+            tracing_subscriber::registry().with(lines.json().flatten_event(true).with_filter(ours)).init()
+        }
     }
-    Ok(())
 }
 
 async fn operate(flags: &Flags) -> Result<(), String> {

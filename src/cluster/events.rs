@@ -44,7 +44,7 @@ impl Cluster {
         let hash = AppliedHash::of([uid, &notice.reason, note].join("\n").as_bytes()).0;
         // A name has at most 253 characters.
         let id = ObjectId {
-            kind: events().group_kind.into(),
+            kind: events().group_kind,
             namespace: Some(namespace.into()),
             name: format!("{}.{hash}", cut(owner, 200)),
         };
@@ -89,7 +89,7 @@ impl Cluster {
 
 fn events() -> Kind {
     let group_kind = GroupKind { group: "events.k8s.io".into(), kind: "Event".into() };
-    Kind { group_kind, version: "v1".into(), plural: "events".into(), namespaced: true }
+    Kind { group_kind: group_kind.into(), version: "v1".into(), plural: "events".into(), namespaced: true }
 }
 
 /// At most so many bytes, and whole characters.

@@ -45,7 +45,8 @@ impl Cluster {
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, ByteString>, FetchError> {
         let group_kind = GroupKind { group: String::new(), kind: "Secret".into() };
         let id = ObjectId { kind: group_kind.clone().into(), namespace: Some(namespace.into()), name: name.into() };
-        let kind = Kind { group_kind, version: "v1".into(), plural: "secrets".into(), namespaced: true };
+        let kind =
+            Kind { group_kind: group_kind.into(), version: "v1".into(), plural: "secrets".into(), namespaced: true };
         let shown = || format!("{namespace}/{name}");
         let answer = self.call(Call::get(object_path(&kind, &id), asked("get", &kind, Some(namespace)))).await;
         match answer.and_then(|answer| answer.read::<Data>()) {

@@ -65,7 +65,6 @@ impl Cluster {
             Scope::Namespace(namespace) if kind.namespaced => Some(namespace.as_str()),
             _ => None,
         };
-        let group_kind = Arc::new(kind.group_kind.clone());
         let mut namespaces = Names::default();
         for last in (0..BEGINNINGS).map(|beginning| beginning + 1 == BEGINNINGS) {
             let mut owned = Vec::new();
@@ -78,7 +77,7 @@ impl Cluster {
                 };
                 for item in page.items {
                     let id = ObjectId {
-                        kind: group_kind.clone(),
+                        kind: kind.group_kind.clone(),
                         namespace: item.metadata.namespace.as_deref().map(|name| namespaces.shared(name)),
                         name: item.metadata.name.clone().unwrap_or_default(),
                     };

@@ -198,7 +198,12 @@ fn served(api_version: &str, list: ResourceList) -> HashMap<String, Served> {
         let missing = NEEDED.into_iter().find(|verb| !resource.verbs.iter().any(|has| has == verb));
         let group_kind = GroupKind { group: group.into(), kind: resource.kind };
         let name = group_kind.kind.clone();
-        let kind = Kind { group_kind, version: version.into(), plural: resource.name, namespaced: resource.namespaced };
+        let kind = Kind {
+            group_kind: group_kind.into(),
+            version: version.into(),
+            plural: resource.name,
+            namespaced: resource.namespaced,
+        };
         (name, Served { kind: Arc::new(kind), missing })
     };
     resources.map(served).collect()

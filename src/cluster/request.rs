@@ -228,7 +228,7 @@ mod tests {
     fn a_name_from_a_row_leads_nowhere_else() {
         let group_kind = GroupKind { group: "apps".into(), kind: "Deployment".into() };
         let kind = Kind {
-            group_kind: group_kind.clone(),
+            group_kind: group_kind.clone().into(),
             version: "v1".into(),
             plural: "deployments".into(),
             namespaced: true,

@@ -14,11 +14,16 @@ const TRIES: u32 = 6;
 
 fn resource() -> Kind {
     let group_kind = GroupKind { group: "konnektr.io".into(), kind: "DatabaseQueryResource".into() };
-    Kind { group_kind, version: "v1alpha1".into(), plural: "databasequeryresources".into(), namespaced: true }
+    Kind {
+        group_kind: group_kind.into(),
+        version: "v1alpha1".into(),
+        plural: "databasequeryresources".into(),
+        namespaced: true,
+    }
 }
 
 fn id(namespace: &str, name: &str) -> ObjectId {
-    ObjectId { kind: resource().group_kind.into(), namespace: Some(namespace.into()), name: name.into() }
+    ObjectId { kind: resource().group_kind, namespace: Some(namespace.into()), name: name.into() }
 }
 
 impl Cluster {

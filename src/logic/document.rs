@@ -147,7 +147,7 @@ fn place(metadata: &mut Map<String, Value>, kind: &Kind, frame: &Frame<'_>) -> R
     if let Some(namespace) = &namespace {
         metadata.insert("namespace".into(), namespace.as_str().into());
     }
-    Ok(ObjectId { kind: Arc::new(kind.group_kind.clone()), namespace: namespace.map(Into::into), name })
+    Ok(ObjectId { kind: kind.group_kind.clone(), namespace: namespace.map(Into::into), name })
 }
 
 /// Puts our marks on and says whether the user protected the object.

@@ -100,12 +100,8 @@ mod tests {
     }
 
     fn desired(name: &str, hash: &str) -> Desired {
-        let kind = Kind {
-            group_kind: (*id(name).kind).clone(),
-            version: "v1".into(),
-            plural: "configmaps".into(),
-            namespaced: true,
-        };
+        let kind =
+            Kind { group_kind: id(name).kind, version: "v1".into(), plural: "configmaps".into(), namespaced: true };
         Desired::new(id(name), Arc::new(kind), AppliedHash(hash.into()), 1, None)
     }
 

@@ -53,8 +53,8 @@ impl fmt::Display for GroupKind {
 /// A kind as the server serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kind {
-    /// Group and kind.
-    pub group_kind: GroupKind,
+    /// Group and kind; shared with the identities of its objects.
+    pub group_kind: Arc<GroupKind>,
     /// The version the template asked for, such as `v1`.
     pub version: String,
     /// Plural resource name in URLs, such as `configmaps`.

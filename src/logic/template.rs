@@ -51,7 +51,7 @@ const MAX_KEPT: usize = 256 << 10;
 
 /// A compiled template. Compile it once for a generation of the spec.
 pub struct Template {
-    /// As minijinja has it, with [`concat`]'s additions.
+    /// As minijinja has it, with [`mod@concat`]'s additions.
     source: Arc<str>,
     env: Environment<'static>,
     /// The same template writing plain text, where operators can meet text with markers.

@@ -11,7 +11,7 @@ fn find(api_version: &str, kind: &str) -> Result<Arc<Kind>, String> {
         return Err("the server does not know Nothing".into());
     }
     Ok(Arc::new(Kind {
-        group_kind: GroupKind { group: group.into(), kind: kind.into() },
+        group_kind: GroupKind { group: group.into(), kind: kind.into() }.into(),
         version: version.into(),
         plural: format!("{}s", kind.to_lowercase()),
         namespaced: kind != "Namespace",
