@@ -59,6 +59,14 @@ impl Reason {
     }
 }
 
+/// Something is to be tried again.
+#[derive(Clone, Copy)]
+struct Again {
+    at: Instant,
+    /// A step failed: nothing else makes sense before. Else some rows or objects did, and the others go on.
+    holds: bool,
+}
+
 struct Actor {
     ctx: Arc<Context>,
     seen: watch::Receiver<Seen>,
@@ -67,7 +75,7 @@ struct Actor {
     report: Report,
     retry: Retry,
     /// When to try again what failed.
-    retry_at: Option<Instant>,
+    again: Option<Again>,
     /// Begin of the last full read and of the last look of any kind.
     last: Option<(Instant, Instant)>,
 }
@@ -84,7 +92,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>) {
     let report = Report::new(&dbqr.status, now);
     let mut stopping = ctx.stopping.clone();
     let mut actor =
-        Actor { ctx, seen, owner: Arc::new(owner), memory, report, retry: Retry::new(now), retry_at: None, last: None };
+        Actor { ctx, seen, owner: Arc::new(owner), memory, report, retry: Retry::new(now), again: None, last: None };
     let mut reason = None;
     loop {
         let seen = actor.seen.borrow_and_update().clone();
@@ -93,7 +101,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>) {
             reason = new_reason;
             actor.memory.forget_spec();
             actor.last = None;
-            actor.retry_at = None;
+            actor.again = None;
         }
         actor.work(&seen.dbqr).await;
         actor.report.write(&actor.ctx, &seen.dbqr, Instant::now()).await;
@@ -110,16 +118,12 @@ impl Actor {
     /// Does what is due now, if anything.
     async fn work(&mut self, dbqr: &Arc<Dbqr>) {
         if dbqr.is_deleting() {
-            if dbqr.has_finalizer(FINALIZER) && self.is_due(self.retry_at) {
+            if dbqr.has_finalizer(FINALIZER) && self.again.is_none_or(|again| Instant::now() >= again.at) {
                 self.finalize(dbqr).await;
             }
         } else if let Some(look) = self.look(dbqr, Instant::now()) {
             self.pass(dbqr, look).await;
         }
-    }
-
-    fn is_due(&self, at: Option<Instant>) -> bool {
-        at.is_none_or(|at| Instant::now() >= at)
     }
 
     /// What is due at `now`.
@@ -128,12 +132,12 @@ impl Actor {
         if suspended {
             return None;
         }
-        match (self.last, self.retry_at) {
-            (None, _) => Some(Look::Full),
-            (_, Some(at)) if now >= at => Some(Look::Full),
-            (_, Some(_)) => None,
+        let Some((full, look)) = self.last else { return Some(Look::Full) };
+        match self.again {
+            Some(again) if now >= again.at => Some(Look::Full),
+            Some(Again { holds: true, .. }) => None,
             // Without a valid spec only a change is a reason to look.
-            (Some((full, look)), None) => self.memory.valid.as_ref()?.schedule.due(full, look, now),
+            _ => self.memory.valid.as_ref()?.schedule.due(full, look, now),
         }
     }
 
@@ -141,12 +145,13 @@ impl Actor {
     fn next(&self, dbqr: &Dbqr) -> Instant {
         const FAR: Duration = Duration::from_secs(24 * 3600);
         let suspended = !dbqr.is_deleting() && dbqr.spec.as_ref().is_ok_and(|spec| spec.suspend);
+        let holds = dbqr.is_deleting() || self.again.is_some_and(|again| again.holds);
         let scheduled = match (self.last, &self.memory.valid) {
-            (Some((full, look)), Some(valid)) if !dbqr.is_deleting() => Some(valid.schedule.next(full, look)),
+            (Some((full, look)), Some(valid)) if !holds => Some(valid.schedule.next(full, look)),
             _ => None,
         };
-        let work = if suspended { None } else { self.retry_at.or(scheduled) };
-        work.into_iter().chain(self.report.due()).min().unwrap_or_else(|| Instant::now() + FAR)
+        let work = [self.again.map(|again| again.at), scheduled].into_iter().flatten().filter(|_| !suspended);
+        work.chain(self.report.due()).min().unwrap_or_else(|| Instant::now() + FAR)
     }
 
     /// One pass and what it came to.
@@ -204,10 +209,11 @@ impl Actor {
     }
 
     fn plan_retry(&mut self, outcome: &Outcome) {
-        let again = match outcome {
-            Outcome::Unchanged => false,
-            Outcome::Done(done) => !done.failures.is_empty() || done.undeleted.is_some(),
-            Outcome::Failed(failed) => !failed.stalled,
+        let holds = match outcome {
+            // Nothing was tried, so what failed before is still to be tried again.
+            Outcome::Unchanged => return,
+            Outcome::Done(done) => (!done.failures.is_empty() || done.undeleted.is_some()).then_some(false),
+            Outcome::Failed(failed) => (!failed.stalled).then_some(true),
         };
         if let Outcome::Failed(failed) = outcome
             && failed.database == Some(false)
@@ -215,11 +221,12 @@ impl Actor {
             // The Secret may have been changed at the very moment; it costs one request to be sure.
             self.memory.valid = None;
         }
-        if again {
-            self.retry_at = Some(Instant::now() + self.retry.next(jitter()));
-        } else {
-            self.retry.reset();
-            self.retry_at = None;
+        match holds {
+            Some(holds) => self.again = Some(Again { at: Instant::now() + self.retry.next(jitter()), holds }),
+            None => {
+                self.retry.reset();
+                self.again = None;
+            }
         }
     }
 
@@ -238,7 +245,7 @@ impl Actor {
         match result {
             Ok(()) => {
                 tracing::info!(dbqr = %self.owner, "cleaned up");
-                self.retry_at = None;
+                self.again = None;
             }
             Err(error) => {
                 tracing::warn!(dbqr = %self.owner, reason = error.reason(), "{error}");

@@ -20,7 +20,7 @@ pub struct Memory {
     pub inventory: Option<Recalled>,
     /// Kinds that are recorded in the status.
     pub kinds: BTreeSet<GroupKind>,
-    /// The watermark before the last read that was worked through wholly.
+    /// The watermark before the last read that was worked through; what failed of it is tried again by itself.
     pub watermark: Option<Option<String>>,
     /// Objects there were when deletions were last not held back: what the prune guard counts against.
     pub baseline: Option<usize>,

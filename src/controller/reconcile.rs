@@ -65,9 +65,7 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     if valid.prune && done.failures.is_empty() {
         pass.prune(memory, &valid, &wanted, &mut done).await;
     }
-    if done.failures.is_empty() {
-        memory.watermark = Some(watermark);
-    }
+    memory.watermark = Some(watermark);
     Ok(Outcome::Done(pass.summed_up(memory, done)))
 }
 

@@ -9,9 +9,9 @@ use backoff::exponential::ExponentialBackoff;
 /// First delay.
 const FIRST: Duration = Duration::from_millis(500);
 /// Longest delay.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_secs(60);
 
-/// Growing delays between attempts, from half a second to two minutes.
+/// Growing delays between attempts, from half a second to a minute.
 #[derive(Debug)]
 pub struct Retry(ExponentialBackoff<Standstill>);
 
@@ -60,7 +60,7 @@ mod tests {
         let mut retry = Retry::new(Instant::now());
         let delays: Vec<_> = (0..12).map(|_| retry.next(0.0).as_millis()).collect();
         assert_eq!(delays[..4], [500, 1000, 2000, 4000]);
-        assert_eq!(delays[11], 120_000);
+        assert_eq!(delays[11], 60_000);
         retry.reset();
         assert_eq!(retry.next(1.0), Duration::from_millis(600));
     }

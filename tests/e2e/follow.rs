@@ -78,6 +78,18 @@ async fn one_row_makes_several_documents_of_several_kinds() {
 }
 
 #[tokio::test]
+async fn a_row_that_keeps_failing_does_not_slow_the_others_down() {
+    let world = World::new("keeps-failing", &["a", "Bad_Name"]).await;
+    world.create("q", json!({})).await;
+    world.condition("q", "Ready", "False", Some("PartiallyFailed")).await;
+    // If the others waited for the failing row's next try, the delays would soon exceed all patience.
+    for change in 0..8 {
+        world.run_sql(&format!("UPDATE t SET v = '{change}' WHERE name = 'a'")).await;
+        world.until_value("a", Some(&change.to_string())).await;
+    }
+}
+
+#[tokio::test]
 async fn an_empty_render_means_no_object() {
     let world = World::new("empty-render", &["a", "b"]).await;
     let template =
