@@ -9,6 +9,7 @@ mod memory;
 mod reconcile;
 mod registry;
 mod report;
+mod stop;
 
 use tokio::sync::watch;
 
@@ -27,11 +28,4 @@ pub struct Context {
     pub watch_namespace: Option<String>,
     /// True once the process is asked to stop.
     pub stopping: watch::Receiver<bool>,
-}
-
-impl Context {
-    /// Whether the process was asked to stop.
-    pub fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
-    }
 }

@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::request::{Call, METADATA_LIST, Metadata, asked, encoded, list_path};
 use crate::logic::object;
 use crate::logic::object::{
-    APPLIED_HASH, AppliedHash, Kind, Known, ObjectId, Owner, Ownership, annotation, is_protected,
+    APPLIED_HASH, AppliedHash, Kind, Known, OUR_LABELS, ObjectId, Owner, Ownership, annotation, is_protected,
 };
 
 /// Objects of one answer.
@@ -39,8 +39,6 @@ pub struct Owned {
     pub known: Known,
     /// Whose it really is; labels can be copied.
     pub ownership: Ownership,
-    /// Whether it is on its way out, waiting for finalizers.
-    pub deleting: bool,
 }
 
 #[derive(Deserialize)]
@@ -82,8 +80,7 @@ impl Cluster {
                         name: item.metadata.name.clone().unwrap_or_default(),
                     };
                     let ownership = self.ownership(&item.metadata, owner);
-                    let deleting = item.metadata.deletion_timestamp.is_some();
-                    owned.push(Owned { id, known: known(&item.metadata), ownership, deleting });
+                    owned.push(Owned { id, known: known(&item.metadata), ownership });
                 }
                 match page.next {
                     Some(more) => next = Some(more),
@@ -133,10 +130,13 @@ impl Cluster {
 
 /// What the inventory keeps of an object.
 pub(super) fn known(meta: &ObjectMeta) -> Known {
+    // Without our labels no listing finds it: then it is not as it was applied, whatever the annotation says.
+    let labelled = OUR_LABELS.iter().all(|key| meta.labels.as_ref().is_some_and(|labels| labels.contains_key(*key)));
     Known {
         uid: meta.uid.as_deref().unwrap_or_default().into(),
-        hash: annotation(meta, APPLIED_HASH).map(|hash| AppliedHash(hash.to_owned())),
+        hash: annotation(meta, APPLIED_HASH).filter(|_| labelled).map(|hash| AppliedHash(hash.to_owned())),
         protected: is_protected(meta),
+        deleting: meta.deletion_timestamp.is_some(),
     }
 }
 

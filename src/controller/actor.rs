@@ -1,7 +1,7 @@
 //! One task per DatabaseQueryResource: waits until there is a reason to look, looks, reports. Since each has its
 //! own, one that waits for a silent database keeps nobody else waiting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,8 +14,9 @@ use tokio::time::sleep_until;
 use super::memory::Memory;
 use super::reconcile::{Pass, reconcile};
 use super::report::Report;
+use super::stop::Stop;
 use super::{Context, cleanup, error::Error};
-use crate::crd::Dbqr;
+use crate::crd::{Dbqr, DeletionPolicy, Status};
 use crate::logic::object::{FINALIZER, GroupKind, Owner};
 use crate::logic::outcome::{self, Outcome};
 use crate::logic::retry::Retry;
@@ -32,6 +33,9 @@ const REQUESTED_AT: &str = "konnektr.io/requestedAt";
 pub struct Seen {
     /// The resource as it was seen last.
     pub dbqr: Arc<Dbqr>,
+    /// Whether it was ever seen being deleted with `--cascade=orphan`. The garbage collector takes its mark of that off
+    /// as soon as it has done its own part.
+    pub orphaned: bool,
     /// Grows when the connection Secret changes.
     pub secret_changes: u64,
 }
@@ -99,11 +103,12 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>) {
         let new_reason = Some(Reason::of(&seen));
         if new_reason != reason {
             reason = new_reason;
-            actor.memory.forget_spec();
+            actor.memory.forget();
             actor.last = None;
             actor.again = None;
+            actor.retry.reset();
         }
-        actor.work(&seen.dbqr).await;
+        actor.work(&seen).await;
         actor.report.write(&actor.ctx, &seen.dbqr, Instant::now()).await;
         let next = actor.next(&seen.dbqr);
         tokio::select! {
@@ -116,11 +121,16 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>) {
 
 impl Actor {
     /// Does what is due now, if anything.
-    async fn work(&mut self, dbqr: &Arc<Dbqr>) {
+    async fn work(&mut self, seen: &Seen) {
+        let dbqr = &seen.dbqr;
         if dbqr.is_deleting() {
             if dbqr.has_finalizer(FINALIZER) && self.again.is_none_or(|again| Instant::now() >= again.at) {
-                self.finalize(dbqr).await;
+                self.finalize(seen).await;
             }
+        } else if dbqr.is_suspended() {
+            self.memory.session = None;
+            let status = Status { observed_generation: dbqr.metadata.generation, ..self.report.latest().clone() };
+            self.report.set(status);
         } else if let Some(look) = self.look(dbqr, Instant::now()) {
             self.pass(dbqr, look).await;
         }
@@ -128,8 +138,7 @@ impl Actor {
 
     /// What is due at `now`.
     fn look(&self, dbqr: &Dbqr, now: Instant) -> Option<Look> {
-        let suspended = dbqr.spec.as_ref().is_ok_and(|spec| spec.suspend);
-        if suspended {
+        if dbqr.is_suspended() {
             return None;
         }
         let Some((full, look)) = self.last else { return Some(Look::Full) };
@@ -144,7 +153,7 @@ impl Actor {
     /// When to look again without being told.
     fn next(&self, dbqr: &Dbqr) -> Instant {
         const FAR: Duration = Duration::from_secs(24 * 3600);
-        let suspended = !dbqr.is_deleting() && dbqr.spec.as_ref().is_ok_and(|spec| spec.suspend);
+        let suspended = !dbqr.is_deleting() && dbqr.is_suspended();
         let holds = dbqr.is_deleting() || self.again.is_some_and(|again| again.holds);
         let scheduled = match (self.last, &self.memory.valid) {
             (Some((full, look)), Some(valid)) if !holds => Some(valid.schedule.next(full, look)),
@@ -172,7 +181,8 @@ impl Actor {
                 Outcome::Failed(error.failed())
             }
         };
-        if matches!(&outcome, Outcome::Done(_)) {
+        if let Outcome::Done(done) = &outcome {
+            self.memory.kinds = done.kinds.iter().map(|kind| GroupKind::parse(kind)).collect();
             // Also where the watermark moved: the query has run just now.
             self.last = Some((begin, begin));
         }
@@ -193,9 +203,9 @@ impl Actor {
         if !dbqr.has_finalizer(FINALIZER) {
             self.ctx.cluster.add_finalizer(&dbqr.metadata).await.map_err(Error::Guard)?;
         }
-        let (ctx, seen) = (self.ctx.clone(), self.seen.clone());
-        let go_on = move || !ctx.is_stopping() && seen.has_changed().is_ok() && !seen.borrow().dbqr.is_deleting();
-        let pass = Pass { ctx: &self.ctx, dbqr, spec, owner: self.owner.clone(), go_on: &go_on };
+        let (stopping, seen) = (self.ctx.stopping.clone(), self.seen.clone());
+        let stop = Stop { stopping, seen, generation: dbqr.metadata.generation };
+        let pass = Pass { ctx: &self.ctx, dbqr, spec, owner: self.owner.clone(), stop: &stop };
         let work = reconcile(&pass, &mut self.memory, look);
         tokio::pin!(work);
         tokio::select! {
@@ -231,9 +241,13 @@ impl Actor {
     }
 
     /// The resource is being deleted: clean up, then let it go.
-    async fn finalize(&mut self, dbqr: &Arc<Dbqr>) {
-        let kinds = self.memory.kinds.clone().into_iter();
-        let result = match cleanup::clean_up(&self.ctx, dbqr, &self.owner, kinds).await {
+    async fn finalize(&mut self, seen: &Seen) {
+        let dbqr = &seen.dbqr;
+        let keep = seen.orphaned || dbqr.deletion_policy == DeletionPolicy::Orphan;
+        // What is stored counts as well: it was written by whoever worked on the resource before.
+        let stored = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind));
+        let kinds = self.memory.kinds.iter().cloned().chain(stored).collect::<BTreeSet<_>>().into_iter();
+        let result = match cleanup::clean_up(&self.ctx, &self.owner, kinds, keep).await {
             Ok(()) => self
                 .ctx
                 .cluster

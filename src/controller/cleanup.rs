@@ -4,8 +4,7 @@
 use futures::StreamExt;
 
 use super::{Context, error::Error};
-use crate::cluster::{self, Deleted, Scope};
-use crate::crd::{Dbqr, DeletionPolicy};
+use crate::cluster::{self, Deleted, Owned, Scope};
 use crate::logic::object::{GroupKind, Kind, ObjectId, Owner, Ownership};
 use crate::logic::rights::Rights;
 
@@ -53,42 +52,55 @@ async fn delete_one(ctx: &Context, owner: &Owner, id: &ObjectId) -> Result<Delet
     Ok(deleted)
 }
 
-/// Deletes everything of a resource that is being deleted; Ok when nothing is left to do.
+/// Objects of a kind wherever they are, and whether everywhere could be looked at.
+async fn everywhere(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<(Vec<Owned>, bool), cluster::Error> {
+    match ctx.cluster.list_owned(kind, owner, &Scope::All).await {
+        Err(error) if error.is_forbidden() && kind.namespaced => {
+            let own = Scope::Namespace(owner.namespace.clone());
+            ctx.cluster.list_owned(kind, owner, &own).await.map(|owned| (owned, false))
+        }
+        listed => listed.map(|owned| (owned, true)),
+    }
+}
+
+/// Whether it is certain that no object of a kind is left.
+pub async fn is_empty(ctx: &Context, kind: &GroupKind, owner: &Owner) -> bool {
+    match ctx.cluster.served(kind).await {
+        Ok(None) => true,
+        Ok(Some(kind)) => everywhere(ctx, &kind, owner).await.is_ok_and(|(owned, all)| all && owned.is_empty()),
+        Err(_) => false,
+    }
+}
+
+/// Deletes everything of a resource that is being deleted, or keeps all; Ok when nothing is left to do. What is to stay loses the
+/// reference by which the garbage collector would take it.
 pub async fn clean_up(
     ctx: &Context,
-    dbqr: &Dbqr,
     owner: &Owner,
     kinds: impl Iterator<Item = GroupKind>,
+    keep: bool,
 ) -> Result<(), Error> {
-    let mut ids = Vec::new();
+    let (mut gone, mut kept) = (Vec::new(), Vec::new());
     for kind in kinds {
         let failed = |error: cluster::Error| Error::CleanUp(format!("{kind}: {error}"));
         // A kind that no longer exists has no objects.
         let Some(served) = ctx.cluster.served(&kind).await.map_err(failed)? else { continue };
-        let listed =
-            ctx.cluster.list_owned(&served, owner, &scope(&served, owner, &ctx.rights)).await.map_err(failed)?;
-        ids.extend(
-            listed
-                .into_iter()
-                .filter(|owned| owned.ownership == Ownership::Ours && !owned.known.protected)
-                .map(|owned| owned.id),
-        );
-    }
-    if dbqr.deletion_policy == DeletionPolicy::Orphan {
-        for id in &ids {
-            let Some(kind) = ctx.cluster.served(&id.kind).await.map_err(|error| Error::CleanUp(error.to_string()))?
-            else {
-                continue;
-            };
-            ctx.cluster.orphan(&kind, id, owner).await.map_err(|error| Error::CleanUp(format!("{id}: {error}")))?;
+        let (listed, _) = everywhere(ctx, &served, owner).await.map_err(failed)?;
+        for owned in listed.into_iter().filter(|owned| owned.ownership == Ownership::Ours) {
+            let stays = owned.known.protected || keep;
+            if stays { kept.push((served.clone(), owned.id)) } else { gone.push(owned.id) }
         }
-        return Ok(());
     }
-    let refused = delete(ctx, owner, ids, &|| true)
-        .await
-        .into_iter()
-        .find_map(|(id, result)| result.err().map(|error| (id, error)));
-    match refused {
+    for id in &gone {
+        // Left behind it would be without anybody who knows of it: whoever took the right away has to decide.
+        let allowed = ctx.rights.place(&id.kind, id.namespace.as_deref(), owner);
+        allowed.map_err(|forbidden| Error::CleanUp(format!("{id} is left: {forbidden}")))?;
+    }
+    for (kind, id) in &kept {
+        ctx.cluster.orphan(kind, id, owner).await.map_err(|error| Error::CleanUp(format!("{id}: {error}")))?;
+    }
+    let deleted = delete(ctx, owner, gone, &|| true).await;
+    match deleted.into_iter().find_map(|(id, result)| result.err().map(|error| (id, error))) {
         Some((id, error)) => Err(Error::CleanUp(format!("{id}: {error}"))),
         None => Ok(()),
     }

@@ -68,7 +68,7 @@ impl Error {
             message: self.to_string(),
             stalled: self.is_stalled(),
             database: match self {
-                Self::Query(error) => Some(error.is_connected()),
+                Self::Query(_) => Some(false),
                 _ => None,
             },
         }

@@ -35,9 +35,10 @@ pub struct Recalled {
 }
 
 impl Memory {
-    /// Spec or Secret may have changed.
-    pub fn forget_spec(&mut self) {
+    /// Something changed, or somebody asks: what can be found out is found out anew.
+    pub fn forget(&mut self) {
         self.valid = None;
         self.watermark = None;
+        self.inventory = None;
     }
 }

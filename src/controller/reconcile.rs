@@ -10,7 +10,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::memory::{Memory, Recalled};
-use super::{Context, deep, error::Error};
+use super::stop::Stop;
+use super::{Context, cleanup, deep, error::Error};
 use crate::cluster::{ApplyError, Deleted, Work};
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr};
 use crate::logic::document::Frame;
@@ -35,8 +36,8 @@ pub struct Pass<'a> {
     pub spec: &'a Spec,
     /// On whose behalf objects are written.
     pub owner: Arc<Owner>,
-    /// Whether to go on: false once the process stops or the resource is deleted.
-    pub go_on: &'a (dyn Fn() -> bool + Send + Sync),
+    /// When to give up.
+    pub stop: &'a Stop,
 }
 
 /// 1. fetch what it refers to, validate    cluster, pure
@@ -48,25 +49,41 @@ pub struct Pass<'a> {
 /// 7. prune what has no row                pure, cluster
 pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Result<Outcome, Error> {
     let valid = pass.validated(memory).await?;
-    let mut session = connected(memory, &valid).await?;
-    let watermark = watermark(&mut session, &valid).await?;
+    let mut session = pass.unless_stopped(connected(memory, &valid)).await?;
+    let watermark = pass.unless_stopped(watermark(&mut session, &valid)).await?;
     if look == Look::Probe && memory.watermark.as_ref() == Some(&watermark) {
         memory.session = Some(session);
         return Ok(Outcome::Unchanged);
     }
     let before = pass.recall(memory).await?;
-    let rendered = pass.read(&valid, &mut session, &before).await?;
+    let rendered = pass.unless_stopped(pass.read(&valid, &mut session, &before)).await?;
     memory.session = Some(session);
     pass.track(memory, &rendered).await?;
     drop(before);
     let wanted = rendered.ids();
-    let mut done = Done { rows: rendered.rows, failures: rendered.failures, ..Done::default() };
+    let mut done =
+        Done { rows: rendered.rows, failures: rendered.failures, detection: detection(&valid), ..Done::default() };
     pass.apply(memory, rendered.desired, &mut done).await?;
     if valid.prune && done.failures.is_empty() {
         pass.prune(memory, &valid, &wanted, &mut done).await;
     }
     memory.watermark = Some(watermark);
+    done.kinds = pass.kinds_left(memory, &done).await;
     Ok(Outcome::Done(pass.summed_up(memory, done)))
+}
+
+/// How changes are noticed, and which are not.
+fn detection(valid: &Validated) -> String {
+    let every = |seconds: Duration| crate::crd::Duration(seconds).to_string();
+    match valid.schedule.probe {
+        None => format!("the query runs every {}", every(valid.schedule.full)),
+        Some(probe) => format!(
+            "MAX of the timestamp column is looked at every {}; changes that do not move it, such as deletions, are seen \
+             by the query that runs every {}",
+            every(probe),
+            every(valid.schedule.full)
+        ),
+    }
 }
 
 async fn connected(memory: &mut Memory, valid: &Validated) -> Result<Session, Error> {
@@ -90,6 +107,14 @@ fn limits(valid: &Validated) -> Limits {
 }
 
 impl Pass<'_> {
+    /// Waits for the database only as long as there is a point in it. A session that is given up is canceled.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::select! {
+            result = work => result,
+            () = self.stop.wait() => Err(Error::Stopped),
+        }
+    }
+
     /// The spec, parsed together with its Secret; again only when either changed.
     async fn validated(&self, memory: &mut Memory) -> Result<Arc<Validated>, Error> {
         if let Some(valid) = &memory.valid {
@@ -114,7 +139,7 @@ impl Pass<'_> {
         let mut objects = Vec::new();
         for kind in &memory.kinds {
             let Some(kind) = self.ctx.cluster.served(kind).await.map_err(Error::Recall)? else { continue };
-            let scope = super::cleanup::scope(&kind, &self.owner, &self.ctx.rights);
+            let scope = cleanup::scope(&kind, &self.owner, &self.ctx.rights);
             let listed = self.ctx.cluster.list_owned(&kind, &self.owner, &scope).await.map_err(Error::Recall)?;
             objects.extend(
                 listed
@@ -183,19 +208,20 @@ impl Pass<'_> {
         for (desired, existing) in self.look_up(plan.first_contact).await? {
             match existing {
                 None => work.push(Work::create(desired)),
-                Some((known, Ownership::Ours)) if known.hash.as_ref() == Some(&desired.hash) => {
+                Some((known, Ownership::Ours)) if known.is_applied(&desired.hash) => {
                     inventory.insert(desired.id, known)
                 }
                 Some((known, Ownership::Ours)) => work.push(Work::update(desired, known.uid)),
                 Some((_, whose)) => done.failures.push(conflict(&desired, &whose)),
             }
         }
-        let mut results = self.ctx.cluster.apply_all(&self.owner, work, self.go_on);
+        let go_on = || self.stop.go_on();
+        let mut results = self.ctx.cluster.apply_all(&self.owner, work, &go_on);
         while let Some((work, result)) = results.next().await {
             self.record(inventory, work, result, done);
         }
         drop(results);
-        if (self.go_on)() { Ok(()) } else { Err(Error::Stopped) }
+        if self.stop.go_on() { Ok(()) } else { Err(Error::Stopped) }
     }
 
     /// What exists under the names of objects that are not known to be ours, one look per kind.
@@ -229,7 +255,10 @@ impl Pass<'_> {
                     "created"
                 };
                 tracing::info!(dbqr = %self.owner, object = %desired.id, "{verb}");
-                inventory.insert(desired.id, Known { uid, hash: Some(desired.hash), protected: desired.protected });
+                inventory.insert(
+                    desired.id,
+                    Known { uid, hash: Some(desired.hash), protected: desired.protected, deleting: false },
+                );
             }
             Err(error) => {
                 if matches!(error, ApplyError::Replaced) {
@@ -263,14 +292,14 @@ impl Pass<'_> {
             done.blocked = Some((stale.len(), blocked));
             return;
         }
-        let deleted = super::cleanup::delete(self.ctx, &self.owner, stale, self.go_on).await;
+        let deleted = cleanup::delete(self.ctx, &self.owner, stale, &|| self.stop.go_on()).await;
         for (id, result) in deleted {
             match result {
                 Ok(Deleted::Deleted) => {
                     done.changed.deleted += 1;
                     inventory.remove(&id);
                 }
-                Ok(Deleted::Protected) => {}
+                Ok(Deleted::Protected) => inventory.protect(&id),
                 Ok(Deleted::AlreadyGone | Deleted::NotOurs(_)) => inventory.remove(&id),
                 Err(error) => done.undeleted = Some(format!("{id} could not be deleted: {error}")),
             }
@@ -278,14 +307,21 @@ impl Pass<'_> {
         memory.baseline = Some(inventory.len());
     }
 
-    fn summed_up(&self, memory: &mut Memory, mut done: Done) -> Done {
-        let inventory = memory.inventory.as_ref().map(|recalled| recalled.inventory.clone()).unwrap_or_default();
-        done.objects = inventory.len();
-        // A kind is forgotten only when it is certain that nothing of it exists.
-        if done.failures.is_empty() && done.undeleted.is_none() {
-            memory.kinds = inventory.kinds();
+    /// The kinds to keep looking for: one is forgotten only when a listing of everywhere finds nothing of it.
+    async fn kinds_left(&self, memory: &Memory, done: &Done) -> Vec<String> {
+        let present = memory.inventory.as_ref().map(|recalled| recalled.inventory.kinds()).unwrap_or_default();
+        let certain = done.failures.is_empty() && done.undeleted.is_none();
+        let mut left = Vec::new();
+        for kind in &memory.kinds {
+            if present.contains(kind) || !certain || !cleanup::is_empty(self.ctx, kind, &self.owner).await {
+                left.push(kind.to_string());
+            }
         }
-        done.kinds = memory.kinds.iter().map(ToString::to_string).collect();
+        left
+    }
+
+    fn summed_up(&self, memory: &Memory, mut done: Done) -> Done {
+        done.objects = memory.inventory.as_ref().map_or(0, |recalled| recalled.inventory.len());
         let Changed { created, updated, deleted } = done.changed;
         tracing::info!(
             dbqr = %self.owner, rows = done.rows, objects = done.objects, created, updated, deleted,

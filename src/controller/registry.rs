@@ -135,12 +135,17 @@ impl Registry {
     fn applied(&mut self, object: &DynamicObject) -> Key {
         let dbqr = Arc::new(Dbqr::read(object));
         let (key, uid, secret) = (key(&dbqr), dbqr.metadata.uid.clone(), secret(&dbqr));
-        if let Some(handle) = self.handles.get_mut(&key).filter(|handle| handle.uid == uid) {
+        if let Some(handle) =
+            self.handles.get_mut(&key).filter(|handle| handle.uid == uid && !handle.task.is_finished())
+        {
             handle.secret = secret;
-            handle.seen.send_modify(|seen| seen.dbqr = dbqr);
+            handle.seen.send_modify(|seen| {
+                seen.orphaned |= is_orphaned(&dbqr);
+                seen.dbqr = dbqr;
+            });
             return key;
         }
-        let (seen, receiver) = watch::channel(Seen { dbqr, secret_changes: 0 });
+        let (seen, receiver) = watch::channel(Seen { orphaned: is_orphaned(&dbqr), dbqr, secret_changes: 0 });
         let task = tokio::spawn(actor::run(self.ctx.clone(), receiver));
         self.handles.insert(key.clone(), Handle { uid, secret, seen, task });
         key
@@ -151,6 +156,11 @@ impl Registry {
             handle.seen.send_modify(|seen| seen.secret_changes += 1);
         }
     }
+}
+
+/// Whether it is being deleted with `--cascade=orphan`.
+fn is_orphaned(dbqr: &Dbqr) -> bool {
+    dbqr.has_finalizer("orphan")
 }
 
 fn key(dbqr: &Dbqr) -> Key {

@@ -13,6 +13,8 @@ use crate::crd::{Dbqr, Status};
 use crate::logic::object::GroupKind;
 use crate::logic::outcome;
 
+/// How long to wait after a write that failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// Shortest time between two writes of one status.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
@@ -36,7 +38,9 @@ impl Report {
 
     /// This is how the status should be from now on.
     pub fn set(&mut self, status: Status) {
-        self.pending = (status != self.written).then_some(status);
+        // When something was read last is never written for its own sake.
+        let but_time = Status { last_reconcile: self.written.last_reconcile.clone(), ..status.clone() };
+        self.pending = (but_time != self.written).then_some(status);
     }
 
     /// The kinds are recorded by a write of their own, before the first object of a kind.
@@ -74,6 +78,7 @@ impl Report {
             Err(error) => {
                 tracing::warn!(dbqr = %format!("{namespace}/{name}"), "status not written: {error}");
                 self.pending = Some(pending);
+                self.not_before = now + AFTER_FAILURE;
             }
         }
     }

@@ -42,6 +42,11 @@ impl Dbqr {
         self.metadata.deletion_timestamp.is_some()
     }
 
+    /// Whether it is told to do nothing.
+    pub fn is_suspended(&self) -> bool {
+        self.spec.as_ref().is_ok_and(|spec| spec.suspend)
+    }
+
     /// Whether it waits for this finalizer.
     pub fn has_finalizer(&self, finalizer: &str) -> bool {
         self.metadata.finalizers.iter().flatten().any(|f| f == finalizer)
@@ -53,10 +58,12 @@ impl Dbqr {
     }
 }
 
-/// The spec holds no secrets, but a decoding error quotes what it found, at any length; the part that names
-/// field and type is enough to act on.
+/// A decoding error quotes the text that it found, which may be meant for a Secret: what stands before it and what
+/// was expected is enough to act on.
 fn without_values(message: &str) -> String {
-    message.chars().take(200).collect()
+    let Some((before, found)) = message.split_once('"') else { return message.to_owned() };
+    let expected = found.rfind(", expected").map_or("", |at| &found[at..]);
+    format!("{}{expected}", before.trim_end())
 }
 
 #[cfg(test)]
@@ -70,6 +77,10 @@ mod tests {
         let mut object = DynamicObject::new("a", &kind);
         object.data = serde_json::json!({"spec": {"pollInterval": 5}});
         let error = Dbqr::read(&object).spec.unwrap_err();
-        assert!(error.contains("duration") || error.contains("string"), "{error}");
+        assert!(error.contains("expected"), "{error}");
+        object.data =
+            serde_json::json!({"spec": {"database": {"connectionSecretRef": "postgres://CANARY\", expected CANARY"}}});
+        let error = Dbqr::read(&object).spec.unwrap_err();
+        assert!(error.contains("ConnectionSecretRef") && !error.contains("CANARY"), "{error}");
     }
 }

@@ -12,8 +12,10 @@ pub mod condition {
     pub const RECONCILING: &str = "Reconciling";
     /// Nothing more is tried until the spec, the template or the Secret changes.
     pub const STALLED: &str = "Stalled";
-    /// The database answered the last time it was asked.
+    /// The database answered the last time it was asked, and the query succeeded.
     pub const DATABASE_CONNECTED: &str = "DatabaseConnected";
+    /// Changes are noticed as the spec asks; the message says which are not seen.
+    pub const CHANGE_DETECTION: &str = "ChangeDetection";
     /// Deletions are held back by the prune guard.
     pub const PRUNE_BLOCKED: &str = "PruneBlocked";
 }
@@ -22,7 +24,7 @@ pub mod condition {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
-    /// `Ready`, `Reconciling`, `Stalled`, `DatabaseConnected`, `PruneBlocked`.
+    /// `Ready`, `Reconciling`, `Stalled`, `DatabaseConnected`, `ChangeDetection`, `PruneBlocked`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub conditions: Vec<Condition>,
     /// The generation of the spec that the status speaks of.

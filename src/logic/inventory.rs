@@ -40,7 +40,7 @@ impl Inventory {
 
     /// Whether the object exists with this applied hash.
     pub fn is_applied(&self, id: &ObjectId, hash: &AppliedHash) -> bool {
-        self.objects.get(id).is_some_and(|known| known.hash.as_ref() == Some(hash))
+        self.objects.get(id).is_some_and(|known| known.is_applied(hash))
     }
 
     /// Sorts what is desired by what has to be done.
@@ -48,7 +48,7 @@ impl Inventory {
         let mut plan = Plan::default();
         for desired in desired {
             match self.objects.get(&desired.id) {
-                Some(known) if known.hash.as_ref() == Some(&desired.hash) => plan.unchanged += 1,
+                Some(known) if known.is_applied(&desired.hash) => plan.unchanged += 1,
                 Some(known) => plan.update.push((desired, known.clone())),
                 None => plan.first_contact.push(desired),
             }
@@ -61,7 +61,7 @@ impl Inventory {
         let mut stale: Vec<_> = self
             .objects
             .iter()
-            .filter(|(id, known)| !known.protected && !wanted.contains(*id))
+            .filter(|(id, known)| !known.protected && !known.deleting && !wanted.contains(*id))
             .map(|(id, _)| id.clone())
             .collect();
         stale.sort();
@@ -71,6 +71,13 @@ impl Inventory {
     /// The object was applied.
     pub fn insert(&mut self, id: ObjectId, known: Known) {
         self.objects.insert(id, known);
+    }
+
+    /// The object must not be deleted.
+    pub fn protect(&mut self, id: &ObjectId) {
+        if let Some(known) = self.objects.get_mut(id) {
+            known.protected = true;
+        }
     }
 
     /// The object is gone, or is not ours after all.
@@ -96,7 +103,7 @@ mod tests {
     }
 
     fn known(hash: &str, protected: bool) -> Known {
-        Known { uid: "u".into(), hash: Some(AppliedHash(hash.into())), protected }
+        Known { uid: "u".into(), hash: Some(AppliedHash(hash.into())), protected, deleting: false }
     }
 
     fn desired(name: &str, hash: &str) -> Desired {
@@ -112,6 +119,14 @@ mod tests {
         assert_eq!(plan.unchanged, 1);
         assert_eq!(plan.update[0].0.id, id("changed"));
         assert_eq!(plan.first_contact[0].id, id("new"));
+    }
+
+    #[test]
+    fn what_is_being_deleted_is_neither_as_it_should_be_nor_to_be_deleted_again() {
+        let inventory = Inventory::of([(id("a"), Known { deleting: true, ..known("1", false) })]);
+        assert!(!inventory.is_applied(&id("a"), &AppliedHash("1".into())));
+        assert_eq!(inventory.plan(vec![desired("a", "1")]).update.len(), 1);
+        assert!(inventory.stale(&HashSet::new()).is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -152,11 +152,14 @@ pub enum Ownership {
 /// Reads from an object's metadata whose it is.
 pub fn ownership(meta: &ObjectMeta, owner: &Owner) -> Ownership {
     let Some(uid) = annotation(meta, OWNER_UID) else { return Ownership::Foreign };
-    if !meta.managed_fields.iter().flatten().any(owns_owner_uid) {
+    let Some(entry) = meta.managed_fields.iter().flatten().find(|entry| owns(entry, "f:annotations", OWNER_UID)) else {
         return Ownership::Foreign;
-    }
+    };
     let (name, namespace) = (label(meta, LABEL_NAME).unwrap_or("?"), label(meta, LABEL_NAMESPACE).unwrap_or("?"));
-    if uid == owner.uid || (name == owner.label() && namespace == owner.namespace) {
+    // Labels are anyone's to edit. Those that we still own were written together with the uid, by an earlier
+    // resource of that name, since there is only one at a time.
+    let written_by_us = [LABEL_NAME, LABEL_NAMESPACE].iter().all(|key| owns(entry, "f:labels", key));
+    if uid == owner.uid || (written_by_us && name == owner.label() && namespace == owner.namespace) {
         Ownership::Ours
     } else {
         Ownership::OtherOwner { owner: format!("{namespace}/{name}") }
@@ -204,12 +207,10 @@ pub fn is_our_apply(entry: &ManagedFieldsEntry) -> bool {
         && entry.subresource.as_deref().unwrap_or("").is_empty()
 }
 
-fn owns_owner_uid(entry: &ManagedFieldsEntry) -> bool {
-    is_our_apply(entry)
-        && entry
-            .fields_v1
-            .as_ref()
-            .is_some_and(|fields| !fields.0["f:metadata"]["f:annotations"][format!("f:{OWNER_UID}")].is_null())
+/// Whether the entry is ours and owns a label or annotation.
+fn owns(entry: &ManagedFieldsEntry, part: &str, key: &str) -> bool {
+    let owns = |fields: &FieldsV1| !fields.0["f:metadata"][part][format!("f:{key}")].is_null();
+    is_our_apply(entry) && entry.fields_v1.as_ref().is_some_and(owns)
 }
 
 /// One object as it should be, ready to send.
@@ -266,4 +267,13 @@ pub struct Known {
     pub hash: Option<AppliedHash>,
     /// Whether the user protected it from deletion.
     pub protected: bool,
+    /// Whether it is on its way out, waiting for finalizers: whatever it is now, it has to be made anew.
+    pub deleting: bool,
+}
+
+impl Known {
+    /// Whether the object is as it should be.
+    pub fn is_applied(&self, hash: &AppliedHash) -> bool {
+        !self.deleting && self.hash.as_ref() == Some(hash)
+    }
 }

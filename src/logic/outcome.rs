@@ -32,8 +32,10 @@ pub struct Done {
     pub blocked: Option<(usize, Blocked)>,
     /// Deletions that the server refused.
     pub undeleted: Option<String>,
-    /// Kinds that there are objects of.
+    /// Kinds that there may be objects of.
     pub kinds: Vec<String>,
+    /// How changes are noticed, and which are not.
+    pub detection: String,
 }
 
 /// How many objects were written.
@@ -86,7 +88,12 @@ pub fn status(before: &Status, outcome: &Outcome, generation: Option<i64>, reque
     status.mode = Some("Poll".into());
     let mut conditions = Conditions { now, generation, list: &mut status.conditions };
     match outcome {
-        Outcome::Unchanged => conditions.set(condition::DATABASE_CONNECTED, true, "Connected", "the database answered"),
+        Outcome::Unchanged => {
+            conditions.set(condition::DATABASE_CONNECTED, true, "Connected", "the database answered");
+            if conditions.get(condition::READY).is_some_and(|ready| ready.status == "True") {
+                conditions.remove(condition::RECONCILING);
+            }
+        }
         Outcome::Failed(failed) => conditions.failed(failed),
         Outcome::Done(done) => {
             conditions.done(done);
@@ -111,6 +118,7 @@ pub fn status(before: &Status, outcome: &Outcome, generation: Option<i64>, reque
 pub fn in_progress(before: &Status, generation: Option<i64>, now: Time) -> Status {
     let mut status = before.clone();
     let mut conditions = Conditions { now, generation, list: &mut status.conditions };
+    conditions.remove(condition::STALLED);
     conditions.set(condition::RECONCILING, true, "Progressing", "working through the rows");
     if conditions.get(condition::READY).is_none() {
         conditions.put(condition::READY, "Unknown", "Progressing", "working through the rows for the first time");
@@ -146,6 +154,7 @@ impl Conditions<'_> {
     fn done(&mut self, done: &Done) {
         self.set(condition::DATABASE_CONNECTED, true, "Connected", "the database answered");
         self.remove(condition::STALLED);
+        self.set(condition::CHANGE_DETECTION, true, "Polling", &done.detection);
         match &done.blocked {
             Some((_, blocked)) => self.set(condition::PRUNE_BLOCKED, true, "PruneBlocked", &blocked.to_string()),
             None => self.set(condition::PRUNE_BLOCKED, false, "NothingBlocked", "no deletion is held back"),
@@ -162,12 +171,12 @@ impl Conditions<'_> {
             self.set(condition::RECONCILING, true, "PruneFailed", "deletions are tried again");
         } else {
             self.remove(condition::RECONCILING);
-            self.set(
-                condition::READY,
-                true,
-                "Synced",
-                &format!("{} objects of {} rows are as they should be", done.objects, done.rows),
-            );
+            let held = done
+                .blocked
+                .as_ref()
+                .map(|(count, _)| format!("; {count} without a row are held back: see PruneBlocked"));
+            let message = format!("{} rows are as they should be, {} objects", done.rows, done.objects);
+            self.set(condition::READY, true, "Synced", &(message + &held.unwrap_or_default()));
         }
     }
 

@@ -120,6 +120,83 @@ async fn a_copied_object_is_not_ours_to_delete() {
 }
 
 #[tokio::test]
+async fn a_label_changed_by_somebody_gives_no_object_to_another_resource() {
+    let mut world = World::new("relabelled", &["a"]).await;
+    let other = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: other-{{ row.name }}\n";
+    world.create("q", json!({})).await;
+    world.create("other", json!({ "resourceTemplate": other })).await;
+    world.ready("q").await;
+    world.ready("other").await;
+    let label = json!({"metadata": {"labels": {"konnektr.io/managed-by": "q"}}});
+    world.config_maps().patch("other-a", &PatchParams::default(), &Patch::Merge(label)).await.unwrap();
+    world.operator.terminate();
+    world.operator = Operator::start(world.namespace.name(), &[]);
+    world.another_pass("q").await;
+    assert!(world.config_maps().get_opt("other-a").await.unwrap().is_some());
+    world.another_pass("other").await;
+    assert_eq!(world.managed().await, ["a", "other-a"]);
+}
+
+#[tokio::test]
+async fn what_was_protected_by_hand_survives_its_resource() {
+    let world = World::new("by-hand", &["a", "b"]).await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    let protect = json!({"metadata": {"annotations": {"konnektr.io/prune": "disabled"}}});
+    world.config_maps().patch("a", &PatchParams::default(), &Patch::Merge(protect)).await.unwrap();
+    world.delete("q").await;
+    world.until_value("b", None).await;
+    let kept = world.config_maps().get("a").await.unwrap();
+    assert!(kept.metadata.owner_references.unwrap_or_default().is_empty(), "or the garbage collector takes it");
+    assert!(kept.metadata.deletion_timestamp.is_none());
+}
+
+#[tokio::test]
+async fn an_orphaning_delete_keeps_the_objects() {
+    let world = World::new("cascade", &["a"]).await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    let orphan =
+        DeleteParams { propagation_policy: Some(kube::api::PropagationPolicy::Orphan), ..DeleteParams::default() };
+    world.dbqrs().delete("q", &orphan).await.unwrap();
+    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    assert_eq!(world.value("a").await.as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn an_object_on_its_way_out_is_made_anew_for_a_row_that_returns() {
+    let world = World::new("returns", &["a", "b"]).await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    let hold = |finalizers| Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+    world.config_maps().patch("a", &PatchParams::default(), &hold(json!(["example.com/hold"]))).await.unwrap();
+    world.run_sql("DELETE FROM t WHERE name = 'a'").await;
+    eventually("a is being deleted", PATIENCE, async || {
+        world.config_maps().get("a").await.unwrap().metadata.deletion_timestamp.map(|_| ())
+    })
+    .await;
+    world.run_sql("INSERT INTO t VALUES ('a', 'again')").await;
+    world.condition("q", "Ready", "False", Some("PartiallyFailed")).await;
+    world.config_maps().patch("a", &PatchParams::default(), &hold(json!(null))).await.unwrap();
+    world.until_value("a", Some("again")).await;
+    world.ready("q").await;
+}
+
+#[tokio::test]
+async fn a_resource_goes_although_its_query_still_runs() {
+    let world = World::new("still-runs", &["a"]).await;
+    world.create("q", json!({"database": {"connectionSecretRef": {"name": "db"}, "statementTimeout": "1h"}, "query": "SELECT pg_sleep(3000)::text AS name, 1 AS v"})).await;
+    eventually("the query runs", PATIENCE, async || {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3000)%' AND pid <> pg_backend_pid() AND datname = current_database() AND state = 'active'";
+        let running: i64 = world.sql.query_one(sql, &[]).await.unwrap().get(0);
+        (running > 0).then_some(())
+    })
+    .await;
+    world.delete("q").await;
+    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+}
+
+#[tokio::test]
 async fn a_resource_is_cleaned_up_without_the_database_and_without_a_valid_spec() {
     let world = World::new("clean-up", &["a", "b"]).await;
     world.create("q", json!({})).await;

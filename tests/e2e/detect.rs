@@ -52,6 +52,16 @@ async fn a_request_is_answered_at_once_and_recorded() {
 }
 
 #[tokio::test]
+async fn a_request_finds_what_somebody_deleted() {
+    let world = World::new("request-finds", &["a"]).await;
+    world.create("q", json!({"pollInterval": "1h"})).await;
+    world.ready("q").await;
+    world.config_maps().delete("a", &Default::default()).await.unwrap();
+    world.another_pass("q").await;
+    assert_eq!(world.value("a").await.as_deref(), Some("one"));
+}
+
+#[tokio::test]
 async fn a_suspended_resource_does_nothing_but_be_deleted() {
     let world = World::new("suspended", &["a"]).await;
     world.create("q", json!({})).await;

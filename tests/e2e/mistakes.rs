@@ -127,7 +127,7 @@ async fn an_error_in_the_query_names_statement_and_place() {
     let resource = world.condition("q", "Ready", "False", Some("QueryFailed")).await;
     let message = message(&resource, "Ready");
     assert!(message.contains("42703") && message.contains("statement 2"), "{message}");
-    assert_eq!(condition(&resource, "DatabaseConnected").unwrap()["status"], "True");
+    assert_eq!(condition(&resource, "DatabaseConnected").unwrap()["status"], "False");
 }
 
 #[tokio::test]

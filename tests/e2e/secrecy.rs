@@ -30,6 +30,9 @@ async fn no_value_is_told_whoever_complains() {
     ] {
         world.create(name, json!({ "query": query })).await;
     }
+    let notice = "DO $$ BEGIN RAISE NOTICE 'CANARY'; RAISE WARNING 'CANARY'; END $$; SELECT 'noticed' AS name, 1 AS v";
+    world.create("pg-notice", json!({ "query": notice })).await;
+    world.ready("pg-notice").await;
     // Values that a template engine quotes.
     for (name, expression) in [
         ("t-filter", "{{ row.v | abs }}"),

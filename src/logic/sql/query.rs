@@ -139,6 +139,7 @@ fn refuse_anywhere(words: &[Word], number: usize, count: usize) -> Result<(), Sq
     let what = match (word(0), word(1)) {
         ("BEGIN" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "SAVEPOINT" | "RELEASE", _) => word(0).to_owned(),
         ("START" | "PREPARE" | "SET", "TRANSACTION") => format!("{} TRANSACTION", word(0)),
+        ("SET", "SESSION" | "LOCAL") if word(2) == "TRANSACTION" => format!("SET {} TRANSACTION", word(1)),
         ("SET", "SESSION") if word(2) == "CHARACTERISTICS" => "SET SESSION CHARACTERISTICS".to_owned(),
         ("COPY" | "LISTEN" | "UNLISTEN" | "NOTIFY", _) => {
             return Err(SqlError(format!("statement {number} of {count}: {} cannot be used in a query", word(0))));
