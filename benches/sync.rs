@@ -105,7 +105,10 @@ impl Bench {
         let name = format!("bare-{size}-{round}");
         self.namespace(&name).await?;
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &name);
-        let params = PatchParams::apply("bench").force();
+        // Everything that the operator's applies have: a look at each field, and an owner that the garbage collector minds.
+        let params = PatchParams::apply("bench").validation_strict();
+        let owner: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "owner"}}))?;
+        let owner = api.create(&PostParams::default(), &owner).await?.uid();
         let begin = Instant::now();
         let applies = futures::stream::iter(1..=size).map(async |number| {
             let object = json!({
@@ -113,7 +116,11 @@ impl Bench {
                 "metadata": {
                     "name": format!("object-{number}"),
                     "labels": {"konnektr.io/managed-by": "bench", "konnektr.io/managed-by-namespace": name},
-                    "annotations": {"konnektr.io/owner-uid": "00000000-0000-0000-0000-000000000000", "konnektr.io/applied-hash": "0".repeat(32)}
+                    "annotations": {"konnektr.io/owner-uid": "00000000-0000-0000-0000-000000000000", "konnektr.io/applied-hash": "0".repeat(32)},
+                    "ownerReferences": [{
+                        "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner,
+                        "controller": true, "blockOwnerDeletion": true
+                    }]
                 },
                 "data": {"number": number.to_string(), "text": format!("some text of row {number}")}
             });
