@@ -104,7 +104,8 @@ impl Bench {
     async fn bare(&self, size: usize, round: usize) -> Result<f64> {
         let name = format!("bare-{size}-{round}");
         self.namespace(&name).await?;
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &name);
+        // Its connections are new, as the operator's are.
+        let api: Api<ConfigMap> = Api::namespaced(Client::try_default().await?, &name);
         // Everything that the operator's applies have: a look at each field, and an owner that the garbage collector minds.
         let params = PatchParams::apply("bench").validation_strict();
         let owner: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "owner"}}))?;
