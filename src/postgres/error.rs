@@ -78,11 +78,6 @@ impl Error {
         }
     }
 
-    /// Whether the database was there to answer.
-    pub fn is_connected(&self) -> bool {
-        !matches!(self, Self::Unreachable(_) | Self::LoginRefused(_) | Self::NoPassword)
-    }
-
     /// From an error while connecting.
     pub(super) fn connecting(error: &tokio_postgres::Error) -> Self {
         match error.as_db_error() {
