@@ -170,6 +170,5 @@ fn key(dbqr: &Dbqr) -> Key {
 
 fn secret(dbqr: &Dbqr) -> Option<Key> {
     let reference = &dbqr.spec.as_ref().ok()?.database.connection_secret_ref;
-    let namespace = reference.namespace.clone().filter(|n| !n.is_empty()).unwrap_or_else(|| dbqr.name().1.to_owned());
-    Some((namespace, reference.name.clone()))
+    Some((reference.namespace_or(dbqr.name().1).to_owned(), reference.name.clone()))
 }

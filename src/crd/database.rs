@@ -108,6 +108,13 @@ pub struct ConnectionSecretRef {
     pub ssl_mode_key: String,
 }
 
+impl ConnectionSecretRef {
+    /// The Secret's namespace, where `own` is the resource's.
+    pub fn namespace_or<'a>(&'a self, own: &'a str) -> &'a str {
+        self.namespace.as_deref().filter(|namespace| !namespace.is_empty()).unwrap_or(own)
+    }
+}
+
 /// One key of a Secret of the resource's own namespace.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 pub struct SecretKeyRef {

@@ -143,7 +143,7 @@ fn place(metadata: &mut Map<String, Value>, kind: &Kind, frame: &Frame<'_>) -> R
         Some(Value::String(namespace)) if is_label(namespace) => Some(namespace.clone()),
         Some(_) => return Err(DocumentError::BadName("metadata.namespace")),
     };
-    frame.rights.object(kind, namespace.as_deref(), frame.owner)?;
+    frame.rights.place(&kind.group_kind, namespace.as_deref(), frame.owner)?;
     if let Some(namespace) = &namespace {
         metadata.insert("namespace".into(), namespace.as_str().into());
     }

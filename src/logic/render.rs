@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::document::{self, DocumentError, FindKind, Frame};
 use super::inventory::Inventory;
 use super::object::{Desired, ObjectId};
-use super::template::{Template, TemplateError};
+use super::template::{self, Template, TemplateError};
 
 /// Failures that are kept with their message; the others are only counted.
 pub const KEPT_FAILURES: usize = 10;
@@ -77,8 +77,7 @@ impl Failures {
 
 /// Renders the rows of one read.
 pub struct Renderer<'a> {
-    template: &'a Template,
-    dbqr: &'a Value,
+    template: template::Renderer<'a>,
     frame: Frame<'a>,
     find_kind: &'a FindKind<'a>,
     known: &'a Inventory,
@@ -97,8 +96,7 @@ impl<'a> Renderer<'a> {
         known: &'a Inventory,
     ) -> Self {
         Self {
-            template,
-            dbqr,
+            template: template.renderer(dbqr),
             frame,
             find_kind,
             known,
@@ -129,10 +127,8 @@ impl<'a> Renderer<'a> {
     fn objects(&self, row: u64, text: &str) -> Result<Vec<Desired>, (&'static str, String)> {
         let value: Value =
             serde_json::from_str(text).map_err(|_| ("RenderFailed", "the row is not valid JSON".to_owned()))?;
-        let documents = self
-            .template
-            .render(&value, self.dbqr)
-            .map_err(|error: TemplateError| ("RenderFailed", error.to_string()))?;
+        let documents =
+            self.template.render(&value).map_err(|error: TemplateError| ("RenderFailed", error.to_string()))?;
         let many = documents.len() > 1;
         documents
             .into_iter()

@@ -1,6 +1,6 @@
 //! What a DatabaseQueryResource may touch: its own namespace, and what the operator's flags add. Pure.
 
-use super::object::{GroupKind, Kind, Owner};
+use super::object::{GroupKind, Owner};
 
 /// What the flags allow beyond a resource's own namespace.
 #[derive(Clone, Debug, Default)]
@@ -31,11 +31,6 @@ pub enum Forbidden {
 
 impl Rights {
     /// Whether objects of this kind may be written (and deleted) there.
-    pub fn object(&self, kind: &Kind, namespace: Option<&str>, owner: &Owner) -> Result<(), Forbidden> {
-        self.place(&kind.group_kind, namespace, owner)
-    }
-
-    /// The same by group and kind alone.
     pub fn place(&self, kind: &GroupKind, namespace: Option<&str>, owner: &Owner) -> Result<(), Forbidden> {
         match namespace {
             Some(namespace) if namespace == owner.namespace || listed(&self.namespaces, namespace) => Ok(()),

@@ -70,7 +70,7 @@ impl From<Forbidden> for InvalidSpec {
 /// Namespace and name of the connection Secret, if it may be read.
 pub fn secret_ref(spec: &Spec, owner: &Owner, rights: &Rights) -> Result<(String, String), InvalidSpec> {
     let reference = &spec.database.connection_secret_ref;
-    let namespace = reference.namespace.as_deref().filter(|n| !n.is_empty()).unwrap_or(&owner.namespace);
+    let namespace = reference.namespace_or(&owner.namespace);
     rights.secret(namespace, owner)?;
     Ok((namespace.to_owned(), reference.name.clone()))
 }
