@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
+use super::json::{Json, Map};
 use super::object::{self, AppliedHash, Desired, Kind, ObjectId, Owner};
 use super::rights::{Forbidden, Rights};
 use crate::crd::{DeletionPolicy, Gvk};
@@ -85,16 +86,16 @@ pub type FindKind<'a> = dyn Fn(&str, &str) -> Result<Arc<Kind>, String> + 'a;
 /// Makes the object of one document of row `row`. Its body is left out where `is_applied` says that
 /// the cluster has it so already.
 pub fn desired(
-    document: Value,
+    document: Json,
     row: u64,
     frame: &Frame<'_>,
     find_kind: &FindKind<'_>,
     is_applied: impl Fn(&ObjectId, &AppliedHash) -> bool,
 ) -> Result<Desired, DocumentError> {
-    let Value::Object(mut document) = document else { return Err(DocumentError::NotAMapping) };
+    let Json::Object(mut document) = document else { return Err(DocumentError::NotAMapping) };
     let kind = kind(&mut document, frame.gvk, find_kind)?;
     let mut metadata = match document.shift_remove("metadata") {
-        Some(Value::Object(metadata)) => metadata,
+        Some(Json::Object(metadata)) => metadata,
         _ => return Err(DocumentError::Missing("metadata.name")),
     };
     let id = place(&mut metadata, &kind, frame)?;
@@ -108,17 +109,13 @@ pub fn desired(
     Ok(Desired::new(id, kind, hash, row, body.as_deref()).protected(protected))
 }
 
-fn kind(
-    document: &mut Map<String, Value>,
-    gvk: Option<&Gvk>,
-    find_kind: &FindKind<'_>,
-) -> Result<Arc<Kind>, DocumentError> {
+fn kind(document: &mut Map, gvk: Option<&Gvk>, find_kind: &FindKind<'_>) -> Result<Arc<Kind>, DocumentError> {
     if let Some(gvk) = gvk {
         let api_version =
             if gvk.group.is_empty() { gvk.version.clone() } else { format!("{}/{}", gvk.group, gvk.version) };
         for (field, wanted) in [("apiVersion", api_version), ("kind", gvk.kind.clone())] {
-            let wanted = Value::from(wanted);
-            if document.entry(field).or_insert_with(|| wanted.clone()) != &wanted {
+            let wanted = Json::from(wanted);
+            if document.entry(field.into()).or_insert_with(|| wanted.clone()) != &wanted {
                 return Err(DocumentError::Disagrees(field));
             }
         }
@@ -128,7 +125,7 @@ fn kind(
     find_kind(api_version, kind).map_err(DocumentError::Kind)
 }
 
-fn place(metadata: &mut Map<String, Value>, kind: &Kind, frame: &Frame<'_>) -> Result<ObjectId, DocumentError> {
+fn place(metadata: &mut Map, kind: &Kind, frame: &Frame<'_>) -> Result<ObjectId, DocumentError> {
     if let Some(field) = RESERVED.iter().find(|field| metadata.contains_key(**field)) {
         return Err(DocumentError::Reserved(format!("metadata.{field}")));
     }
@@ -138,9 +135,9 @@ fn place(metadata: &mut Map<String, Value>, kind: &Kind, frame: &Frame<'_>) -> R
     }
     let name = name.to_owned();
     let namespace = match metadata.get("namespace") {
-        None | Some(Value::Null) => kind.namespaced.then(|| frame.owner.namespace.clone()),
+        None | Some(Json::Null) => kind.namespaced.then(|| frame.owner.namespace.clone()),
         Some(_) if !kind.namespaced => return Err(DocumentError::NoNamespace(kind.group_kind.to_string())),
-        Some(Value::String(namespace)) if is_label(namespace) => Some(namespace.clone()),
+        Some(Json::String(namespace)) if is_label(namespace) => Some(namespace.clone()),
         Some(_) => return Err(DocumentError::BadName("metadata.namespace")),
     };
     frame.rights.place(&kind.group_kind, namespace.as_deref(), frame.owner)?;
@@ -151,7 +148,7 @@ fn place(metadata: &mut Map<String, Value>, kind: &Kind, frame: &Frame<'_>) -> R
 }
 
 /// Puts our marks on and says whether the user protected the object.
-fn mark(metadata: &mut Map<String, Value>, owner: &Owner) -> Result<bool, DocumentError> {
+fn mark(metadata: &mut Map, owner: &Owner) -> Result<bool, DocumentError> {
     let labels = strings(metadata, "labels")?;
     refuse_ours(labels, "labels", &[object::LABEL_NAME, object::LABEL_NAMESPACE])?;
     labels.insert(object::LABEL_NAME.into(), owner.label().into());
@@ -164,7 +161,7 @@ fn mark(metadata: &mut Map<String, Value>, owner: &Owner) -> Result<bool, Docume
     if annotations.contains_key("konnektr.io/ssa") {
         return Err(DocumentError::NotYet("annotation konnektr.io/ssa"));
     }
-    let protected = annotations.get(object::PRUNE).is_some_and(|value| value == "disabled");
+    let protected = annotations.get(object::PRUNE).is_some_and(|value| value.as_str() == Some("disabled"));
     annotations.insert(object::OWNER_UID.into(), owner.uid.as_str().into());
     annotations.insert(object::APPLIED_HASH.into(), NO_HASH.into());
     Ok(protected)
@@ -173,31 +170,36 @@ fn mark(metadata: &mut Map<String, Value>, owner: &Owner) -> Result<bool, Docume
 const ROW_KEY: &str = "konnektr.io/row-key";
 const ADOPTED: &str = "konnektr.io/adopted";
 
-fn strings<'a>(metadata: &'a mut Map<String, Value>, field: &str) -> Result<&'a mut Map<String, Value>, DocumentError> {
-    let entry = metadata.entry(field).or_insert_with(|| json!({}));
+fn strings<'a>(metadata: &'a mut Map, field: &str) -> Result<&'a mut Map, DocumentError> {
+    let entry = metadata.entry(field.into()).or_insert_with(empty);
     if entry.is_null() {
-        *entry = json!({});
+        *entry = empty();
     }
-    let Value::Object(map) = entry else { return Err(DocumentError::NotAString(format!("metadata.{field}"))) };
-    match map.iter().find(|(_, value)| !value.is_string()) {
+    let Json::Object(map) = entry else { return Err(DocumentError::NotAString(format!("metadata.{field}"))) };
+    match map.iter().find(|(_, value)| value.as_str().is_none()) {
         // The key may come from the row, so it is not named.
         Some(_) => Err(DocumentError::NotAString(format!("every value of metadata.{field}"))),
         None => Ok(map),
     }
 }
 
-fn refuse_ours(map: &Map<String, Value>, field: &str, ours: &[&str]) -> Result<(), DocumentError> {
+fn empty() -> Json {
+    Json::Object(Map::new())
+}
+
+fn refuse_ours(map: &Map, field: &str, ours: &[&str]) -> Result<(), DocumentError> {
     match ours.iter().find(|key| map.contains_key(**key)) {
         Some(key) => Err(DocumentError::Reserved(format!("metadata.{field}[{key}]"))),
         None => Ok(()),
     }
 }
 
-fn owner_reference(owner: &Owner) -> Value {
-    json!([{
+fn owner_reference(owner: &Owner) -> Json {
+    let reference = json!([{
         "apiVersion": "konnektr.io/v1alpha1", "kind": "DatabaseQueryResource", "name": owner.name, "uid": owner.uid,
         "controller": true, "blockOwnerDeletion": true
-    }])
+    }]);
+    reference.into()
 }
 
 /// As long as a hash, so that the hash can be written over it.
@@ -205,11 +207,11 @@ const NO_HASH: &str = "00000000000000000000000000000000";
 
 /// The body with its hash annotation. Metadata comes first, so that a uid can be put into it when sent, and
 /// so that the first hash annotation in the text is ours.
-fn body(metadata: Map<String, Value>, rest: &Map<String, Value>) -> (String, AppliedHash) {
-    let metadata = Value::Object(metadata).to_string();
+fn body(metadata: Map, rest: &Map) -> (String, AppliedHash) {
+    let metadata = Json::Object(metadata).to_string();
     let mut body = format!(r#"{{"metadata":{metadata}"#);
     for (key, value) in rest {
-        body.push_str(&format!(",{}:{value}", Value::from(key.as_str())));
+        body.push_str(&format!(",{}:{value}", Json::from(key.as_str())));
     }
     body.push('}');
     let hash = AppliedHash::of(body.as_bytes());
@@ -221,8 +223,8 @@ fn body(metadata: Map<String, Value>, rest: &Map<String, Value>) -> (String, App
     (body, hash)
 }
 
-fn text<'a>(map: &'a Map<String, Value>, field: &str) -> Option<&'a str> {
-    map.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
+fn text<'a>(map: &'a Map, field: &str) -> Option<&'a str> {
+    map.get(field).and_then(Json::as_str).filter(|text| !text.is_empty())
 }
 
 /// What may stand in a URL path; each kind's own rules are the server's to check.

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use serde_json::Value;
-
 use super::document::{self, DocumentError, FindKind, Frame};
 use super::inventory::Inventory;
+use super::json::{self, Json};
 use super::object::{Desired, ObjectId};
 use super::template::{self, Template, TemplateError};
 
@@ -90,7 +89,7 @@ impl<'a> Renderer<'a> {
     /// `dbqr` is what templates see under that name; `known` says which objects need no body.
     pub fn new(
         template: &'a Template,
-        dbqr: &'a Value,
+        dbqr: &'a Json,
         frame: Frame<'a>,
         find_kind: &'a FindKind<'a>,
         known: &'a Inventory,
@@ -125,8 +124,7 @@ impl<'a> Renderer<'a> {
 
     /// All objects of one row, or why there are none: a row is all or nothing.
     fn objects(&self, row: u64, text: &str) -> Result<Vec<Desired>, (&'static str, String)> {
-        let value: Value =
-            serde_json::from_str(text).map_err(|_| ("RenderFailed", "the row is not valid JSON".to_owned()))?;
+        let value = json::parse(text).map_err(|error| ("RenderFailed", format!("the row: {error}")))?;
         let documents =
             self.template.render(&value).map_err(|error: TemplateError| ("RenderFailed", error.to_string()))?;
         let many = documents.len() > 1;

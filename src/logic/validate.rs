@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::ByteString;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::connection::{self, SecretKeys, Settings};
 use super::guard::Guard;
+use super::json::Json;
 use super::object::Owner;
 use super::rights::{Forbidden, Rights};
 use super::schedule::Schedule;
@@ -38,7 +39,7 @@ pub struct Validated {
     /// What to render.
     pub template: Template,
     /// What templates see as `dbqr`.
-    pub dbqr: Value,
+    pub dbqr: Json,
     /// Fills in apiVersion and kind.
     pub gvk: Option<Gvk>,
     /// Whether objects without a row are deleted.
@@ -195,14 +196,15 @@ fn keys(reference: &ConnectionSecretRef) -> SecretKeys {
 }
 
 /// Name, namespace, uid, and the labels and annotations that are neither ours nor kubectl's.
-fn what_templates_see(dbqr: &Dbqr) -> Value {
+fn what_templates_see(dbqr: &Dbqr) -> Json {
     let foreign = |map: &Option<BTreeMap<String, String>>| -> BTreeMap<String, String> {
         let ours = |key: &str| key.starts_with("konnektr.io/") || key.starts_with("kubectl.kubernetes.io/");
         map.iter().flatten().filter(|(key, _)| !ours(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
     };
     let metadata = &dbqr.metadata;
-    json!({
+    let seen = json!({
         "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid,
         "labels": foreign(&metadata.labels), "annotations": foreign(&metadata.annotations),
-    })
+    });
+    seen.into()
 }

@@ -20,6 +20,8 @@ mod splice;
 
 use std::fmt;
 
+use crate::logic::json::Json;
+
 pub use emit::to_yaml;
 pub use skeleton::Skeleton;
 
@@ -65,7 +67,7 @@ impl fmt::Display for YamlError {
 impl std::error::Error for YamlError {}
 
 /// Parses YAML that has no markers: the documents that are not null, as JSON.
-pub fn parse(text: &str) -> Result<Vec<serde_json::Value>, YamlError> {
+pub fn parse(text: &str) -> Result<Vec<Json>, YamlError> {
     if slot::has_reserved(text) {
         return Err(YamlError::at(1, "the characters U+E000 to U+E003 are reserved"));
     }

@@ -1,11 +1,6 @@
-//! What is wrong with a template, without any value of a row. minijinja's own messages are never
-//! shown after compiling, as many quote values; ours are chosen by the kind of error.
+//! What is wrong with a template, and where, without any value of a row.
 
 use std::fmt;
-
-use minijinja::{Error, ErrorKind};
-
-use super::concat::as_written;
 
 /// What went wrong, and where in the template. Never holds a value of the row, in Debug neither.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,24 +10,6 @@ pub struct TemplateError {
     column: Option<usize>,
     expression: Option<String>,
     path: String,
-}
-
-/// A reason that holds no value. Travels inside a minijinja error as its source.
-#[derive(Debug)]
-pub(super) struct Reason(pub(super) &'static str);
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Reason {}
-
-impl From<Reason> for Error {
-    fn from(reason: Reason) -> Self {
-        Error::new(ErrorKind::InvalidOperation, reason.0).with_source(reason)
-    }
 }
 
 /// Longer expressions are cut in messages.
@@ -53,37 +30,14 @@ impl TemplateError {
         self
     }
 
-    /// A syntax error. No row was involved, so minijinja's words may be shown.
-    pub(super) fn syntax(error: &Error, source: &str) -> Self {
-        let detail = error.detail().unwrap_or("cannot be parsed");
-        Self::new(format!("not a valid template: {}", as_written(detail))).with_place(error, source)
+    /// The expression that failed, as the user wrote it.
+    pub(super) fn in_expression(mut self, expression: &str) -> Self {
+        self.expression = Some(shorten(expression));
+        self
     }
 
-    /// An error while rendering.
-    pub(super) fn render(error: &Error, source: &str) -> Self {
-        let mut chain = vec![error];
-        let mut reason = None;
-        let mut next = std::error::Error::source(error);
-        while let Some(cause) = next {
-            chain.extend(cause.downcast_ref::<Error>());
-            reason = reason.or(cause.downcast_ref::<Reason>().map(|reason| reason.0));
-            next = cause.source();
-        }
-        let placed = chain.iter().rev().find(|e| e.line().is_some());
-        let innermost = chain.last().map_or(error.kind(), |e| e.kind());
-        Self::new(reason.unwrap_or_else(|| describe(innermost))).with_place(placed.unwrap_or(&error), source)
-    }
-
-    fn with_place(mut self, error: &Error, source: &str) -> Self {
-        self.line = error.line();
-        if let Some(range) = error.range().filter(|range| !range.is_empty()) {
-            let line_start =
-                source.get(..range.start).map(|before| before.rfind('\n').map_or(0, |newline| newline + 1));
-            self.column = line_start
-                .and_then(|start| source.get(start..range.start))
-                .map(|before| as_written(before).chars().count() + 1);
-            self.expression = source.get(range).map(|text| shorten(&as_written(text)));
-        }
+    pub(super) fn at_column(mut self, column: Option<usize>) -> Self {
+        self.column = column;
         self
     }
 
@@ -103,25 +57,6 @@ fn shorten(expression: &str) -> String {
     match words.char_indices().nth(MAX_EXPRESSION) {
         Some((cut, _)) => format!("{}…", words.get(..cut).unwrap_or_default()),
         None => words,
-    }
-}
-
-fn describe(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::UndefinedError => "undefined value",
-        ErrorKind::UnknownFilter => "unknown filter",
-        ErrorKind::UnknownTest => "unknown test",
-        ErrorKind::UnknownFunction => "unknown function",
-        ErrorKind::UnknownMethod => "unknown method (strings have none; use a filter)",
-        ErrorKind::TooManyArguments => "too many arguments",
-        ErrorKind::MissingArgument => "an argument is missing",
-        ErrorKind::OutOfFuel => "the template does too much work",
-        ErrorKind::TemplateNotFound | ErrorKind::BadInclude => "there are no other templates to use",
-        ErrorKind::CannotUnpack => "a value cannot be unpacked into these names",
-        ErrorKind::BadSerialization => "a value cannot be written as JSON",
-        ErrorKind::NonKey | ErrorKind::NonPrimitive => "a value is not of a type that can be used here",
-        ErrorKind::SyntaxError => "not a valid template",
-        _ => "the operation is not possible with these values",
     }
 }
 

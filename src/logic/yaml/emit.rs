@@ -1,9 +1,8 @@
 //! JSON to YAML text, as `toYaml` gives it where text is wanted. Laid out as Kubernetes tools do:
 //! lists at the column of their key, long text as a block.
 
-use serde_json::Value as Json;
-
 use super::schema;
+use crate::logic::json::Json;
 
 /// A value as YAML, without a newline at the end.
 pub fn to_yaml(value: &Json) -> String {
@@ -128,7 +127,7 @@ fn is_bare(text: &str) -> bool {
         && !text.contains(": ")
         && !text.ends_with([':', ' '])
         && !looks_like_date(text)
-        && schema::plain(text).is_ok_and(|value| value.is_string())
+        && schema::plain(text).is_ok_and(|value| value.as_str().is_some())
 }
 
 /// Other YAML readers take `2001-01-01` for a time.

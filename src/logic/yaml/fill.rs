@@ -1,11 +1,10 @@
 //! Puts values into a skeleton. What the template says about structure is settled by now; a value
 //! can only become a leaf, a key or, where a tree was asked for, a tree.
 
-use serde_json::{Map, Value as Json};
-
 use super::YamlError;
 use super::skeleton::{Entry, Item, Key, Node, Part, Skeleton, Text};
 use super::slot::{Edit, Form, Slot};
+use crate::logic::json::{Json, Map};
 
 impl Skeleton {
     /// The documents with these values, without those that are null.
@@ -186,7 +185,7 @@ fn is_nothing(value: &Json) -> bool {
 
 /// Puts a tree among keys. A list there belongs to the key above it, which has no value of its
 /// own: YAML allows a list at the column of its key.
-fn splice(out: &mut Map<String, Json>, open_key: Option<String>, value: &Json) -> Result<(), &'static str> {
+fn splice(out: &mut Map, open_key: Option<String>, value: &Json) -> Result<(), &'static str> {
     match (value, open_key) {
         (Json::Object(map), _) => {
             for (name, value) in map {

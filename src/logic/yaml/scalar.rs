@@ -1,11 +1,11 @@
 //! One scalar of marked text: as a value, as a key or as a list item.
 
 use saphyr_parser::{ScalarStyle, Tag};
-use serde_json::Value as Json;
 
 use super::schema;
 use super::skeleton::{Item, Key, Node, Part, Text};
 use super::slot::{AS_ITEM, AS_KEY, Segment, has_reserved, segments};
+use crate::logic::json::Json;
 
 pub(super) const UNKNOWN_TAG: &str = "this YAML tag is not supported";
 pub(super) const MISPLACED: &str = "a tree (toYaml, toJson) cannot stand here";
@@ -86,7 +86,7 @@ impl Scalar<'_> {
             Some(tag) if tag.is_yaml_core_schema() && self.style == ScalarStyle::Plain && !has_reserved(self.text) => {
                 let value = schema::plain(self.text)?;
                 match (tag.suffix.as_str(), value) {
-                    ("int", Json::Number(number)) if !number.is_f64() => Ok(false),
+                    ("int", Json::Number(number)) if number.as_integer().is_some() => Ok(false),
                     ("float", Json::Number(_)) | ("bool", Json::Bool(_)) | ("null", Json::Null) => Ok(false),
                     ("int" | "float" | "bool" | "null", _) => Err("the value is not of its tag's type"),
                     _ => Err(UNKNOWN_TAG),

@@ -2,7 +2,7 @@
 //! of YAML 1.1 and 1.2), so that a manifest means the same here: `yes` and `on` are booleans,
 //! `0777` is octal, `1_000` is a number, a date is a string.
 
-use serde_json::{Number, Value as Json};
+use crate::logic::json::{Json, Number};
 
 /// The value of a plain scalar; an error where JSON has no such number.
 pub(super) fn plain(word: &str) -> Result<Json, &'static str> {
@@ -31,7 +31,7 @@ fn number(word: &str) -> Result<Option<Number>, &'static str> {
     };
     // As Go writes JSON: an integral float has no fraction, which integer fields insist on.
     if float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0 {
-        return Ok(Some(Number::from(float as i64)));
+        return Ok(Some(Number::from(float as i128)));
     }
     match Number::from_f64(float) {
         Some(number) => Ok(Some(number)),
@@ -56,7 +56,8 @@ fn integer(word: &str) -> Option<Number> {
         return None;
     }
     let magnitude = u64::from_str_radix(digits, radix).ok()?;
-    if negative { 0i64.checked_sub_unsigned(magnitude).map(Number::from) } else { Some(Number::from(magnitude)) }
+    let number = if negative { -i128::from(magnitude) } else { i128::from(magnitude) };
+    (number >= i128::from(i64::MIN)).then(|| number.into())
 }
 
 /// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`

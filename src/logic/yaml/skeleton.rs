@@ -2,11 +2,11 @@
 //! mostly give the same marked text.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
-use serde_json::Value as Json;
 
 use super::scalar::{self, MISPLACED, Scalar};
 use super::splice::prepare;
 use super::{MAX_DEPTH, MAX_DOCUMENTS, YamlError};
+use crate::logic::json::Json;
 
 /// Documents with holes where values go.
 #[derive(Debug)]

@@ -3,9 +3,8 @@
 
 use std::fmt::Write;
 
-use serde_json::Value as Json;
-
 use super::to_yaml;
+use crate::logic::json::Json;
 
 /// Begins a marker.
 pub const OPEN: char = '\u{E000}';

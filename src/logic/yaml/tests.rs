@@ -1,11 +1,16 @@
 //! Reading YAML that has no values in it, and writing YAML.
 
-use serde_json::{Value as Json, json};
+use serde_json::{Value, json};
 
 use super::*;
 
-fn one(text: &str) -> Json {
-    let mut documents = parse(text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+/// The documents as the API server would read them.
+fn read(text: &str) -> Result<Vec<Value>, YamlError> {
+    Ok(parse(text)?.iter().map(|document| serde_json::from_str(&document.to_string()).unwrap()).collect())
+}
+
+fn one(text: &str) -> Value {
+    let mut documents = read(text).unwrap_or_else(|e| panic!("{e}\n{text}"));
     assert_eq!(documents.len(), 1, "{text}");
     documents.remove(0)
 }
@@ -125,9 +130,9 @@ fn tags_that_change_nothing_are_taken() {
 
 #[test]
 fn documents_that_are_null_are_none() {
-    assert_eq!(parse("---\n---\na: 1\n--- # x\n...\n---\nb").unwrap(), vec![json!({"a": 1}), json!("b")]);
-    assert_eq!(parse("").unwrap(), Vec::<Json>::new());
-    assert_eq!(parse("%YAML 1.2\n---\na: 1").unwrap(), vec![json!({"a": 1})]);
+    assert_eq!(read("---\n---\na: 1\n--- # x\n...\n---\nb").unwrap(), vec![json!({"a": 1}), json!("b")]);
+    assert_eq!(read("").unwrap(), Vec::<Value>::new());
+    assert_eq!(read("%YAML 1.2\n---\na: 1").unwrap(), vec![json!({"a": 1})]);
 }
 
 #[test]
@@ -206,7 +211,7 @@ fn what_is_written_reads_back_the_same() {
         "x ",
         "a\nb\n\n",
     ];
-    let mut all: Vec<Json> = texts.iter().map(|text| json!(text)).collect();
+    let mut all: Vec<Value> = texts.iter().map(|text| json!(text)).collect();
     all.extend([
         json!(null),
         json!(true),
@@ -218,14 +223,14 @@ fn what_is_written_reads_back_the_same() {
         json!({}),
         json!([[], {}, [[1]], [{"a": [1, 2], "b": {"c": []}}]]),
     ]);
-    let nested: Vec<Json> = all.iter().map(|v| json!({"k": v, "l": [v, {"m": v, "n": v}, [v, v]]})).collect();
-    let keyed: Json =
+    let nested: Vec<Value> = all.iter().map(|v| json!({"k": v, "l": [v, {"m": v, "n": v}, [v, v]]})).collect();
+    let keyed: Value =
         texts.iter().map(|text| (text.to_string(), json!({*text: [text]}))).collect::<serde_json::Map<_, _>>().into();
     for value in all.iter().chain(&nested).chain([&keyed]) {
-        let text = to_yaml(value);
+        let text = to_yaml(&value.clone().into());
         let wrapped = format!("v:\n  {}\nz: 1", text.replace('\n', "\n  "));
         match value {
-            Json::Null => assert_eq!(text, "null"),
+            Value::Null => assert_eq!(text, "null"),
             _ => assert_eq!(&one(&text), value, "{text}"),
         }
         // A block's empty lines gain spaces when indented by hand, which YAML drops again.
@@ -236,5 +241,5 @@ fn what_is_written_reads_back_the_same() {
 #[test]
 fn lists_stand_at_the_column_of_their_key() {
     let value = json!({"a": {"b": [1, {"c": "x\ny\n", "d": []}]}, "e": "1"});
-    assert_eq!(to_yaml(&value), "a:\n  b:\n  - 1\n  - c: |\n      x\n      y\n    d: []\ne: \"1\"");
+    assert_eq!(to_yaml(&value.into()), "a:\n  b:\n  - 1\n  - c: |\n      x\n      y\n    d: []\ne: \"1\"");
 }

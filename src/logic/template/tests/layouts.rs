@@ -201,7 +201,7 @@ fn an_empty_render_is_no_document() {
 fn filters_do_what_they_say() {
     let row =
         || json!({"s": "Hé/llo", "j": "{\"a\": [1]}", "m": {"a": 1}, "w": "  x ", "d": "web-1", "e": "", "b": "aGk="});
-    let expect = |expression: &str, value: Json| {
+    let expect = |expression: &str, value: Value| {
         assert_eq!(one(&format!("v: {{{{ {expression} }}}}\nz: 1"), row())["v"], value, "{expression}");
     };
     expect("row.s | b64encode", json!("SMOpL2xsbw=="));

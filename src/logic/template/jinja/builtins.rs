@@ -5,19 +5,26 @@ use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value, filters, tests};
 
 use super::convert::to_json;
-use super::engine::Setup;
+use super::environment::Setup;
+use super::exact::Exact;
 use super::marks::resolve;
 use crate::logic::yaml::slot::scalar_text;
 
-/// Which arguments are wanted as text.
+/// What a filter wants its arguments to be.
 #[derive(Clone, Copy, PartialEq)]
 enum Wants {
     /// Any value.
     Values,
+    /// Machine numbers.
+    Numbers,
+    /// What can be put in order.
+    Ordered,
     /// The value itself as text.
     Text,
     /// The value and all arguments as text.
     AllText,
+    /// All as text, unless the value's placeholders ask for numbers.
+    Format,
 }
 
 /// Wraps the filters. Not `map` and the like by name of another filter: that one is wrapped too.
@@ -31,36 +38,54 @@ pub(super) fn wrap_filters(env: &mut Environment<'static>, setup: Setup) {
         "lower" => filters::lower, "upper" => filters::upper, "title" => filters::title,
         "capitalize" => filters::capitalize, "lines" => filters::lines, "split" => filters::split,
         "string" => filters::string, "urlencode" => filters::urlencode);
-    wrap!(Wants::AllText; "replace" => filters::replace, "format" => filters::format);
+    wrap!(Wants::AllText; "replace" => filters::replace);
+    wrap!(Wants::Format; "format" => filters::format);
+    wrap!(Wants::Numbers;
+        "round" => filters::round, "abs" => filters::abs, "int" => filters::int, "float" => filters::float,
+        "sum" => filters::sum, "batch" => filters::batch, "slice" => filters::slice);
+    wrap!(Wants::Ordered;
+        "dictsort" => filters::dictsort, "min" => filters::min, "max" => filters::max, "sort" => filters::sort,
+        "groupby" => filters::groupby, "unique" => filters::unique);
     wrap!(Wants::Values;
-        "length" => filters::length, "count" => filters::length, "dictsort" => filters::dictsort,
-        "items" => filters::items, "reverse" => filters::reverse, "default" => filters::default,
-        "d" => filters::default, "round" => filters::round, "abs" => filters::abs,
-        "int" => filters::int, "float" => filters::float, "first" => filters::first,
-        "last" => filters::last, "min" => filters::min, "max" => filters::max,
-        "sort" => filters::sort, "list" => filters::list, "bool" => filters::bool,
-        "batch" => filters::batch, "slice" => filters::slice, "sum" => filters::sum,
+        "length" => filters::length, "count" => filters::length, "items" => filters::items,
+        "reverse" => filters::reverse, "default" => filters::default, "d" => filters::default,
+        "first" => filters::first, "last" => filters::last, "list" => filters::list, "bool" => filters::bool,
         "select" => filters::select, "reject" => filters::reject,
         "selectattr" => filters::selectattr, "rejectattr" => filters::rejectattr,
-        "map" => filters::map, "groupby" => filters::groupby, "unique" => filters::unique,
-        "chain" => filters::chain, "zip" => filters::zip);
+        "map" => filters::map, "chain" => filters::chain, "zip" => filters::zip);
 }
 
 fn wrap(env: &mut Environment<'static>, setup: Setup, name: &'static str, wants: Wants, inner: Value) {
     let deep = setup.deep;
     env.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<Value, Error> {
         let mut args = args.into_values();
+        let wants = match wants {
+            Wants::Format if asks_for_numbers(args.first()) => Wants::Numbers,
+            Wants::Format => Wants::AllText,
+            wants => wants,
+        };
         for (at, arg) in args.iter_mut().enumerate() {
             // Captured text stays whole where it only takes the place of what is missing.
             if !(matches!(name, "default" | "d") && arg.is_safe()) {
                 *arg = resolve(state, arg, deep)?;
             }
-            if wants == Wants::AllText || (wants == Wants::Text && at == 0) {
-                *arg = as_text(arg)?;
+            match wants {
+                Wants::AllText => *arg = as_text(arg)?,
+                Wants::Text if at == 0 => *arg = as_text(arg)?,
+                Wants::Numbers => *arg = Exact::computable(arg)?,
+                Wants::Ordered => *arg = Exact::comparable(arg)?,
+                Wants::Text | Wants::Values | Wants::Format => {}
             }
         }
         inner.call(state, &args)
     });
+}
+
+/// Whether a text has placeholders such as `%d` or `%.2f`.
+fn asks_for_numbers(format: Option<&Value>) -> bool {
+    let text = format.and_then(Value::as_str).unwrap_or_default().replace("%%", "");
+    let conversion = |rest: &str| rest.chars().find(char::is_ascii_alphabetic);
+    text.split('%').skip(1).any(|rest| conversion(rest).is_some_and(|c| c != 's'))
 }
 
 /// A value as text, but for numbers: filters that count need them, and they print as we print.
@@ -69,20 +94,33 @@ fn as_text(value: &Value) -> Result<Value, Error> {
         ValueKind::None | ValueKind::Bool | ValueKind::Seq | ValueKind::Map if !value.is_kwargs() => {
             Value::from(scalar_text(&to_json(value)?))
         }
-        _ => value.clone(),
+        _ => match Exact::of(value) {
+            Some(number) => Value::from(number.to_string()),
+            None => value.clone(),
+        },
     })
 }
 
-/// What [`super::concat`] puts around the operands of `~`.
+/// What [`super::operands`] puts behind the operands of `~`.
 pub(super) fn operand(value: &Value) -> Result<Value, Error> {
     as_text(value)
 }
 
-/// Wraps the tests, for templates in which text with markers can get to one.
-pub(super) fn wrap_tests(env: &mut Environment<'static>) {
+/// What [`super::operands`] puts behind the operands of what computes or compares.
+pub(super) fn computable(value: &Value) -> Result<Value, Error> {
+    Exact::computable(value)
+}
+
+/// What [`super::operands`] puts around what is negated.
+pub(super) fn same(value: Value) -> Value {
+    value
+}
+
+/// Wraps the tests: they see machine numbers, and the text that markers stand for.
+pub(super) fn wrap_tests(env: &mut Environment<'static>, setup: Setup) {
     macro_rules! wrap {
         ($($($name:literal)|+ => $test:path),* $(,)?) => {
-            $($(wrap_test(env, $name, Value::from_function($test));)+)*
+            $($(wrap_test(env, setup, $name, Value::from_function($test));)+)*
         };
     }
     wrap!(
@@ -100,10 +138,11 @@ pub(super) fn wrap_tests(env: &mut Environment<'static>) {
     );
 }
 
-fn wrap_test(env: &mut Environment<'static>, name: &'static str, inner: Value) {
+fn wrap_test(env: &mut Environment<'static>, setup: Setup, name: &'static str, inner: Value) {
     env.add_test(name, move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<bool, Error> {
         let args = args.into_values();
-        let args = args.iter().map(|arg| resolve(state, arg, true)).collect::<Result<Vec<_>, _>>()?;
+        let seen = |arg| Exact::computable(&resolve(state, arg, setup.deep)?);
+        let args = args.iter().map(seen).collect::<Result<Vec<_>, _>>()?;
         Ok(inner.call(state, &args)?.is_true())
     });
 }

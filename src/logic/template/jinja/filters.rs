@@ -4,13 +4,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::value::{ValueKind, from_args};
 use minijinja::{Error, ErrorKind, Value};
-use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use super::convert::{from_json, to_json};
-use super::engine::{Call, Filter};
-use super::error::Reason;
+use super::environment::{Call, Filter};
+use super::failure::Reason;
 use super::marks::{Mode, indent_text, mark, resolve, trim_text};
+use crate::logic::json::{self, Json};
 use crate::logic::yaml;
 use crate::logic::yaml::slot::{self, Edit, Form, Slot, scalar_text};
 
@@ -157,7 +157,7 @@ fn from_json_text(call: &mut Call) -> Result<Value, Error> {
     let Some(text) = value.as_str() else {
         return Ok(value);
     };
-    let json: Json = serde_json::from_str(text).map_err(|_| Reason("the text is not JSON"))?;
+    let json = json::parse(text).map_err(|_| Reason("the text is not JSON"))?;
     Ok(from_json(&json))
 }
 

@@ -5,7 +5,7 @@ use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{AutoEscape, Error, ErrorKind, Output, State, Value};
 
 use super::convert::to_json;
-use super::error::Reason;
+use super::failure::Reason;
 use crate::logic::yaml::slot::{self, Edit, Segment, Slot, Slots, segments};
 
 /// How values are written.

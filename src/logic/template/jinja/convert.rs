@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object, ValueKind};
-use serde_json::{Map, Number, Value as Json};
 
-use super::error::Reason;
+use super::exact::Exact;
+use super::failure::Reason;
+use crate::logic::json::{Json, Map, Number};
 
 /// Deeper values are refused; parsed JSON is never that deep.
 const MAX_DEPTH: usize = 200;
@@ -24,10 +25,9 @@ pub(super) fn from_json(json: &Json) -> Value {
 }
 
 fn from_number(number: &Number) -> Value {
-    match (number.as_i64(), number.as_u64()) {
-        (Some(int), _) => Value::from(int),
-        (_, Some(int)) => Value::from(int),
-        _ => number.as_f64().map_or(Value::from(()), Value::from),
+    match number.as_integer() {
+        Some(integer) => Value::from(integer),
+        None => Exact::or_float(number.clone()),
     }
 }
 
@@ -47,7 +47,7 @@ fn nested(value: &Value, depth: usize) -> Result<Json, Reason> {
         ValueKind::Number => number(value).map(Json::Number),
         ValueKind::Seq | ValueKind::Iterable => {
             let items = value.try_iter().map_err(|_| NOT_DATA)?;
-            items.map(|item| nested(&item, depth + 1)).collect()
+            items.map(|item| nested(&item, depth + 1)).collect::<Result<_, _>>().map(Json::Array)
         }
         ValueKind::Map => {
             let mut map = Map::new();
@@ -57,7 +57,10 @@ fn nested(value: &Value, depth: usize) -> Result<Json, Reason> {
             }
             Ok(Json::Object(map))
         }
-        _ => Err(NOT_DATA),
+        _ => match Exact::of(value) {
+            Some(number) => Ok(Json::Number(number.clone())),
+            None => Err(NOT_DATA),
+        },
     }
 }
 
@@ -73,11 +76,8 @@ fn key_text(key: &Value) -> Result<String, Reason> {
 
 fn number(value: &Value) -> Result<Number, Reason> {
     if value.is_integer() {
-        return match (value.as_i64(), u64::try_from(value.clone())) {
-            (Some(int), _) => Ok(Number::from(int)),
-            (_, Ok(int)) => Ok(Number::from(int)),
-            _ => Err(Reason("an integer is too large")),
-        };
+        let integer = i128::try_from(value.clone()).map_err(|_| Reason("an integer is too large"))?;
+        return Ok(integer.into());
     }
     f64::try_from(value.clone()).ok().and_then(Number::from_f64).ok_or(Reason("NaN and infinity cannot be written"))
 }
