@@ -4,7 +4,7 @@
 //! place; the marked text is parsed as YAML, once for each text, and the values are put into the
 //! parsed tree. What a row holds is never parsed.
 //!
-//! Each template language is an [`Engine`] of its own, which renders to marked text; what becomes
+//! Each template language is an engine of its own, which renders to marked text; what becomes
 //! of that is the same for all.
 
 mod engine;

@@ -36,7 +36,7 @@ const MAX_TAG: usize = 4 << 10;
 
 /// A template in Jinja.
 pub(super) struct Jinja {
-    /// As minijinja has it, with [`operands`]'s additions.
+    /// As minijinja has it, with `operands`'s additions.
     source: Arc<str>,
     env: Environment<'static>,
     /// The same template writing plain text, where operators can meet text with markers.
