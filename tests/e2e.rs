@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "e2e/bad_input.rs"]
+mod bad_input;
 #[path = "e2e/delete.rs"]
 mod delete;
 #[path = "e2e/detect.rs"]
