@@ -51,50 +51,39 @@ pub struct Server {
 impl Server {
     /// One that shows a certificate for `localhost` and 127.0.0.1, with a user for each line above.
     pub async fn start(test: &str) -> Self {
-        let server = Self::of_template(test, false).await;
-        let roles = ["by_certificate", "only_tls", "only_plain", "by_cleartext", "anyone"];
-        let sql: String = roles.iter().map(|role| format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}';")).collect();
-        server.admin().await.batch_execute(&sql).await.unwrap();
-        server
-    }
-
-    /// One that is a standby, and has no users but the superuser.
-    pub async fn standby(test: &str) -> Self {
-        Self::of_template(test, true).await
-    }
-
-    async fn of_template(test: &str, standby: bool) -> Self {
         let template = template().await;
         let folder = PathBuf::from(env("DIR")).join(unique(test));
         run(Command::new("cp").arg("-a").arg(template).arg(&folder));
-        if standby {
-            fs::write(folder.join("standby.signal"), "").unwrap();
-        }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         fs::write(folder.join("postgresql.auto.conf"), format!("port = {port}\n")).unwrap();
         let authority = Authority::new("the authority");
-        let pair = authority.signs(&local());
         fs::write(folder.join("clients.crt"), &authority.certificate).unwrap();
-        write(&folder, &pair);
+        write(&folder, &authority.signs(&local()));
         for file in fs::read_dir(&folder).unwrap() {
             hand_over(&file.unwrap().path());
         }
-        let log = fs::File::create(folder.with_extension("log")).unwrap();
-        let mut command = if cfg!(target_os = "linux") {
-            // It must not survive a test process that is killed and runs no `drop`.
-            let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", "QUIT", "--"]).arg(program("postgres"));
-            command
-        } else {
-            Command::new(program("postgres"))
-        };
-        as_owner(&mut command);
-        let process =
-            command.arg("-D").arg(&folder).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
-        let server = Self { process: process.unwrap(), folder, port, authority };
-        let look = async || connect(server.config()).await.ok();
-        eventually("the server takes connections", Duration::from_secs(60), look).await;
+        let server = Self { process: spawn(&folder), folder, port, authority };
+        let roles = ["by_certificate", "only_tls", "only_plain", "by_cleartext", "anyone"];
+        let sql: String = roles.iter().map(|role| format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}';")).collect();
+        server.ready().await.batch_execute(&sql).await.unwrap();
         server
+    }
+
+    /// The same as a standby, of a primary that is gone.
+    pub async fn standby(test: &str) -> Self {
+        let mut server = Self::start(test).await;
+        // Stopped as if it crashed: a standby wants something to replay before it takes connections.
+        server.stop();
+        fs::write(server.folder.join("standby.signal"), "").unwrap();
+        hand_over(&server.folder.join("standby.signal"));
+        server.process = spawn(&server.folder);
+        server.ready().await;
+        server
+    }
+
+    async fn ready(&self) -> tokio_postgres::Client {
+        let look = async || connect(self.config()).await.ok();
+        eventually("the server takes connections", Duration::from_secs(60), look).await
     }
 
     /// Shows another certificate from soon on.
@@ -125,6 +114,11 @@ impl Server {
         config
     }
 
+    fn stop(&mut self) {
+        self.signal("QUIT");
+        let _ = self.process.wait();
+    }
+
     fn signal(&self, name: &str) {
         // The shell's own `kill`: a small system may have no program of that name.
         let _ = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.process.id())).status();
@@ -133,14 +127,29 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.signal("QUIT");
-        let _ = self.process.wait();
+        self.stop();
         if std::thread::panicking() {
             let log = fs::read_to_string(self.folder.with_extension("log")).unwrap_or_default();
             eprintln!("--- the server's log ---\n{log}");
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Runs PostgreSQL on a folder.
+fn spawn(folder: &Path) -> Child {
+    let log = fs::OpenOptions::new().create(true).append(true).open(folder.with_extension("log")).unwrap();
+    let mut command = if cfg!(target_os = "linux") {
+        // It must not survive a test process that is killed and runs no `drop`.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "QUIT", "--"]).arg(program("postgres"));
+        command
+    } else {
+        Command::new(program("postgres"))
+    };
+    as_owner(&mut command);
+    command.arg("-D").arg(folder).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    command.spawn().unwrap()
 }
 
 /// A database folder to copy: to make one takes longer.
