@@ -3,6 +3,7 @@
 
 pub mod columns;
 pub mod connection;
+pub mod denied;
 pub mod document;
 pub mod guard;
 pub mod inventory;
@@ -13,6 +14,7 @@ pub mod render;
 pub mod retry;
 pub mod rights;
 pub mod schedule;
+pub mod secrets;
 pub mod sql;
 pub mod template;
 pub mod validate;

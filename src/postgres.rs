@@ -2,14 +2,18 @@
 
 mod batch;
 mod error;
+mod hosts;
+mod login;
 mod phrase;
 mod query;
 mod session;
+mod tls;
 
 use std::time::Duration;
 
-pub use error::Error;
+pub use error::{Error, Way};
 pub use session::Session;
+pub use tls::TlsFault;
 
 /// Bounds of one read.
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::cluster::{self, Cluster};
 use crate::controller::{self, Context};
+use crate::logic::denied::DeniedHost;
 use crate::logic::rights::Rights;
 
 /// Flags of `dbqo run`.
@@ -31,6 +32,11 @@ pub struct Flags {
     /// Other namespaces that connection Secrets may be read from; `*` allows all
     #[arg(long, env = "DBQO_ALLOW_SECRET_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',')]
     allow_secret_namespaces: Vec<String>,
+
+    /// Hosts that no database may be on: addresses, ranges of them such as `169.254.0.0/16`, and names.
+    /// What counts is the address that a connection would go to, whatever name leads there
+    #[arg(long, env = "DBQO_DENY_DATABASE_HOSTS", value_name = "HOSTS", value_delimiter = ',')]
+    deny_database_hosts: Vec<DeniedHost>,
 
     /// Most applies in flight at a time, over all resources
     #[arg(long, env = "DBQO_MAX_APPLIES", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -103,6 +109,7 @@ async fn operate(flags: &Flags) -> Result<(), String> {
         namespaces: flags.allow_namespaces.clone(),
         cluster_scoped: flags.allow_cluster_scoped.clone(),
         secret_namespaces: flags.allow_secret_namespaces.clone(),
+        denied_database_hosts: flags.deny_database_hosts.clone().into(),
     };
     let context = Context { cluster, rights, watch_namespace: flags.watch_namespace.clone(), stopping };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "db-query-operator starts");

@@ -36,7 +36,7 @@ pub struct Seen {
     /// Whether it was ever seen being deleted with `--cascade=orphan`. The garbage collector takes its mark of that off
     /// as soon as it has done its own part.
     pub orphaned: bool,
-    /// Grows when the connection Secret changes.
+    /// Grows when one of its Secrets changes.
     pub secret_changes: u64,
 }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::Context;
 use super::actor::{self, Seen};
 use crate::crd::Dbqr;
+use crate::logic::secrets::SecretNames;
 
 /// Longest time that passes under way get to end when the process stops.
 const GRACE: Duration = Duration::from_secs(20);
@@ -26,7 +27,7 @@ type Key = (String, String);
 
 struct Handle {
     uid: Option<String>,
-    secret: Option<Key>,
+    secrets: Option<SecretNames>,
     seen: watch::Sender<Seen>,
     task: JoinHandle<()>,
 }
@@ -104,7 +105,7 @@ impl Secrets {
 }
 
 impl Context {
-    /// Where connection Secrets may be: one namespace, or all.
+    /// Where Secrets may be: one namespace, or all.
     fn secrets_namespace(&self) -> Option<&str> {
         self.watch_namespace.as_deref().filter(|_| self.rights.secret_namespaces.is_empty())
     }
@@ -134,11 +135,11 @@ impl Registry {
     /// A resource is there: its task is told, or started.
     fn applied(&mut self, object: &DynamicObject) -> Key {
         let dbqr = Arc::new(Dbqr::read(object));
-        let (key, uid, secret) = (key(&dbqr), dbqr.metadata.uid.clone(), secret(&dbqr));
+        let (key, uid, secrets) = (key(&dbqr), dbqr.metadata.uid.clone(), secrets(&dbqr));
         if let Some(handle) =
             self.handles.get_mut(&key).filter(|handle| handle.uid == uid && !handle.task.is_finished())
         {
-            handle.secret = secret;
+            handle.secrets = secrets;
             handle.seen.send_modify(|seen| {
                 seen.orphaned |= is_orphaned(&dbqr);
                 seen.dbqr = dbqr;
@@ -147,12 +148,14 @@ impl Registry {
         }
         let (seen, receiver) = watch::channel(Seen { orphaned: is_orphaned(&dbqr), dbqr, secret_changes: 0 });
         let task = tokio::spawn(actor::run(self.ctx.clone(), receiver));
-        self.handles.insert(key.clone(), Handle { uid, secret, seen, task });
+        self.handles.insert(key.clone(), Handle { uid, secrets, seen, task });
         key
     }
 
-    fn wake(&self, secret: &Key) {
-        for handle in self.handles.values().filter(|handle| handle.secret.as_ref() == Some(secret)) {
+    fn wake(&self, (namespace, name): &Key) {
+        let refers =
+            |handle: &&Handle| handle.secrets.as_ref().is_some_and(|secrets| secrets.contains(namespace, name));
+        for handle in self.handles.values().filter(refers) {
             handle.seen.send_modify(|seen| seen.secret_changes += 1);
         }
     }
@@ -168,7 +171,6 @@ fn key(dbqr: &Dbqr) -> Key {
     (namespace.to_owned(), name.to_owned())
 }
 
-fn secret(dbqr: &Dbqr) -> Option<Key> {
-    let reference = &dbqr.spec.as_ref().ok()?.database.connection_secret_ref;
-    Some((reference.namespace_or(dbqr.name().1).to_owned(), reference.name.clone()))
+fn secrets(dbqr: &Dbqr) -> Option<SecretNames> {
+    dbqr.spec.as_ref().ok().map(|spec| SecretNames::of(&spec.database, dbqr.name().1))
 }

@@ -4,15 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::ByteString;
 use serde_json::json;
 
 use super::connection::{self, SecretKeys, Settings};
 use super::guard::Guard;
 use super::json::Json;
-use super::object::Owner;
 use super::rights::{Forbidden, Rights};
 use super::schedule::Schedule;
+use super::secrets::{self, Data};
 use super::sql::{self, Identifier, QualifiedName, Query};
 use super::template::Template;
 use crate::crd::{
@@ -68,19 +67,15 @@ impl From<Forbidden> for InvalidSpec {
     }
 }
 
-/// Namespace and name of the connection Secret, if it may be read.
-pub fn secret_ref(spec: &Spec, owner: &Owner, rights: &Rights) -> Result<(String, String), InvalidSpec> {
-    let reference = &spec.database.connection_secret_ref;
-    let namespace = reference.namespace_or(&owner.namespace);
-    rights.secret(namespace, owner)?;
-    Ok((namespace.to_owned(), reference.name.clone()))
-}
-
-/// Validates a spec together with the data of its Secret.
-pub fn validate(dbqr: &Dbqr, spec: &Spec, secret: &BTreeMap<String, ByteString>) -> Result<Validated, InvalidSpec> {
+/// Validates a spec together with the data of its Secrets, which are by name.
+pub fn validate(
+    dbqr: &Dbqr,
+    spec: &Spec,
+    secrets: &BTreeMap<String, Data>,
+    rights: &Rights,
+) -> Result<Validated, InvalidSpec> {
     refuse_what_comes_later(spec)?;
-    let settings = connection::settings(&keys(&spec.database.connection_secret_ref), secret)
-        .map_err(|error| InvalidSpec(format!("Secret {}: {error}", spec.database.connection_secret_ref.name)))?;
+    let settings = settings(spec, secrets, rights)?;
     let query = sql::parse_query(&spec.query, spec.database.read_only)
         .map_err(|error| InvalidSpec(format!("query: {error}")))?;
     let (field, source) = template_of(spec)?;
@@ -133,9 +128,6 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
         ("pruneGuard.window", guard.window != defaults::window()),
         ("database.connectionSecretRef.readonlyHostKey", database.connection_secret_ref.readonly_host_key.is_some()),
         ("database.notifyConnectionSecretRef", database.notify_connection_secret_ref.is_some()),
-        ("database.sslRootCertSecretRef", database.ssl_root_cert_secret_ref.is_some()),
-        ("database.sslCertSecretRef", database.ssl_cert_secret_ref.is_some()),
-        ("database.sslKeySecretRef", database.ssl_key_secret_ref.is_some()),
         ("database.connectionPool", database.connection_pool.as_ref().is_some_and(|pool| !default_pool(pool))),
         ("changeDetection.mode: Notify", changes.is_some_and(|c| c.mode == ChangeDetectionMode::Notify)),
         ("changeDetection.keyColumns", changes.is_some_and(|c| c.key_columns.is_some())),
@@ -149,6 +141,16 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
         Some((field, _)) => Err(InvalidSpec(format!("{field} is not supported yet"))),
         None => Ok(()),
     }
+}
+
+fn settings(spec: &Spec, secrets: &BTreeMap<String, Data>, rights: &Rights) -> Result<Settings, InvalidSpec> {
+    let certificates = secrets::certificates(&spec.database, secrets)?;
+    let reference = &spec.database.connection_secret_ref;
+    let nothing = Data::default();
+    let data = secrets.get(&reference.name).unwrap_or(&nothing);
+    let settings = connection::settings(&keys(reference), data, &certificates)
+        .map_err(|error| InvalidSpec(format!("Secret {}: {error}", reference.name)))?;
+    Ok(Settings { denied: rights.denied_database_hosts.clone(), ..settings })
 }
 
 fn template_of(spec: &Spec) -> Result<(&'static str, &str), InvalidSpec> {

@@ -10,8 +10,12 @@ use std::time::Duration;
 use tokio_postgres::error::{DbError, ErrorPosition, Severity, SqlState};
 
 use super::phrase::phrase;
+use super::tls::TlsFault;
 use crate::logic::columns::BadColumns;
 use crate::logic::sql::Statement;
+
+/// What a server says whose pg_hba.conf has no line, or none that fits, for a connection of this kind.
+const NOT_THIS_WAY: &str = "28000";
 
 /// A connection or query that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,9 +23,15 @@ pub enum Error {
     /// No connection, or it broke.
     #[error("the database cannot be reached: {0}")]
     Unreachable(&'static str),
+    /// The operator's flags deny all the addresses there are.
+    #[error("the operator's --deny-database-hosts does not allow a database on this host")]
+    HostDenied,
+    /// There is no encrypted connection as it was asked for.
+    #[error("{0}")]
+    Tls(TlsFault),
     /// The server answered and does not let us in.
-    #[error("the database refuses the login: {0}")]
-    LoginRefused(Fault),
+    #[error("the database refuses the login: {0}{hint}", hint = .1.hint(.0))]
+    LoginRefused(Fault, Way),
     /// It asks for a password and there is none.
     #[error("the database asks for a password, and the Secret has none")]
     NoPassword,
@@ -50,6 +60,19 @@ pub enum Error {
     Columns(BadColumns),
 }
 
+/// In which way a login was tried, for a server that wants another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Without encryption.
+    Plain,
+    /// Encrypted.
+    Encrypted,
+    /// Encrypted, and the server asked for a client certificate in vain.
+    WithoutCertificate,
+    /// Encrypted, and the server was shown one.
+    WithCertificate,
+}
+
 /// What the server said, without values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -73,21 +96,31 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "DatabaseUnreachable",
-            Self::LoginRefused(_) | Self::NoPassword => "LoginRefused",
+            Self::HostDenied => "HostDenied",
+            Self::Tls(_) => "TlsFailed",
+            Self::LoginRefused(..) | Self::NoPassword => "LoginRefused",
             _ => "QueryFailed",
         }
     }
 
     /// From an error while connecting.
-    pub(super) fn connecting(error: &tokio_postgres::Error) -> Self {
+    pub(super) fn connecting(error: &tokio_postgres::Error, way: Way) -> Self {
+        if let Some(fault) = TlsFault::of(error) {
+            return Self::Tls(fault);
+        }
         match error.as_db_error() {
             Some(db) if may_pass(db.code()) => {
                 Self::Unreachable("it is starting up, shutting down or has no free connection")
             }
-            Some(db) => Self::LoginRefused(Fault::of(db)),
+            Some(db) => Self::LoginRefused(Fault::of(db), way),
             None if error.source().is_some_and(|source| source.to_string() == "password missing") => Self::NoPassword,
             None => Self::Unreachable(broken(error)),
         }
+    }
+
+    /// Whether the server takes nobody in the way that was tried, whoever it is.
+    pub(super) fn is_of_the_way(&self) -> bool {
+        matches!(self, Self::LoginRefused(fault, _) if fault.state == NOT_THIS_WAY)
     }
 
     /// From an error of a statement; `which` begins the sentence, and `position` turns the server's position into one
@@ -122,6 +155,23 @@ impl Error {
                 Self::Query(Box::new(StatementFault { which: what.to_owned(), fault, place: None, near: None }))
             }
             _ => Self::Unreachable(broken(error)),
+        }
+    }
+}
+
+impl Way {
+    fn hint(self, fault: &Fault) -> &'static str {
+        match self {
+            _ if fault.state != NOT_THIS_WAY => "",
+            Self::Plain => "; the connection was not encrypted (sslmode)",
+            Self::Encrypted => "; the connection was encrypted",
+            Self::WithoutCertificate => {
+                "; the connection was encrypted, without the client certificate that the server asked for \
+                 (database.sslCertSecretRef and database.sslKeySecretRef)"
+            }
+            Self::WithCertificate => {
+                "; the connection was encrypted, with the certificate of database.sslCertSecretRef"
+            }
         }
     }
 }
@@ -174,7 +224,6 @@ fn broken(error: &tokio_postgres::Error) -> &'static str {
     match io.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused",
         io::ErrorKind::TimedOut => "no answer in time",
-        io::ErrorKind::PermissionDenied => "no host is of the kind that target_session_attrs asks for",
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no route to the host",
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
             "the connection was cut"

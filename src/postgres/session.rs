@@ -1,24 +1,22 @@
 //! One connection. Everything that is asked of it ends in time, and it is left as it was found or thrown away.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures::{StreamExt, stream};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config};
 
-use super::Error;
-use crate::logic::connection::{Settings, Target};
+use super::login::{Encryption, Login, login};
+use super::tls::Tls;
+use super::{Error, hosts};
+use crate::logic::connection::Settings;
 
 /// What rows look like as text depends on these, and hashes on that; how a query is split depends on
 /// standard_conforming_strings. Notices are not asked for: nobody could be shown them, as they carry values.
 const FIXED: &str = "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex \
                      -c extra_float_digits=1 -c standard_conforming_strings=on -c client_min_messages=error";
-/// A peer that is gone without a word is noticed after this.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How long to wait for a cancellation to be delivered.
 const CANCEL: Duration = Duration::from_secs(2);
 
@@ -29,6 +27,7 @@ pub struct Session {
     pub(super) in_use: bool,
     settings: Settings,
     driver: JoinHandle<()>,
+    encryption: Encryption,
 }
 
 impl fmt::Debug for Session {
@@ -46,39 +45,21 @@ impl Drop for Session {
             && !self.client.is_closed()
             && let Ok(runtime) = Handle::try_current()
         {
-            let token = self.client.cancel_token();
-            runtime.spawn(async move { timeout(CANCEL, token.cancel_query(NoTls)).await });
+            runtime.spawn(timeout(CANCEL, self.encryption.clone().cancel(self.client.cancel_token())));
         }
     }
 }
 
 impl Session {
-    /// Connects within the settings' time, however silent the server. Hosts are tried in order, and each gets its
-    /// share of the time that is left; a login that is refused is not tried elsewhere, as libpq has it.
+    /// Connects within the settings' time, to the first host that will do.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
-        let start = Instant::now();
-        let mut failure = Error::Unreachable("no host is given");
-        for (index, (host, port)) in settings.hosts.iter().enumerate() {
-            let hosts_left = u32::try_from(settings.hosts.len() - index).unwrap_or(u32::MAX);
-            let share = settings.connect_timeout.saturating_sub(start.elapsed()) / hosts_left;
-            match Self::connect_to(settings, host, *port, share).await {
-                Err(error @ Error::Unreachable(_)) => failure = error,
-                done => return done,
-            }
-        }
-        Err(failure)
+        hosts::connect(settings).await
     }
 
-    async fn connect_to(settings: &Settings, host: &str, port: u16, limit: Duration) -> Result<Self, Error> {
-        let config = config(settings, host, port, limit);
-        let connect = timeout(limit, config.connect(NoTls)).await;
-        let (client, mut connection) =
-            connect.map_err(|_| Error::Unreachable("no answer in time"))?.map_err(|error| Error::connecting(&error))?;
-        // Polled by hand, because the connection's own future writes the text of notices to the log. An error of the
-        // connection is seen by whoever waits for an answer.
-        let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
-        let driver = tokio::spawn(async move { while let Some(Ok(_)) = messages.next().await {} });
-        Ok(Self { client, in_use: false, settings: settings.clone(), driver })
+    /// Connects to the one address of `config`.
+    pub(super) async fn login(config: &Config, settings: &Settings, tls: Option<&Tls<'_>>) -> Result<Self, Error> {
+        let Login { client, driver, encryption } = login(config, tls).await?;
+        Ok(Self { client, in_use: false, settings: settings.clone(), driver, encryption })
     }
 
     /// Whether it is of no use any more: the connection is gone, or what was asked of it last did not end well.
@@ -92,9 +73,10 @@ impl Session {
     }
 }
 
-fn config(settings: &Settings, host: &str, port: u16, limit: Duration) -> Config {
+/// All but where to, and how encrypted.
+pub(super) fn config(settings: &Settings) -> Config {
     let mut config = Config::new();
-    config.host(host).port(port).user(&settings.user).dbname(&settings.dbname);
+    config.user(&settings.user).dbname(&settings.dbname);
     if let Some(password) = &settings.password {
         config.password(password);
     }
@@ -102,16 +84,18 @@ fn config(settings: &Settings, host: &str, port: u16, limit: Duration) -> Config
     config
         .options(format!("{options} {FIXED}").trim())
         .application_name(settings.application_name.as_deref().unwrap_or("db-query-operator"))
-        // For each address that the name stands for: a dead first one must leave time for the second.
-        .connect_timeout(limit / 2)
-        .keepalives_idle(KEEPALIVE)
-        .keepalives_interval(KEEPALIVE / 3)
-        .keepalives_retries(3)
-        .tcp_user_timeout(KEEPALIVE)
-        .target_session_attrs(match settings.target {
-            Target::Any => TargetSessionAttrs::Any,
-            Target::ReadWrite => TargetSessionAttrs::ReadWrite,
-            Target::ReadOnly => TargetSessionAttrs::ReadOnly,
-        });
+        .keepalives(settings.network.keepalives);
+    if let Some(idle) = settings.network.idle {
+        config.keepalives_idle(idle);
+    }
+    if let Some(interval) = settings.network.interval {
+        config.keepalives_interval(interval);
+    }
+    if let Some(count) = settings.network.count {
+        config.keepalives_retries(count);
+    }
+    if let Some(timeout) = settings.network.unacknowledged {
+        config.tcp_user_timeout(timeout);
+    }
     config
 }
