@@ -3,12 +3,15 @@
 mod batch;
 mod error;
 mod phrase;
+mod pool;
+mod pooler;
 mod query;
 mod session;
 
 use std::time::Duration;
 
-pub use error::Error;
+pub use error::{Busy, Error, Pooled};
+pub use pool::{Lease, Pool, Pools};
 pub use session::Session;
 
 /// Bounds of one read.

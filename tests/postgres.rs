@@ -4,6 +4,10 @@ mod support;
 
 #[path = "postgres/errors.rs"]
 mod errors;
+#[path = "postgres/pool.rs"]
+mod pool;
+#[path = "postgres/pooler.rs"]
+mod pooler;
 #[path = "postgres/rows.rs"]
 mod rows;
 #[path = "postgres/time.rs"]

@@ -10,13 +10,12 @@ use tokio::time::timeout;
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::Error;
+use super::error::{Error, Pooled};
+use super::pool::Held;
+use super::pooler::Mark;
 use crate::logic::connection::{Settings, Target};
+use crate::logic::version;
 
-/// What rows look like as text depends on these, and hashes on that; how a query is split depends on
-/// standard_conforming_strings. Notices are not asked for: nobody could be shown them, as they carry values.
-const FIXED: &str = "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex \
-                     -c extra_float_digits=1 -c standard_conforming_strings=on -c client_min_messages=error";
 /// A peer that is gone without a word is noticed after this.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How long to wait for a cancellation to be delivered.
@@ -27,7 +26,14 @@ pub struct Session {
     pub(super) client: Client,
     /// Set while something is asked of it: it stays set where that failed or was given up half-way.
     pub(super) in_use: bool,
-    settings: Settings,
+    /// Whether it is the server's own, rather than one that a pooler lends for a transaction at a time.
+    pub(super) direct: bool,
+    /// Host and port it leads to.
+    pub(super) server: (String, u16),
+    /// When it was opened.
+    pub(super) opened: Instant,
+    /// What a pool counts it by, until it is closed.
+    pub(super) held: Held,
     driver: JoinHandle<()>,
 }
 
@@ -41,13 +47,18 @@ impl fmt::Debug for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.driver.abort();
-        // Without being told, a server notices that nobody listens only when it next has something to say.
+        // Without being told, a server notices that nobody listens only when it next has something to say. One behind a
+        // pooler is asked to look for that itself: the pooler has forgotten by now what it ran for us.
         if self.in_use
+            && self.direct
             && !self.client.is_closed()
             && let Ok(runtime) = Handle::try_current()
         {
-            let token = self.client.cancel_token();
-            runtime.spawn(async move { timeout(CANCEL, token.cancel_query(NoTls)).await });
+            let (token, held) = (self.client.cancel_token(), std::mem::take(&mut self.held));
+            runtime.spawn(async move {
+                let _ = timeout(CANCEL, token.cancel_query(NoTls)).await;
+                drop(held);
+            });
         }
     }
 }
@@ -70,37 +81,63 @@ impl Session {
     }
 
     async fn connect_to(settings: &Settings, host: &str, port: u16, limit: Duration) -> Result<Self, Error> {
-        let config = config(settings, host, port, limit);
+        let (start, mark) = (Instant::now(), Mark::new());
+        let left = || limit.saturating_sub(start.elapsed());
+        let opened = Self::open(settings, host, port, limit, &mark.options(settings.options.as_deref())).await;
+        let session = match opened {
+            // PgBouncer refuses options, unless it is told to leave them out.
+            Err(Error::Pooled(Pooled::Options)) => Self::open(settings, host, port, left(), "").await?,
+            opened => {
+                let mut session = opened?;
+                let arrived = timeout(left(), mark.has_arrived(&session.client)).await;
+                session.direct = arrived.map_err(|_| Error::Unreachable("no answer in time"))??;
+                session
+            }
+        };
+        if !session.direct && settings.options.as_ref().is_some_and(|options| !options.trim().is_empty()) {
+            return Err(Error::Pooled(Pooled::Options));
+        }
+        Ok(session)
+    }
+
+    async fn open(settings: &Settings, host: &str, port: u16, limit: Duration, options: &str) -> Result<Self, Error> {
+        let config = config(settings, host, port, limit, options);
         let connect = timeout(limit, config.connect(NoTls)).await;
         let (client, mut connection) =
             connect.map_err(|_| Error::Unreachable("no answer in time"))?.map_err(|error| Error::connecting(&error))?;
+        version::check(connection.parameter("server_version")).map_err(Error::Version)?;
         // Polled by hand, because the connection's own future writes the text of notices to the log. An error of the
         // connection is seen by whoever waits for an answer.
         let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
         let driver = tokio::spawn(async move { while let Some(Ok(_)) = messages.next().await {} });
-        Ok(Self { client, in_use: false, settings: settings.clone(), driver })
+        Ok(Self {
+            client,
+            in_use: false,
+            direct: false,
+            server: (host.to_owned(), port),
+            opened: Instant::now(),
+            held: Held::default(),
+            driver,
+        })
     }
 
     /// Whether it is of no use any more: the connection is gone, or what was asked of it last did not end well.
     pub fn is_closed(&self) -> bool {
         self.in_use || self.client.is_closed()
     }
-
-    /// Whether it was made with these settings.
-    pub fn is_for(&self, settings: &Settings) -> bool {
-        self.settings == *settings
-    }
 }
 
-fn config(settings: &Settings, host: &str, port: u16, limit: Duration) -> Config {
+fn config(settings: &Settings, host: &str, port: u16, limit: Duration, options: &str) -> Config {
     let mut config = Config::new();
     config.host(host).port(port).user(&settings.user).dbname(&settings.dbname);
     if let Some(password) = &settings.password {
         config.password(password);
     }
-    let options = settings.options.as_deref().unwrap_or_default();
+    // Empty ones would be sent, too.
+    if !options.is_empty() {
+        config.options(options);
+    }
     config
-        .options(format!("{options} {FIXED}").trim())
         .application_name(settings.application_name.as_deref().unwrap_or("db-query-operator"))
         // For each address that the name stands for: a dead first one must leave time for the second.
         .connect_timeout(limit / 2)
