@@ -5,13 +5,16 @@ mod error;
 mod hosts;
 mod login;
 mod phrase;
+mod pool;
+mod pooler;
 mod query;
 mod session;
 mod tls;
 
 use std::time::Duration;
 
-pub use error::{Error, Way};
+pub use error::{Busy, Error, Pooled, Way};
+pub use pool::{Lease, Pool, Pools};
 pub use session::Session;
 pub use tls::TlsFault;
 

@@ -6,6 +6,10 @@ mod support;
 mod errors;
 #[path = "postgres/hosts.rs"]
 mod hosts;
+#[path = "postgres/pool.rs"]
+mod pool;
+#[path = "postgres/pooler.rs"]
+mod pooler;
 #[path = "postgres/rows.rs"]
 mod rows;
 #[path = "postgres/time.rs"]

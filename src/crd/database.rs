@@ -38,7 +38,8 @@ pub struct Database {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssl_key_secret_ref: Option<SecretKeyRef>,
 
-    /// Bounds of the connection pool.
+    /// Bounds of the connection pool. It is shared by the resources of the namespace whose Secret has the same data and
+    /// whose bounds are the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_pool: Option<ConnectionPool>,
 
@@ -136,7 +137,7 @@ pub struct SecretKeyRef {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionPool {
-    /// Most connections at a time.
+    /// Most connections at a time; never more than half of the operator's `--max-connections-per-server`.
     #[serde(default = "defaults::max_open_conns")]
     #[schemars(range(min = 1, max = 100))]
     pub max_open_conns: i32,
@@ -144,10 +145,10 @@ pub struct ConnectionPool {
     #[serde(default = "defaults::max_idle_conns")]
     #[schemars(range(min = 0, max = 100))]
     pub max_idle_conns: i32,
-    /// A connection is replaced when it is older; unlimited where unset.
+    /// A connection is not used again when it is older; unlimited where unset or 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conn_max_lifetime: Option<Duration>,
-    /// A connection is closed when it was idle for longer; unlimited where unset.
+    /// A connection is closed when it was idle for longer; unlimited where unset or 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conn_max_idle_time: Option<Duration>,
 }

@@ -9,20 +9,23 @@ use serde_json::json;
 use super::connection::{self, SecretKeys, Settings};
 use super::guard::Guard;
 use super::json::Json;
+use super::pool::Bounds;
 use super::rights::{Forbidden, Rights};
 use super::schedule::Schedule;
 use super::secrets::{self, Data};
 use super::sql::{self, Identifier, QualifiedName, Query};
 use super::template::Template;
 use crate::crd::{
-    ChangeDetectionMode, ConflictPolicy, ConnectionPool, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr,
-    DeletionPolicy, Gvk, TemplateLanguage, defaults,
+    ChangeDetectionMode, ConflictPolicy, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy,
+    Gvk, TemplateLanguage, defaults,
 };
 
 /// A spec that makes sense, with everything parsed that can be.
 pub struct Validated {
     /// How to connect.
     pub settings: Settings,
+    /// Bounds of the pool of such connections.
+    pub pool: Bounds,
     /// What to run.
     pub query: Query,
     /// Longest time a statement may take.
@@ -87,6 +90,7 @@ pub fn validate(
     at_least("database.statementTimeout", spec.database.statement_timeout.0, Duration::from_millis(100))?;
     Ok(Validated {
         settings,
+        pool: Bounds::new(spec.database.connection_pool.as_ref()).map_err(|error| InvalidSpec(error.into()))?,
         query,
         statement_timeout: spec.database.statement_timeout.0,
         max_rows: u64::try_from(spec.database.max_rows)
@@ -107,15 +111,6 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
     let database = &spec.database;
     let changes = spec.change_detection.as_ref();
     let guard = spec.prune_guard.clone().unwrap_or_default();
-    let default_pool = |pool: &ConnectionPool| {
-        *pool
-            == ConnectionPool {
-                max_open_conns: defaults::max_open_conns(),
-                max_idle_conns: defaults::max_idle_conns(),
-                conn_max_lifetime: None,
-                conn_max_idle_time: None,
-            }
-    };
     let later = [
         ("templateLanguage: Go", spec.template_language == TemplateLanguage::Go),
         ("statusUpdateQuery", spec.status_update_query.is_some()),
@@ -128,7 +123,6 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
         ("pruneGuard.window", guard.window != defaults::window()),
         ("database.connectionSecretRef.readonlyHostKey", database.connection_secret_ref.readonly_host_key.is_some()),
         ("database.notifyConnectionSecretRef", database.notify_connection_secret_ref.is_some()),
-        ("database.connectionPool", database.connection_pool.as_ref().is_some_and(|pool| !default_pool(pool))),
         ("changeDetection.mode: Notify", changes.is_some_and(|c| c.mode == ChangeDetectionMode::Notify)),
         ("changeDetection.keyColumns", changes.is_some_and(|c| c.key_columns.is_some())),
         ("changeDetection.tables", changes.is_some_and(|c| c.tables.is_some())),

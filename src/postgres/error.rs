@@ -13,6 +13,7 @@ use super::phrase::phrase;
 use super::tls::TlsFault;
 use crate::logic::columns::BadColumns;
 use crate::logic::sql::Statement;
+use crate::logic::version::Unsupported;
 
 /// What a server says whose pg_hba.conf has no line, or none that fits, for a connection of this kind.
 const NOT_THIS_WAY: &str = "28000";
@@ -35,6 +36,20 @@ pub enum Error {
     /// It asks for a password and there is none.
     #[error("the database asks for a password, and the Secret has none")]
     NoPassword,
+    /// The server is none that is supported.
+    #[error("{0}")]
+    Version(#[source] Unsupported),
+    /// Something cannot be had through the pooler that the connection goes through.
+    #[error("the connection goes through a pooler, {0}")]
+    Pooled(#[source] Pooled),
+    /// No connection was free in time.
+    #[error("no connection became free within {waited:?}: {busy}")]
+    Busy {
+        /// What was waited for.
+        busy: Busy,
+        /// How long.
+        waited: Duration,
+    },
     /// A statement failed.
     #[error("{0}")]
     Query(Box<StatementFault>),
@@ -73,6 +88,39 @@ pub enum Way {
     WithCertificate,
 }
 
+/// What cannot be had through a pooler; says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Pooled {
+    /// Setup statements.
+    #[error(
+        "which may run each transaction on another connection, so that the query's setup statements would be lost: \
+         connect directly to PostgreSQL, or leave them out (ALTER ROLE … SET can set what they set)"
+    )]
+    Setup,
+    /// Options of the connection string.
+    #[error(
+        "which does not let the connection string's options through: connect directly to PostgreSQL, or leave them out"
+    )]
+    Options,
+    /// Transactions.
+    #[error("which has no transactions in its statement mode: set its pool_mode to transaction, or connect directly")]
+    Transactions,
+}
+
+/// Of what there were too few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Busy {
+    /// Connections of the pool.
+    #[error(
+        "all of this pool ({0}) are in use (database.connectionPool.maxOpenConns, but at most half of \
+         --max-connections-per-server)"
+    )]
+    Pool(usize),
+    /// Connections to the server.
+    #[error("all that the operator may have to this server ({0}) are in use (--max-connections-per-server)")]
+    Server(usize),
+}
+
 /// What the server said, without values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -92,6 +140,11 @@ pub struct StatementFault {
 }
 
 impl Error {
+    /// Whether it tells something of the database: that it was asked at all.
+    pub fn is_of_database(&self) -> bool {
+        !matches!(self, Self::Busy { .. })
+    }
+
     /// Reason of conditions, events and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -99,6 +152,9 @@ impl Error {
             Self::HostDenied => "HostDenied",
             Self::Tls(_) => "TlsFailed",
             Self::LoginRefused(..) | Self::NoPassword => "LoginRefused",
+            Self::Version(_) => "UnsupportedVersion",
+            Self::Pooled(_) => "ThroughPooler",
+            Self::Busy { .. } => "NoFreeConnection",
             _ => "QueryFailed",
         }
     }
@@ -109,6 +165,16 @@ impl Error {
             return Self::Tls(fault);
         }
         match error.as_db_error() {
+            // PgBouncer gives all its errors this state, and PostgreSQL none that a login can meet.
+            Some(db) if *db.code() == SqlState::PROTOCOL_VIOLATION => {
+                match db.message().contains("startup parameter") {
+                    true => Self::Pooled(Pooled::Options),
+                    false => Self::Unreachable(
+                        "a pooler before it refuses the connection; its log says why, such as a wrong user name, password \
+                     or database name, or a limit",
+                    ),
+                }
+            }
             Some(db) if may_pass(db.code()) => {
                 Self::Unreachable("it is starting up, shutting down or has no free connection")
             }
@@ -150,10 +216,12 @@ impl Error {
     /// From an error of a statement of ours, which was for `what`.
     pub(super) fn ours(error: &tokio_postgres::Error, what: &str) -> Self {
         match error.as_db_error() {
+            Some(db) if db.message().contains("statement pooling mode") => Self::Pooled(Pooled::Transactions),
             Some(db) if !ends_the_connection(db) => {
                 let fault = Fault::of(db);
                 Self::Query(Box::new(StatementFault { which: what.to_owned(), fault, place: None, near: None }))
             }
+            Some(_) => Self::Unreachable("the server ended the connection"),
             _ => Self::Unreachable(broken(error)),
         }
     }
@@ -205,7 +273,11 @@ impl fmt::Display for StatementFault {
 
 /// Not by its state: a function or a foreign table may fail with the states of a lost connection, to elsewhere.
 fn ends_the_connection(error: &DbError) -> bool {
-    matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+    match error.parsed_severity() {
+        Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
+        // PgBouncer leaves out the one that is not translated.
+        None => error.severity() == "FATAL",
+    }
 }
 
 /// States of a server, not of a login: shutting down, starting up, no more connections.

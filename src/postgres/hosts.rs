@@ -9,9 +9,8 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::Error;
-use super::session::{Session, config};
 use super::tls::Tls;
+use super::{Error, Session};
 use crate::logic::connection::{Host, Settings, Target};
 use crate::logic::denied::DeniedHosts;
 
@@ -54,7 +53,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Session, Error> {
         for (index, address) in addresses.iter().enumerate() {
             let others = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
             let limit = until.saturating_duration_since(Instant::now()) / others;
-            match timeout(limit, at(settings, host, *address, limit, tls.as_ref())).await {
+            match timeout(limit, at(settings, host, *address, tls.as_ref())).await {
                 Ok(Ok((session, Fit::Yes))) => return Ok(session),
                 Ok(Ok((session, Fit::OnlyIfNoOther))) => second_best = second_best.or(Some(session)),
                 Ok(Ok((_, Fit::No))) => {
@@ -69,17 +68,8 @@ pub(super) async fn connect(settings: &Settings) -> Result<Session, Error> {
     second_best.ok_or(failure)
 }
 
-async fn at(
-    settings: &Settings,
-    host: &Host,
-    address: IpAddr,
-    limit: Duration,
-    tls: Option<&Tls<'_>>,
-) -> Result<(Session, Fit), Error> {
-    let mut config = config(settings);
-    // The name is for certificates; it is not looked up again.
-    config.host(&host.name).hostaddr(address).port(host.port).connect_timeout(limit);
-    let session = Session::login(&config, settings, tls).await?;
+async fn at(settings: &Settings, host: &Host, address: IpAddr, tls: Option<&Tls<'_>>) -> Result<(Session, Fit), Error> {
+    let session = Session::connect_to(settings, host, address, tls).await?;
     let fit = fit(&session.client, settings.target).await?;
     Ok((session, fit))
 }

@@ -20,6 +20,8 @@ pub(super) struct Login {
     /// Moves its messages until it is closed.
     pub(super) driver: JoinHandle<()>,
     pub(super) encryption: Encryption,
+    /// What the server says of its version.
+    pub(super) version: Option<String>,
 }
 
 /// How a connection is encrypted, for whatever else belongs to it.
@@ -91,8 +93,7 @@ async fn plain(config: &Config, tls: Option<&Tls<'_>>) -> Result<Login, Error> {
             return Err(Error::Tls(TlsFault::NotAsked));
         }
     }
-    let (client, driver) = connect(&config, NoTls).await.map_err(|error| Error::connecting(&error, Way::Plain))?;
-    Ok(Login { client, driver, encryption: Encryption::Plain })
+    connect(&config, NoTls, Encryption::Plain).await.map_err(|error| Error::connecting(&error, Way::Plain))
 }
 
 async fn encrypted(config: &Config, mode: SslMode, tls: &Tls<'_>) -> Result<Login, Failure> {
@@ -103,11 +104,11 @@ async fn encrypted(config: &Config, mode: SslMode, tls: &Tls<'_>) -> Result<Logi
         true => SslNegotiation::Direct,
         false => SslNegotiation::Postgres,
     });
-    match connect(&config, connector.clone()).await {
+    match connect(&config, connector.clone(), Encryption::Tls(connector)).await {
         Ok(_) if settings.server_must_ask && !seen.request() => {
             Err(Failure { error: Error::Tls(TlsFault::NotAsked), encrypted: true })
         }
-        Ok((client, driver)) => Ok(Login { client, driver, encryption: Encryption::Tls(connector) }),
+        Ok(login) => Ok(login),
         Err(error) => {
             let error = match Error::connecting(&error, way(settings, &seen)) {
                 Error::Tls(TlsFault::Handshake) if settings.direct && !seen.certificate() => {
@@ -138,15 +139,16 @@ fn channel_binding(settings: &settings::Tls) -> ChannelBinding {
     }
 }
 
-async fn connect<T>(config: &Config, tls: T) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error>
+async fn connect<T>(config: &Config, tls: T, encryption: Encryption) -> Result<Login, tokio_postgres::Error>
 where
     T: MakeTlsConnect<Socket, Stream: Send + 'static, TlsConnect: Send>,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
     let (client, mut connection) = config.connect(tls).await?;
+    let version = connection.parameter("server_version").map(str::to_owned);
     // Polled by hand, because the connection's own future writes the text of notices to the log. An error of the
     // connection is seen by whoever waits for an answer.
     let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
     let driver = tokio::spawn(async move { while let Some(Ok(_)) = messages.next().await {} });
-    Ok((client, driver))
+    Ok(Login { client, driver, encryption, version })
 }

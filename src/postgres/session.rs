@@ -1,22 +1,23 @@
 //! One connection. Everything that is asked of it ends in time, and it is left as it was found or thrown away.
 
 use std::fmt;
-use std::time::Duration;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config};
 
+use super::error::{Error, Pooled};
+use super::hosts;
 use super::login::{Encryption, Login, login};
+use super::pool::Held;
+use super::pooler::Mark;
 use super::tls::Tls;
-use super::{Error, hosts};
-use crate::logic::connection::Settings;
+use crate::logic::connection::{Host, Settings};
+use crate::logic::version;
 
-/// What rows look like as text depends on these, and hashes on that; how a query is split depends on
-/// standard_conforming_strings. Notices are not asked for: nobody could be shown them, as they carry values.
-const FIXED: &str = "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex \
-                     -c extra_float_digits=1 -c standard_conforming_strings=on -c client_min_messages=error";
 /// How long to wait for a cancellation to be delivered.
 const CANCEL: Duration = Duration::from_secs(2);
 
@@ -25,7 +26,14 @@ pub struct Session {
     pub(super) client: Client,
     /// Set while something is asked of it: it stays set where that failed or was given up half-way.
     pub(super) in_use: bool,
-    settings: Settings,
+    /// Whether it is the server's own, rather than one that a pooler lends for a transaction at a time.
+    pub(super) direct: bool,
+    /// Host and port it leads to.
+    pub(super) server: (String, u16),
+    /// When it was opened.
+    pub(super) opened: Instant,
+    /// What a pool counts it by, until it is closed.
+    pub(super) held: Held,
     driver: JoinHandle<()>,
     encryption: Encryption,
 }
@@ -40,12 +48,19 @@ impl fmt::Debug for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.driver.abort();
-        // Without being told, a server notices that nobody listens only when it next has something to say.
+        // Without being told, a server notices that nobody listens only when it next has something to say. One behind a
+        // pooler is asked to look for that itself: the pooler has forgotten by now what it ran for us.
         if self.in_use
+            && self.direct
             && !self.client.is_closed()
             && let Ok(runtime) = Handle::try_current()
         {
-            runtime.spawn(timeout(CANCEL, self.encryption.clone().cancel(self.client.cancel_token())));
+            let (token, encryption) = (self.client.cancel_token(), self.encryption.clone());
+            let held = std::mem::take(&mut self.held);
+            runtime.spawn(async move {
+                let _ = timeout(CANCEL, encryption.cancel(token)).await;
+                drop(held);
+            });
         }
     }
 }
@@ -56,33 +71,71 @@ impl Session {
         hosts::connect(settings).await
     }
 
-    /// Connects to the one address of `config`.
-    pub(super) async fn login(config: &Config, settings: &Settings, tls: Option<&Tls<'_>>) -> Result<Self, Error> {
-        let Login { client, driver, encryption } = login(config, tls).await?;
-        Ok(Self { client, in_use: false, settings: settings.clone(), driver, encryption })
+    /// Connects to one address of a host. Ends in time only if its caller sees to it.
+    pub(super) async fn connect_to(
+        settings: &Settings,
+        host: &Host,
+        address: IpAddr,
+        tls: Option<&Tls<'_>>,
+    ) -> Result<Self, Error> {
+        let mark = Mark::new();
+        let session = match Self::open(settings, host, address, tls, &mark.options(settings.options.as_deref())).await {
+            // PgBouncer refuses options, unless it is told to leave them out.
+            Err(Error::Pooled(Pooled::Options)) => Self::open(settings, host, address, tls, "").await?,
+            opened => {
+                let mut session = opened?;
+                session.direct = mark.has_arrived(&session.client).await?;
+                session
+            }
+        };
+        if !session.direct && settings.options.as_ref().is_some_and(|options| !options.trim().is_empty()) {
+            return Err(Error::Pooled(Pooled::Options));
+        }
+        Ok(session)
+    }
+
+    async fn open(
+        settings: &Settings,
+        host: &Host,
+        address: IpAddr,
+        tls: Option<&Tls<'_>>,
+        options: &str,
+    ) -> Result<Self, Error> {
+        let mut config = config(settings, options);
+        // The name is for certificates; it is not looked up again.
+        config.host(&host.name).hostaddr(address).port(host.port);
+        let Login { client, driver, encryption, version } = login(&config, tls).await?;
+        version::check(version.as_deref()).map_err(Error::Version)?;
+        Ok(Self {
+            client,
+            in_use: false,
+            direct: false,
+            server: (host.name.clone(), host.port),
+            opened: Instant::now(),
+            held: Held::default(),
+            driver,
+            encryption,
+        })
     }
 
     /// Whether it is of no use any more: the connection is gone, or what was asked of it last did not end well.
     pub fn is_closed(&self) -> bool {
         self.in_use || self.client.is_closed()
     }
-
-    /// Whether it was made with these settings.
-    pub fn is_for(&self, settings: &Settings) -> bool {
-        self.settings == *settings
-    }
 }
 
 /// All but where to, and how encrypted.
-pub(super) fn config(settings: &Settings) -> Config {
+fn config(settings: &Settings, options: &str) -> Config {
     let mut config = Config::new();
     config.user(&settings.user).dbname(&settings.dbname);
     if let Some(password) = &settings.password {
         config.password(password);
     }
-    let options = settings.options.as_deref().unwrap_or_default();
+    // Empty ones would be sent, too.
+    if !options.is_empty() {
+        config.options(options);
+    }
     config
-        .options(format!("{options} {FIXED}").trim())
         .application_name(settings.application_name.as_deref().unwrap_or("db-query-operator"))
         .keepalives(settings.network.keepalives);
     if let Some(idle) = settings.network.idle {

@@ -5,6 +5,7 @@
 #![allow(dead_code, missing_docs)]
 
 pub mod certificates;
+pub mod pgbouncer;
 pub mod server;
 pub mod world;
 
