@@ -19,7 +19,23 @@ pub struct PgBouncer {
 impl PgBouncer {
     /// In front of the server of `database`, with lines of its configuration file.
     pub async fn start(database: &TestDatabase, lines: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // A free port may be taken by the time it is used.
+        for _ in 0..5 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let mut bouncer = Self::start_at(port, database, lines);
+            eventually("PgBouncer listens, or has ended", Duration::from_secs(10), async || {
+                let has_ended = bouncer.process.try_wait().unwrap().is_some();
+                (has_ended || TcpStream::connect(("127.0.0.1", port)).await.is_ok()).then_some(())
+            })
+            .await;
+            if bouncer.process.try_wait().unwrap().is_none() {
+                return bouncer;
+            }
+        }
+        panic!("PgBouncer does not start");
+    }
+
+    fn start_at(port: u16, database: &TestDatabase, lines: &[&str]) -> Self {
         let folder = PathBuf::from(env("DIR")).join(unique("pgbouncer"));
         std::fs::create_dir(&folder).unwrap();
         let path = |name: &str| folder.join(name).display().to_string();
@@ -36,24 +52,16 @@ impl PgBouncer {
         );
         std::fs::write(path("ini"), configuration).unwrap();
         // It does not run as root; and it must not survive a test process that is killed and runs no `drop`.
-        let mut command = Command::new("setpriv");
-        if Command::new("id").arg("-u").output().unwrap().stdout == b"0\n" {
-            let owned = Command::new("chown").args(["-R", "nobody"]).arg(&folder).status().unwrap();
-            assert!(owned.success());
-            command.args(["--reuid", "nobody", "--clear-groups", "--", "setpriv"]);
+        let mut command = Command::new(if cfg!(target_os = "linux") { "setpriv".as_ref() } else { binary() });
+        if cfg!(target_os = "linux") {
+            if Command::new("id").arg("-u").output().unwrap().stdout == b"0\n" {
+                let owned = Command::new("chown").args(["-R", "nobody"]).arg(&folder).status().unwrap();
+                assert!(owned.success());
+                command.args(["--reuid", "nobody", "--clear-groups", "--", "setpriv"]);
+            }
+            command.args(["--pdeathsig", "KILL", "--"]).arg(binary());
         }
-        let process = command
-            .args(["--pdeathsig", "KILL", "--"])
-            .arg(binary())
-            .args(["-q", &path("ini")])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        eventually("PgBouncer listens", Duration::from_secs(10), async || {
-            TcpStream::connect(("127.0.0.1", port)).await.ok().map(drop)
-        })
-        .await;
+        let process = command.args(["-q", &path("ini")]).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         Self { process, port, folder }
     }
 
