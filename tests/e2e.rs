@@ -16,3 +16,5 @@ mod follow;
 mod mistakes;
 #[path = "e2e/secrecy.rs"]
 mod secrecy;
+#[path = "e2e/tls.rs"]
+mod tls;

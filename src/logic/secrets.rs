@@ -93,3 +93,128 @@ fn value<'a>(
 fn wrong(field: &str, reference: &SecretKeyRef, why: &str) -> InvalidSpec {
     InvalidSpec(format!("database.{field}: key `{}` of Secret {} {why}", reference.key, reference.name))
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    const CANARY: &str = "CANARY";
+
+    /// A certificate and its key, in PEM.
+    fn pair() -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec!["db.example".into()]).unwrap().self_signed(&key).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn database(refs: &[(&str, &str, &str)]) -> Database {
+        let mut database = serde_json::json!({"connectionSecretRef": {"name": "db", "namespace": "other"}});
+        for (field, name, key) in refs {
+            database[*field] = serde_json::json!({"name": name, "key": key});
+        }
+        serde_json::from_value(database).unwrap()
+    }
+
+    fn secret(pairs: &[(&str, &str)]) -> Data {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec()))).collect()
+    }
+
+    const REFS: [(&str, &str, &str); 3] = [
+        ("sslRootCertSecretRef", "ca", "ca.crt"),
+        ("sslCertSecretRef", "client", "tls.crt"),
+        ("sslKeySecretRef", "client", "tls.key"),
+    ];
+
+    #[test]
+    fn all_secrets_are_in_the_connection_secrets_namespace_and_each_is_named_once() {
+        let names = SecretNames::of(&database(&REFS), "own");
+        assert_eq!(names.names.iter().collect::<Vec<_>>(), ["ca", "client", "db"]);
+        assert!(names.contains("other", "ca") && names.contains("other", "db"));
+        assert!(!names.contains("own", "db") && !names.contains("other", "stranger"));
+        let owner = Owner { name: "a".into(), namespace: "own".into(), uid: "u".into() };
+        let refused = SecretNames::allowed(&database(&REFS), &owner, &Rights::default()).unwrap_err();
+        assert!(refused.to_string().contains("--allow-secret-namespaces=other"));
+    }
+
+    #[test]
+    fn certificates_and_key_are_read_and_known_again() {
+        let (certificate, key) = pair();
+        // As Secrets of type kubernetes.io/tls have them, a chain and comments included.
+        let chain = format!("# a comment\n{certificate}{}", pair().0);
+        let secrets = [
+            ("ca".to_owned(), secret(&[("ca.crt", &chain)])),
+            ("client".to_owned(), secret(&[("tls.crt", &chain), ("tls.key", &key)])),
+        ]
+        .into();
+        let read = || certificates(&database(&REFS), &secrets).unwrap();
+        let (one, other) = (read(), read());
+        assert_eq!(one.roots.as_ref().unwrap().len(), 2);
+        assert_eq!(one.client.as_ref().unwrap().chain.len(), 2);
+        assert!(one.roots == other.roots && one.client == other.client);
+    }
+
+    #[test]
+    fn what_nobody_could_use_is_named_by_field_key_and_secret() {
+        let (certificate, key) = pair();
+        let foreign_key = pair().1;
+        let broken = format!("-----BEGIN CERTIFICATE-----\n{CANARY}\n-----END CERTIFICATE-----\n");
+        let encrypted =
+            format!("-----BEGIN ENCRYPTED PRIVATE KEY-----\nQ0FOQVJZ{CANARY}\n-----END ENCRYPTED PRIVATE KEY-----\n");
+        let no_key = "-----BEGIN PRIVATE KEY-----\nQ0FOQVJZ\n-----END PRIVATE KEY-----\n";
+        let cut = certificate.replace("-----END", "----END");
+        for (root, cert, key, expected) in [
+            ("", &*certificate, &*key, "sslRootCertSecretRef: key `ca.crt` of Secret ca is missing or empty"),
+            (CANARY, &certificate, &key, "sslRootCertSecretRef: key `ca.crt` of Secret ca has no certificate"),
+            (&broken, &certificate, &key, "sslRootCertSecretRef: key `ca.crt` of Secret ca"),
+            (&cut, &certificate, &key, "sslRootCertSecretRef: key `ca.crt` of Secret ca is not well-formed"),
+            (&key, &certificate, &key, "sslRootCertSecretRef: key `ca.crt` of Secret ca has no certificate"),
+            (&certificate, "", &key, "sslCertSecretRef: key `tls.crt` of Secret client is missing or empty"),
+            (&certificate, &broken, &key, "sslCertSecretRef: key `tls.crt` of Secret client"),
+            (&certificate, &key, &key, "sslCertSecretRef: key `tls.crt` of Secret client has no certificate"),
+            (&certificate, &certificate, "", "sslKeySecretRef: key `tls.key` of Secret client is missing or empty"),
+            (
+                &certificate,
+                &certificate,
+                &certificate,
+                "sslKeySecretRef: key `tls.key` of Secret client has no private key",
+            ),
+            (
+                &certificate,
+                &certificate,
+                &encrypted,
+                "sslKeySecretRef: key `tls.key` of Secret client has no private key",
+            ),
+            (&certificate, &certificate, no_key, "sslKeySecretRef: key `tls.key` of Secret client is no RSA"),
+            (
+                &certificate,
+                &certificate,
+                &foreign_key,
+                "sslKeySecretRef: key `tls.key` of Secret client is not the key",
+            ),
+        ] {
+            let secrets = [
+                ("ca".to_owned(), secret(&[("ca.crt", root)])),
+                ("client".to_owned(), secret(&[("tls.crt", cert), ("tls.key", key)])),
+            ]
+            .into();
+            let error = certificates(&database(&REFS), &secrets).err().unwrap();
+            assert!(error.0.starts_with(&format!("database.{expected}")), "{expected}: {error}");
+            assert!(!error.0.contains(CANARY), "{error}");
+        }
+        for one in &REFS[1..] {
+            let secrets = [("client".to_owned(), secret(&[("tls.crt", &certificate), ("tls.key", &key)]))].into();
+            let error = certificates(&database(&[*one]), &secrets).err().unwrap();
+            assert!(error.0.contains("sslCertSecretRef") && error.0.contains("sslKeySecretRef"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_of_version_one_will_do_as_root_and_for_a_client() {
+        let certificate = include_str!("../../tests/support/version-one.crt");
+        let key = include_str!("../../tests/support/version-one.key");
+        assert_eq!(certificates::roots(certificate.as_bytes()).unwrap().len(), 1);
+        assert!(certificates::client(certificate.as_bytes(), key.as_bytes()).is_ok());
+    }
+}

@@ -300,6 +300,6 @@ fn broken(error: &tokio_postgres::Error) -> &'static str {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
             "the connection was cut"
         }
-        _ => "the host's name cannot be resolved, or the network failed",
+        _ => "the network failed",
     }
 }

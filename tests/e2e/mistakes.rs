@@ -39,18 +39,6 @@ async fn a_secret_without_a_key_stalls_until_it_has_it() {
 }
 
 #[tokio::test]
-async fn encryption_that_is_asked_for_is_never_silently_left_out() {
-    let world = World::new("sslmode", &["a"]).await;
-    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), world.namespace.name());
-    let require = json!({"stringData": {"sslmode": "require"}});
-    secrets.patch("db", &PatchParams::default(), &Patch::Merge(require)).await.unwrap();
-    world.create("q", json!({})).await;
-    let resource = world.condition("q", "Stalled", "True", Some("InvalidSpec")).await;
-    assert!(message(&resource, "Ready").contains("sslmode"));
-    assert!(world.managed().await.is_empty());
-}
-
-#[tokio::test]
 async fn a_uri_connects_as_well() {
     let world = World::new("uri", &["a"]).await;
     let db = &world.database;
@@ -67,8 +55,12 @@ async fn a_uri_connects_as_well() {
         .patch("db", &PatchParams::default(), &Patch::Merge(json!({"stringData": {"fqdn-uri": uri}})))
         .await
         .unwrap();
-    world.create("q", json!({"database": {"connectionSecretRef": {"name": "db", "uriKey": "fqdn-uri"}}})).await;
+    let query = "SELECT name, current_setting('application_name') AS v FROM t";
+    let database = json!({"connectionSecretRef": {"name": "db", "uriKey": "fqdn-uri"}});
+    world.create("q", json!({ "database": database, "query": query })).await;
     world.ready("q").await;
+    // Every operator of these tests runs with PGAPPNAME and more set.
+    world.until_value("a", Some("db-query-operator")).await;
 }
 
 #[tokio::test]
@@ -230,6 +222,10 @@ async fn the_api_server_refuses_bad_input_with_a_sentence_that_names_the_field()
         (json!({"pruneGuard": {"maxDeletions": "120%"}}), "pruneGuard.maxDeletions must be"),
         (json!({"database": {"type": "mysql", "connectionSecretRef": {"name": "db"}}}), "spec.database.type"),
         (json!({"database": {"connectionSecretRef": {}}}), "spec.database.connectionSecretRef.name"),
+        (
+            json!({"database": {"connectionSecretRef": {"name": "db"}, "sslCertSecretRef": {"name": "a", "key": "b"}}}),
+            "database.sslCertSecretRef and database.sslKeySecretRef belong together",
+        ),
         (changes(json!({"enabled": true})), "changeDetection.enabled needs tableName or tables"),
         (changes(json!({"timestampColumn": "at"})), "changeDetection.timestampColumn needs"),
         (

@@ -74,24 +74,5 @@ pub fn for_clients(mut params: CertificateParams) -> CertificateParams {
 
 /// One of X.509 version 1, which `openssl x509 -req` makes without an -extfile; its key guards nothing.
 pub fn version_one() -> Pair {
-    Pair {
-        certificate: "-----BEGIN CERTIFICATE-----
-MIIBJDCBywIUdsOJXT4S3SzWXUcpc++t0bfum6UwCgYIKoZIzj0EAwIwFDESMBAG
-A1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNDA2MzYwNVoYDzIxMjYxMDMxMDYzNjA1
-WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
-AAR2h4NtCFJwPIEFccJn5QKM+Fs2koe+jzID3adIdetn8jffBUHFzURygZ9BqoyR
-JVuRj3yqNBpoNhgI32dwElmxMAoGCCqGSM49BAMCA0gAMEUCIQDReePXQuVZFuKJ
-mAJTydtaySLPQssybEjrIxplXOYkLgIgQLtPOfrlmLKeXkII2bOK2F/r3BWI4i5O
-fK1sMkzjJ8I=
------END CERTIFICATE-----
-"
-        .into(),
-        key: "-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgCAsU96XZJ33gNmwI
-bNvR+gFQ3Bx4pmCUbZ0BgIVa4R+hRANCAAR2h4NtCFJwPIEFccJn5QKM+Fs2koe+
-jzID3adIdetn8jffBUHFzURygZ9BqoyRJVuRj3yqNBpoNhgI32dwElmx
------END PRIVATE KEY-----
-"
-        .into(),
-    }
+    Pair { certificate: include_str!("version-one.crt").into(), key: include_str!("version-one.key").into() }
 }
