@@ -3,6 +3,7 @@
 
 pub mod columns;
 pub mod connection;
+pub mod detect;
 pub mod document;
 pub mod guard;
 pub mod inventory;
@@ -11,6 +12,7 @@ pub mod outcome;
 pub mod render;
 pub mod retry;
 pub mod rights;
+pub mod row;
 pub mod schedule;
 pub mod sql;
 pub mod template;

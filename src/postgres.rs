@@ -1,8 +1,10 @@
 //! What is asked of PostgreSQL, and in which sessions. The only user of tokio-postgres; knows nothing of Kubernetes.
 
 mod batch;
+mod columns;
 mod error;
 mod phrase;
+mod probe;
 mod query;
 mod session;
 

@@ -11,6 +11,7 @@ use tokio_postgres::error::{DbError, ErrorPosition, Severity, SqlState};
 
 use super::phrase::phrase;
 use crate::logic::columns::BadColumns;
+use crate::logic::detect::Undetectable;
 use crate::logic::sql::Statement;
 
 /// A connection or query that failed.
@@ -45,9 +46,12 @@ pub enum Error {
     /// Whoever asked for the rows does not take them any more.
     #[error("the rows were not wanted any more")]
     Abandoned,
-    /// Columns that cannot be told apart.
+    /// Columns that cannot be told apart, or one of the key that is missing.
     #[error("{0}")]
     Columns(BadColumns),
+    /// Changes of a table cannot be noticed.
+    #[error("{0}")]
+    Undetectable(Undetectable),
 }
 
 /// What the server said, without values.
@@ -78,6 +82,11 @@ impl Error {
         }
     }
 
+    /// Whether a statement failed with a SQLSTATE of this class.
+    pub(super) fn is_of_class(&self, class: &str) -> bool {
+        matches!(self, Self::Query(failed) if failed.fault.state.starts_with(class))
+    }
+
     /// From an error while connecting.
     pub(super) fn connecting(error: &tokio_postgres::Error) -> Self {
         match error.as_db_error() {
@@ -102,10 +111,7 @@ impl Error {
         if ends_the_connection(db) {
             return Self::Unreachable("the server ended the connection");
         }
-        let at = match db.position() {
-            Some(ErrorPosition::Original(at)) => usize::try_from(*at).ok().and_then(position),
-            _ => None,
-        };
+        let at = place(error).and_then(position);
         Self::Query(Box::new(StatementFault {
             which,
             fault: Fault::of(db),
@@ -150,6 +156,14 @@ impl fmt::Display for StatementFault {
             write!(f, " at line {line}, column {column}")?;
         }
         self.near.as_ref().map_or(Ok(()), |near| write!(f, ": {near}"))
+    }
+}
+
+/// Where in the statement's text an error lies, in characters from 1.
+pub(super) fn place(error: &tokio_postgres::Error) -> Option<usize> {
+    match error.as_db_error()?.position()? {
+        ErrorPosition::Original(at) => usize::try_from(*at).ok(),
+        ErrorPosition::Internal { .. } => None,
     }
 }
 
