@@ -4,6 +4,7 @@
 mod actor;
 mod cleanup;
 mod deep;
+mod detect;
 mod error;
 mod memory;
 mod reconcile;

@@ -4,6 +4,7 @@
 pub mod columns;
 pub mod connection;
 pub mod denied;
+pub mod detect;
 pub mod document;
 pub mod guard;
 pub mod inventory;
@@ -14,6 +15,7 @@ pub mod pool;
 pub mod render;
 pub mod retry;
 pub mod rights;
+pub mod row;
 pub mod schedule;
 pub mod secrets;
 pub mod sql;

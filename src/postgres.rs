@@ -1,12 +1,14 @@
 //! What is asked of PostgreSQL, and in which sessions. The only user of tokio-postgres; knows nothing of Kubernetes.
 
 mod batch;
+mod columns;
 mod error;
 mod hosts;
 mod login;
 mod phrase;
 mod pool;
 mod pooler;
+mod probe;
 mod query;
 mod session;
 mod tls;

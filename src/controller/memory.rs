@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::logic::detect::Fingerprint;
 use crate::logic::inventory::Inventory;
 use crate::logic::object::GroupKind;
 use crate::logic::validate::Validated;
@@ -20,8 +21,9 @@ pub struct Memory {
     pub inventory: Option<Recalled>,
     /// Kinds that are recorded in the status.
     pub kinds: BTreeSet<GroupKind>,
-    /// The watermark before the last read that was worked through; what failed of it is tried again by itself.
-    pub watermark: Option<Option<String>>,
+    /// The fingerprint of the watched tables before the last read that was worked through; what failed of it is tried
+    /// again by itself.
+    pub fingerprint: Option<Fingerprint>,
     /// Objects there were when deletions were last not held back: what the prune guard counts against.
     pub baseline: Option<usize>,
 }
@@ -38,7 +40,7 @@ impl Memory {
     /// Something changed, or somebody asks: what can be found out is found out anew.
     pub fn forget(&mut self) {
         self.valid = None;
-        self.watermark = None;
+        self.fingerprint = None;
         self.inventory = None;
     }
 }

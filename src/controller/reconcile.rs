@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::memory::{Memory, Recalled};
 use super::stop::Stop;
-use super::{Context, cleanup, deep, error::Error};
+use super::{Context, cleanup, deep, detect, error::Error};
 use crate::cluster::{ApplyError, Deleted, Work};
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr};
 use crate::logic::document::Frame;
@@ -19,6 +19,7 @@ use crate::logic::inventory::Inventory;
 use crate::logic::object::{Desired, GroupKind, Kind, Known, ObjectId, Owner, Ownership};
 use crate::logic::outcome::{Changed, Done, Outcome};
 use crate::logic::render::{Rendered, Renderer, RowFailure};
+use crate::logic::row::Row;
 use crate::logic::schedule::Look;
 use crate::logic::secrets::{Data, SecretNames};
 use crate::logic::validate::{self, Validated};
@@ -42,7 +43,7 @@ pub struct Pass<'a> {
 }
 
 /// 1. fetch what it refers to, validate    cluster, pure
-/// 2. look at the watermark                postgres
+/// 2. look for changes                     postgres
 /// 3. recall what exists                   cluster
 /// 4. query, render each row               postgres, pure
 /// 5. track: record new kinds              cluster
@@ -50,8 +51,8 @@ pub struct Pass<'a> {
 /// 7. prune what has no row                pure, cluster
 pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Result<Outcome, Error> {
     let (valid, pool) = pass.validated(memory).await?;
-    let watermark = pass.unless_stopped(watermark(&pool, &valid)).await?;
-    if look == Look::Probe && memory.watermark.as_ref() == Some(&watermark) {
+    let fingerprint = pass.unless_stopped(detect::look(&pool, &valid, memory.fingerprint.as_ref())).await?;
+    if look == Look::Probe && fingerprint.is_some() && fingerprint == memory.fingerprint {
         return Ok(Outcome::Unchanged);
     }
     let before = pass.recall(memory).await?;
@@ -59,41 +60,19 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     pass.track(memory, &rendered).await?;
     drop(before);
     let wanted = rendered.ids();
-    let mut done =
-        Done { rows: rendered.rows, failures: rendered.failures, detection: detection(&valid), ..Done::default() };
+    let detection = detect::told(&valid, fingerprint.as_ref());
+    let mut done = Done { rows: rendered.rows, failures: rendered.failures, detection, ..Done::default() };
     pass.apply(memory, rendered.desired, &mut done).await?;
     if valid.prune && done.failures.is_empty() {
         pass.prune(memory, &valid, &wanted, &mut done).await;
     }
-    memory.watermark = Some(watermark);
+    memory.fingerprint = fingerprint;
     done.kinds = pass.kinds_left(memory, &done).await;
     Ok(Outcome::Done(pass.summed_up(memory, done)))
 }
 
-/// How changes are noticed, and which are not.
-fn detection(valid: &Validated) -> String {
-    let every = |seconds: Duration| crate::crd::Duration(seconds).to_string();
-    match valid.schedule.probe {
-        None => format!("the query runs every {}", every(valid.schedule.full)),
-        Some(probe) => format!(
-            "MAX of the timestamp column is looked at every {}; changes that do not move it, such as deletions, are seen \
-             by the query that runs every {}",
-            every(probe),
-            every(valid.schedule.full)
-        ),
-    }
-}
-
-async fn watermark(pool: &Arc<Pool>, valid: &Validated) -> Result<Option<String>, Error> {
-    let Some(mark) = &valid.watermark else { return Ok(None) };
-    let mut lease = pool.lease().await.map_err(Error::Query)?;
-    let seen = lease.session.watermark(&valid.query, &limits(valid), &mark.table, &mark.column).await;
-    let seen = seen.map_err(Error::Query)?;
-    lease.give_back();
-    Ok(seen)
-}
-
-fn limits(valid: &Validated) -> Limits {
+/// The bounds of whatever is asked of the database.
+pub fn limits(valid: &Validated) -> Limits {
     Limits { statement_timeout: valid.statement_timeout, max_rows: valid.max_rows, read_only: valid.read_only }
 }
 
@@ -162,7 +141,7 @@ impl Pass<'_> {
     /// Rows are rendered on a thread of their own while they stream in; the transaction ends with the last row.
     async fn read(&self, valid: &Arc<Validated>, pool: &Arc<Pool>, known: &Arc<Inventory>) -> Result<Rendered, Error> {
         let mut lease = pool.lease().await.map_err(Error::Query)?;
-        let (rows, mut batches) = mpsc::channel::<Vec<String>>(4);
+        let (rows, mut batches) = mpsc::channel::<Vec<Row>>(4);
         let (valid_too, known, owner, rights) =
             (valid.clone(), known.clone(), self.owner.clone(), self.ctx.rights.clone());
         let (cluster, runtime) = (self.ctx.cluster.clone(), Handle::current());
@@ -177,7 +156,7 @@ impl Pass<'_> {
             let frame = Frame { owner: &owner, rights: &rights, gvk: valid_too.gvk.as_ref(), deletion_policy };
             let mut renderer = Renderer::new(&valid_too.template, &valid_too.dbqr, frame, &find_kind, &known);
             while let Some(batch) = batches.blocking_recv() {
-                batch.iter().for_each(|row| renderer.row(row));
+                batch.into_iter().for_each(|row| renderer.row(row));
             }
             renderer.finish()
         });
@@ -266,7 +245,7 @@ impl Pass<'_> {
                 if matches!(error, ApplyError::Replaced) {
                     inventory.remove(&desired.id);
                 }
-                tracing::warn!(dbqr = %self.owner, object = %desired.id, reason = error.reason(), "not applied: {error}");
+                tracing::warn!(dbqr = %self.owner, row = %desired.row, object = %desired.id, reason = error.reason(), "not applied: {error}");
                 let object = Some(desired.id.to_string());
                 done.failures.push(RowFailure {
                     row: desired.row,
@@ -338,5 +317,5 @@ fn conflict(desired: &Desired, whose: &Ownership) -> RowFailure {
         Ownership::OtherOwner { owner } => format!("the object belongs to the DatabaseQueryResource {owner}"),
         _ => "the object exists and is not managed by this resource; it was not touched".to_owned(),
     };
-    RowFailure { row: desired.row, object: Some(desired.id.to_string()), reason: "Conflict", message }
+    RowFailure { row: desired.row.clone(), object: Some(desired.id.to_string()), reason: "Conflict", message }
 }

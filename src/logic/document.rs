@@ -7,6 +7,7 @@ use serde_json::json;
 use super::json::{Json, Map};
 use super::object::{self, AppliedHash, Desired, Kind, ObjectId, Owner};
 use super::rights::{Forbidden, Rights};
+use super::row::RowName;
 use crate::crd::{DeletionPolicy, Gvk};
 
 /// What a document needs to become an object.
@@ -87,7 +88,7 @@ pub type FindKind<'a> = dyn Fn(&str, &str) -> Result<Arc<Kind>, String> + 'a;
 /// the cluster has it so already.
 pub fn desired(
     document: Json,
-    row: u64,
+    row: impl Into<RowName>,
     frame: &Frame<'_>,
     find_kind: &FindKind<'_>,
     is_applied: impl Fn(&ObjectId, &AppliedHash) -> bool,

@@ -1,13 +1,15 @@
-//! When to look at the database, and how: a full read, or a look at the watermark. Pure: time and jitter are arguments.
+//! When to look at the database, and how: a full read, or a look for changes. Pure: time and jitter are arguments.
 
 use std::time::{Duration, Instant};
+
+use crate::crd::ChangeDetection;
 
 /// How often to do what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     /// Run the query this often.
     pub full: Duration,
-    /// Look at the watermark this often; None where change detection is off.
+    /// Look for changes this often; None where change detection is off.
     pub probe: Option<Duration>,
 }
 
@@ -16,11 +18,22 @@ pub struct Schedule {
 pub enum Look {
     /// Run the query.
     Full,
-    /// Look at the watermark, and run the query if it moved.
+    /// Look for changes, and run the query if there are any.
     Probe,
 }
 
 impl Schedule {
+    /// As the spec has it.
+    pub fn of(poll: Duration, changes: Option<&ChangeDetection>) -> Self {
+        match changes.filter(|changes| changes.enabled) {
+            None => Self { full: poll, probe: None },
+            Some(changes) => match changes.change_poll_interval {
+                Some(interval) => Self { full: poll.min(changes.resync_interval.0), probe: Some(interval.0) },
+                None => Self { full: changes.resync_interval.0, probe: Some(poll) },
+            },
+        }
+    }
+
     /// What is due at `now`, given when the last full read and the last look of any kind began.
     pub fn due(&self, last_full: Instant, last_look: Instant, now: Instant) -> Option<Look> {
         if now >= last_full + self.full {
@@ -60,6 +73,26 @@ mod tests {
         assert_eq!(schedule.due(start, start, start + 59 * SECOND), None);
         assert_eq!(schedule.due(start, start, start + 60 * SECOND), Some(Look::Full));
         assert_eq!(schedule.next(start, start), start + 60 * SECOND);
+    }
+
+    #[test]
+    fn the_spec_says_what_runs_at_which_interval() {
+        let of = |changes: serde_json::Value| {
+            let schedule = Schedule::of(60 * SECOND, Some(&serde_json::from_value(changes).unwrap()));
+            (schedule.full.as_secs(), schedule.probe.map(|probe| probe.as_secs()))
+        };
+        let enabled = |more: serde_json::Value| {
+            let mut changes = serde_json::json!({"enabled": true, "tableName": "t"});
+            changes.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            of(changes)
+        };
+        assert_eq!(enabled(serde_json::json!({})), (600, Some(60)));
+        assert_eq!(enabled(serde_json::json!({"resyncInterval": "1h"})), (3600, Some(60)));
+        assert_eq!(enabled(serde_json::json!({"changePollInterval": "5s"})), (60, Some(5)));
+        let both = serde_json::json!({"changePollInterval": "5s", "resyncInterval": "30s"});
+        assert_eq!(enabled(both), (30, Some(5)), "whichever comes first");
+        assert_eq!(of(serde_json::json!({"changePollInterval": "5s"})), (60, None), "it is not enabled");
+        assert_eq!(Schedule::of(60 * SECOND, None), Schedule { full: 60 * SECOND, probe: None });
     }
 
     #[test]

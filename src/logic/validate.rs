@@ -7,13 +7,14 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::connection::{self, SecretKeys, Settings};
+use super::detect::Detection;
 use super::guard::Guard;
 use super::json::Json;
 use super::pool::Bounds;
 use super::rights::{Forbidden, Rights};
 use super::schedule::Schedule;
 use super::secrets::{self, Data};
-use super::sql::{self, Identifier, QualifiedName, Query};
+use super::sql::{self, Query, RowKey};
 use super::template::Template;
 use crate::crd::{
     ChangeDetectionMode, ConflictPolicy, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy,
@@ -34,8 +35,8 @@ pub struct Validated {
     pub max_rows: u64,
     /// Whether the last statement runs read-only.
     pub read_only: bool,
-    /// The watermark to look at between full reads.
-    pub watermark: Option<Watermark>,
+    /// What to look at between full reads.
+    pub detection: Option<Detection>,
     /// When to look.
     pub schedule: Schedule,
     /// What to render.
@@ -48,15 +49,6 @@ pub struct Validated {
     pub prune: bool,
     /// How many at a time.
     pub guard: Guard,
-}
-
-/// `MAX(column)` of a table.
-#[derive(Debug)]
-pub struct Watermark {
-    /// The table.
-    pub table: QualifiedName,
-    /// The column.
-    pub column: Identifier,
 }
 
 /// Why a spec makes no sense, or its Secret; a sentence that names the field, parameter or key.
@@ -79,14 +71,21 @@ pub fn validate(
 ) -> Result<Validated, InvalidSpec> {
     refuse_what_comes_later(spec)?;
     let settings = settings(spec, secrets, rights)?;
-    let query = sql::parse_query(&spec.query, spec.database.read_only)
+    let changes = spec.change_detection.as_ref();
+    let mut query = sql::parse_query(&spec.query, spec.database.read_only)
         .map_err(|error| InvalidSpec(format!("query: {error}")))?;
+    query.key = RowKey::of(changes).map_err(|error| InvalidSpec(error.0))?;
     let (field, source) = template_of(spec)?;
     let template = Template::compile(source).map_err(|error| InvalidSpec(format!("{field}: {error}")))?;
     let at_least = |field: &str, duration: Duration, least: Duration| {
         if duration < least { Err(InvalidSpec(format!("{field} must be at least {least:?}"))) } else { Ok(()) }
     };
     at_least("pollInterval", spec.poll_interval.0, Duration::from_secs(1))?;
+    if let Some(changes) = changes {
+        let probe = changes.change_poll_interval.unwrap_or(spec.poll_interval);
+        at_least("changeDetection.changePollInterval", probe.0, Duration::from_secs(1))?;
+        at_least("changeDetection.resyncInterval", changes.resync_interval.0, Duration::from_secs(1))?;
+    }
     at_least("database.statementTimeout", spec.database.statement_timeout.0, Duration::from_millis(100))?;
     Ok(Validated {
         settings,
@@ -96,8 +95,8 @@ pub fn validate(
         max_rows: u64::try_from(spec.database.max_rows)
             .map_err(|_| InvalidSpec("database.maxRows must not be negative".into()))?,
         read_only: spec.database.read_only,
-        watermark: watermark(spec)?,
-        schedule: schedule(spec),
+        detection: Detection::of(changes).map_err(|error| InvalidSpec(error.0))?,
+        schedule: Schedule::of(spec.poll_interval.0, changes),
         template,
         dbqr: what_templates_see(dbqr),
         gvk: spec.gvk.clone(),
@@ -124,12 +123,6 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
         ("database.connectionSecretRef.readonlyHostKey", database.connection_secret_ref.readonly_host_key.is_some()),
         ("database.notifyConnectionSecretRef", database.notify_connection_secret_ref.is_some()),
         ("changeDetection.mode: Notify", changes.is_some_and(|c| c.mode == ChangeDetectionMode::Notify)),
-        ("changeDetection.keyColumns", changes.is_some_and(|c| c.key_columns.is_some())),
-        ("changeDetection.tables", changes.is_some_and(|c| c.tables.is_some())),
-        (
-            "changeDetection.enabled without timestampColumn",
-            changes.is_some_and(|c| c.enabled && c.timestamp_column.is_none()),
-        ),
     ];
     match later.iter().find(|(_, is_set)| *is_set) {
         Some((field, _)) => Err(InvalidSpec(format!("{field} is not supported yet"))),
@@ -152,30 +145,6 @@ fn template_of(spec: &Spec) -> Result<(&'static str, &str), InvalidSpec> {
         (Some(source), None) => Ok(("resourceTemplate", source)),
         (None, Some(source)) => Ok(("template", source)),
         _ => Err(InvalidSpec("set exactly one of resourceTemplate and template (two names of the same field)".into())),
-    }
-}
-
-fn watermark(spec: &Spec) -> Result<Option<Watermark>, InvalidSpec> {
-    let Some(changes) = spec.change_detection.as_ref().filter(|changes| changes.enabled) else { return Ok(None) };
-    let (Some(table), Some(column)) = (&changes.table_name, &changes.timestamp_column) else {
-        return Err(InvalidSpec("changeDetection.enabled needs tableName and timestampColumn".into()));
-    };
-    Ok(Some(Watermark {
-        table: sql::qualified_name(table)
-            .map_err(|error| InvalidSpec(format!("changeDetection.tableName: {error}")))?,
-        column: sql::identifier(column)
-            .map_err(|error| InvalidSpec(format!("changeDetection.timestampColumn: {error}")))?,
-    }))
-}
-
-fn schedule(spec: &Spec) -> Schedule {
-    let poll = spec.poll_interval.0;
-    match spec.change_detection.as_ref().filter(|changes| changes.enabled) {
-        None => Schedule { full: poll, probe: None },
-        Some(changes) => match changes.change_poll_interval {
-            Some(interval) => Schedule { full: poll.min(changes.resync_interval.0), probe: Some(interval.0) },
-            None => Schedule { full: changes.resync_interval.0, probe: Some(poll) },
-        },
     }
 }
 

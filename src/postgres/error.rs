@@ -12,6 +12,7 @@ use tokio_postgres::error::{DbError, ErrorPosition, Severity, SqlState};
 use super::phrase::phrase;
 use super::tls::TlsFault;
 use crate::logic::columns::BadColumns;
+use crate::logic::detect::Undetectable;
 use crate::logic::sql::Statement;
 use crate::logic::version::Unsupported;
 
@@ -70,9 +71,12 @@ pub enum Error {
     /// Whoever asked for the rows does not take them any more.
     #[error("the rows were not wanted any more")]
     Abandoned,
-    /// Columns that cannot be told apart.
+    /// Columns that cannot be told apart, or one of the key that is missing.
     #[error("{0}")]
     Columns(BadColumns),
+    /// Changes of a table cannot be noticed.
+    #[error("{0}")]
+    Undetectable(Undetectable),
 }
 
 /// In which way a login was tried, for a server that wants another one.
@@ -159,6 +163,11 @@ impl Error {
         }
     }
 
+    /// Whether a statement failed with a SQLSTATE of this class.
+    pub(super) fn is_of_class(&self, class: &str) -> bool {
+        matches!(self, Self::Query(failed) if failed.fault.state.starts_with(class))
+    }
+
     /// From an error while connecting.
     pub(super) fn connecting(error: &tokio_postgres::Error, way: Way) -> Self {
         if let Some(fault) = TlsFault::of(error) {
@@ -201,10 +210,7 @@ impl Error {
         if ends_the_connection(db) {
             return Self::Unreachable("the server ended the connection");
         }
-        let at = match db.position() {
-            Some(ErrorPosition::Original(at)) => usize::try_from(*at).ok().and_then(position),
-            _ => None,
-        };
+        let at = place(error).and_then(position);
         Self::Query(Box::new(StatementFault {
             which,
             fault: Fault::of(db),
@@ -268,6 +274,14 @@ impl fmt::Display for StatementFault {
             write!(f, " at line {line}, column {column}")?;
         }
         self.near.as_ref().map_or(Ok(()), |near| write!(f, ": {near}"))
+    }
+}
+
+/// Where in the statement's text an error lies, in characters from 1.
+pub(super) fn place(error: &tokio_postgres::Error) -> Option<usize> {
+    match error.as_db_error()?.position()? {
+        ErrorPosition::Original(at) => usize::try_from(*at).ok(),
+        ErrorPosition::Internal { .. } => None,
     }
 }
 

@@ -158,6 +158,36 @@ async fn two_rows_for_one_object_are_an_error_of_both() {
 }
 
 #[tokio::test]
+async fn a_failed_row_is_called_by_its_key() {
+    let world = World::new("row-key", &["good", "Bad_Name"]).await;
+    for (name, changes, row) in [
+        ("given", json!({"keyColumns": ["v", "name"]}), r#"["one","Bad_Name"]"#),
+        ("primary", json!({"tableName": "t"}), r#"["Bad_Name"]"#),
+    ] {
+        let template = format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}-{{{{ row.name }}}}\n");
+        world.create(name, json!({"changeDetection": changes, "resourceTemplate": template})).await;
+        let resource = world.condition(name, "Ready", "False", Some("PartiallyFailed")).await;
+        assert_eq!(resource["status"]["failures"][0]["row"], row);
+        assert!(message(&resource, "Ready").contains(&format!("; row {row}: ")), "{}", message(&resource, "Ready"));
+        let logs = world.operator.logs();
+        assert!(logs.contains(&format!("row={row}")), "{logs}");
+    }
+    let gone = json!({"changeDetection": {"keyColumns": ["name", "gone"]}});
+    world.create("gone", gone).await;
+    let resource = world.condition("gone", "Ready", "False", Some("QueryFailed")).await;
+    let expected = "changeDetection.keyColumns[1]: the query has no column named gone";
+    assert_eq!(message(&resource, "Ready"), expected);
+}
+
+#[tokio::test]
+async fn columns_that_cannot_be_told_apart_are_an_error_without_rows_too() {
+    let world = World::new("no-rows", &[]).await;
+    world.create("q", json!({"query": "SELECT name, v, v FROM t"})).await;
+    let resource = world.condition("q", "Ready", "False", Some("QueryFailed")).await;
+    assert!(message(&resource, "Ready").contains("two columns of the query are named v"));
+}
+
+#[tokio::test]
 async fn an_object_that_the_server_refuses_stops_no_other() {
     let world = World::new("refused", &["good", "Bad_Name"]).await;
     world.create("q", json!({})).await;

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use dbqo::logic::connection::Settings;
-use dbqo::logic::sql::{identifier, parse_query, qualified_name};
+use dbqo::logic::detect::Detection;
+use dbqo::logic::sql::parse_query;
 use dbqo::postgres::{Error, Limits, Pooled, Session};
 
 use super::{LIMITS, nothing_runs, query, read, read_with, session, settings};
@@ -161,15 +162,19 @@ async fn a_query_that_took_too_long_is_canceled_through_the_pooler() {
 }
 
 #[tokio::test]
-async fn a_watermark_is_had_through_the_pooler() {
-    let database = odd_database("watermark").await;
-    database.client().await.batch_execute("CREATE TABLE app.m (at timestamptz)").await.unwrap();
-    database.client().await.batch_execute("INSERT INTO app.m VALUES ('2024-01-15 10:30Z')").await.unwrap();
+async fn changes_are_looked_for_through_the_pooler() {
+    let database = odd_database("probe").await;
+    let client = database.client().await;
+    client.batch_execute("CREATE TABLE app.m (at timestamptz)").await.unwrap();
     let bouncer = PgBouncer::start(&database, &[TRANSACTION]).await;
     let mut session = Session::connect(&through(&bouncer, &database)).await.unwrap();
-    let (table, column) = (qualified_name("m").unwrap(), identifier("at").unwrap());
-    let mark = session.watermark(&query("SELECT 1 AS a"), &LIMITS, &table, &column).await.unwrap();
-    assert_eq!(mark.as_deref(), Some("2024-01-15 10:30:00+00"));
+    let changes = serde_json::json!({"enabled": true, "tableName": "m", "timestampColumn": "at"});
+    let detection = Detection::of(Some(&serde_json::from_value(changes).unwrap())).unwrap().unwrap();
+    let query = query("SELECT 1 AS a");
+    let before = session.probe(&query, &LIMITS, &detection, None).await.unwrap();
+    assert_eq!(session.probe(&query, &LIMITS, &detection, Some(&before)).await.unwrap(), before);
+    client.batch_execute("INSERT INTO app.m VALUES ('2024-01-15 10:30Z')").await.unwrap();
+    assert_ne!(session.probe(&query, &LIMITS, &detection, Some(&before)).await.unwrap(), before);
     assert_eq!(read(&mut session, "SELECT n FROM t").await.unwrap(), [r#"{"n":1}"#]);
 }
 

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use dbqo::logic::connection::Settings;
+use dbqo::logic::row::Row;
 use dbqo::logic::sql::parse_query;
 use dbqo::postgres::{Error, Limits, Session};
 use tokio::net::TcpListener;
@@ -109,7 +110,7 @@ async fn a_read_that_nobody_waits_for_is_stopped() {
 async fn a_slow_reader_slows_the_server_down_and_loses_nothing() {
     let database = TestDatabase::create("slow reader").await;
     let query = parse_query("SELECT g AS id FROM generate_series(1, 5000) g", true).unwrap();
-    let (rows, mut batches) = mpsc::channel::<Vec<String>>(1);
+    let (rows, mut batches) = mpsc::channel::<Vec<Row>>(1);
     let mut session = session(&database).await;
     let slowly = async {
         let mut count = 0;
