@@ -6,15 +6,21 @@ mod cleanup;
 mod deep;
 mod error;
 mod memory;
+mod observe;
 mod reconcile;
 mod registry;
 mod report;
+mod start;
 mod stop;
+
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::admin::Health;
 use crate::cluster::Cluster;
 use crate::logic::rights::Rights;
+use crate::metrics::Metrics;
 
 pub use registry::run;
 
@@ -26,6 +32,10 @@ pub struct Context {
     pub rights: Rights,
     /// Only resources of this namespace; all where None.
     pub watch_namespace: Option<String>,
+    /// Where it is told what is waited for.
+    pub health: Arc<Health>,
+    /// Where figures go.
+    pub metrics: Arc<Metrics>,
     /// True once the process is asked to stop.
     pub stopping: watch::Receiver<bool>,
 }

@@ -6,6 +6,7 @@ pub mod connection;
 pub mod document;
 pub mod guard;
 pub mod inventory;
+pub mod kubernetes;
 pub mod object;
 pub mod outcome;
 pub mod render;

@@ -2,6 +2,7 @@
 
 mod batch;
 mod error;
+mod open;
 mod phrase;
 mod query;
 mod session;
@@ -9,6 +10,7 @@ mod session;
 use std::time::Duration;
 
 pub use error::Error;
+pub use open::open_connections;
 pub use session::Session;
 
 /// Bounds of one read.

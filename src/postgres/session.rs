@@ -11,6 +11,7 @@ use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::Error;
+use super::open::Open;
 use crate::logic::connection::{Settings, Target};
 
 /// What rows look like as text depends on these, and hashes on that; how a query is split depends on
@@ -77,7 +78,11 @@ impl Session {
         // Polled by hand, because the connection's own future writes the text of notices to the log. An error of the
         // connection is seen by whoever waits for an answer.
         let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
-        let driver = tokio::spawn(async move { while let Some(Ok(_)) = messages.next().await {} });
+        let open = Open::one_more();
+        let driver = tokio::spawn(async move {
+            let _open = open;
+            while let Some(Ok(_)) = messages.next().await {}
+        });
         Ok(Self { client, in_use: false, settings: settings.clone(), driver })
     }
 
