@@ -9,6 +9,7 @@ pub mod document;
 pub mod guard;
 pub mod inventory;
 pub mod json;
+pub mod kubernetes;
 pub mod object;
 pub mod outcome;
 pub mod pool;

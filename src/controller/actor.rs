@@ -15,13 +15,14 @@ use super::memory::Memory;
 use super::reconcile::{Pass, reconcile};
 use super::report::Report;
 use super::stop::Stop;
-use super::{Context, cleanup, error::Error};
+use super::{Context, cleanup, error::Error, observe};
 use crate::crd::{Dbqr, DeletionPolicy, Status};
 use crate::logic::object::{FINALIZER, GroupKind, Owner};
 use crate::logic::outcome::{self, Outcome};
 use crate::logic::retry::Retry;
 use crate::logic::schedule::Look;
 use crate::logic::validate::InvalidSpec;
+use crate::metrics::{Series, Source};
 
 /// A pass that takes longer is reported while it runs.
 const LONG: Duration = Duration::from_secs(2);
@@ -61,6 +62,14 @@ impl Reason {
             secret_changes: seen.secret_changes,
         }
     }
+
+    /// What is different from before.
+    fn source(&self, before: Option<&Self>) -> Source {
+        match before {
+            Some(before) if before.secret_changes != self.secret_changes => Source::Secret,
+            _ => Source::Resource,
+        }
+    }
 }
 
 /// Something is to be tried again.
@@ -82,6 +91,9 @@ struct Actor {
     again: Option<Again>,
     /// Begin of the last full read and of the last look of any kind.
     last: Option<(Instant, Instant)>,
+    /// Who asked for the next look; None where only time did.
+    woken: Option<Source>,
+    series: Series,
 }
 
 /// Works on one resource until it is gone or the process stops. Does nothing for `delay` unless it changes.
@@ -95,8 +107,18 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
     let memory = Memory { kinds, ..Memory::default() };
     let report = Report::new(&dbqr.status, now);
     let mut stopping = ctx.stopping.clone();
-    let mut actor =
-        Actor { ctx, seen, owner: Arc::new(owner), memory, report, retry: Retry::new(now), again: None, last: None };
+    let mut actor = Actor {
+        series: ctx.metrics.series(namespace, name),
+        ctx,
+        seen,
+        owner: Arc::new(owner),
+        memory,
+        report,
+        retry: Retry::new(now),
+        again: None,
+        last: None,
+        woken: None,
+    };
     tokio::select! {
         changed = actor.seen.changed() => if changed.is_err() { return },
         () = sleep(delay) => {}
@@ -105,9 +127,10 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
     let mut reason = None;
     loop {
         let seen = actor.seen.borrow_and_update().clone();
-        let new_reason = Some(Reason::of(&seen));
-        if new_reason != reason {
-            reason = new_reason;
+        let new_reason = Reason::of(&seen);
+        if reason.as_ref() != Some(&new_reason) {
+            actor.woken = Some(new_reason.source(reason.as_ref()));
+            reason = Some(new_reason);
             actor.memory.forget();
             actor.last = None;
             actor.again = None;
@@ -128,6 +151,7 @@ impl Actor {
     /// Does what is due now, if anything.
     async fn work(&mut self, seen: &Seen) {
         let dbqr = &seen.dbqr;
+        self.series.suspended(dbqr.is_suspended());
         if dbqr.is_deleting() {
             self.memory.pool = None;
             if dbqr.has_finalizer(FINALIZER) && self.again.is_none_or(|again| Instant::now() >= again.at) {
@@ -177,6 +201,8 @@ impl Actor {
             _ => begin,
         };
         self.last = Some((full, begin));
+        let by_time = if self.again.is_some_and(|again| begin >= again.at) { Source::Retry } else { Source::Poll };
+        self.series.woken(self.woken.take().unwrap_or(by_time));
         let result = self.reconcile(dbqr, look).await;
         self.report.kinds_are(&self.memory.kinds);
         let outcome = match result {
@@ -200,6 +226,7 @@ impl Actor {
             dbqr.annotation(REQUESTED_AT),
             now(),
         );
+        observe::look(&self.series, &self.owner, &outcome, &status, begin.elapsed());
         self.report.set(status);
     }
 
@@ -273,6 +300,7 @@ impl Actor {
             }
             Err(error) => {
                 tracing::warn!(dbqr = %self.owner, reason = error.reason(), "{error}");
+                self.series.failed(error.reason());
                 self.plan_retry(&Outcome::Failed(error.failed()));
                 let status = outcome::status(
                     self.report.latest(),
@@ -293,6 +321,6 @@ fn now() -> Time {
 }
 
 /// From 0 to 1, different each time.
-pub(super) fn jitter() -> f64 {
+pub fn jitter() -> f64 {
     (RandomState::new().hash_one(0) >> 11) as f64 / (1u64 << 53) as f64
 }

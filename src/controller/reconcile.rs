@@ -17,7 +17,7 @@ use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr};
 use crate::logic::document::Frame;
 use crate::logic::inventory::Inventory;
 use crate::logic::object::{Desired, GroupKind, Kind, Known, ObjectId, Owner, Ownership};
-use crate::logic::outcome::{Changed, Done, Outcome};
+use crate::logic::outcome::{Done, Outcome};
 use crate::logic::render::{Rendered, Renderer, RowFailure};
 use crate::logic::row::Row;
 use crate::logic::schedule::Look;
@@ -56,19 +56,21 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
         return Ok(Outcome::Unchanged);
     }
     let before = pass.recall(memory).await?;
-    let rendered = pass.unless_stopped(pass.read(&valid, &pool, &before)).await?;
+    let (rendered, query_time) = pass.unless_stopped(pass.read(&valid, &pool, &before)).await?;
     pass.track(memory, &rendered).await?;
     drop(before);
     let wanted = rendered.ids();
     let detection = detect::told(&valid, fingerprint.as_ref());
-    let mut done = Done { rows: rendered.rows, failures: rendered.failures, detection, ..Done::default() };
+    let Rendered { rows, failures, .. } = rendered;
+    let mut done = Done { rows, query_time, failures, detection, ..Done::default() };
     pass.apply(memory, rendered.desired, &mut done).await?;
     if valid.prune && done.failures.is_empty() {
         pass.prune(memory, &valid, &wanted, &mut done).await;
     }
     memory.fingerprint = fingerprint;
     done.kinds = pass.kinds_left(memory, &done).await;
-    Ok(Outcome::Done(pass.summed_up(memory, done)))
+    done.objects = memory.inventory.as_ref().map_or(0, |recalled| recalled.inventory.len());
+    Ok(Outcome::Done(done))
 }
 
 /// The bounds of whatever is asked of the database.
@@ -138,8 +140,14 @@ impl Pass<'_> {
         Ok(inventory)
     }
 
-    /// Rows are rendered on a thread of their own while they stream in; the transaction ends with the last row.
-    async fn read(&self, valid: &Arc<Validated>, pool: &Arc<Pool>, known: &Arc<Inventory>) -> Result<Rendered, Error> {
+    /// Rows are rendered on a thread of their own while they stream in; the transaction ends with the last row. Tells
+    /// as well how long the query took.
+    async fn read(
+        &self,
+        valid: &Arc<Validated>,
+        pool: &Arc<Pool>,
+        known: &Arc<Inventory>,
+    ) -> Result<(Rendered, Duration), Error> {
         let mut lease = pool.lease().await.map_err(Error::Query)?;
         let (rows, mut batches) = mpsc::channel::<Vec<Row>>(4);
         let (valid_too, known, owner, rights) =
@@ -161,10 +169,12 @@ impl Pass<'_> {
             renderer.finish()
         });
         let limits = limits(valid);
-        let (read, rendered) = tokio::join!(lease.session.read(&valid.query, &limits, rows), rendered);
-        read.map_err(Error::Query)?;
+        let begin = Instant::now();
+        let read = async { lease.session.read(&valid.query, &limits, rows).await.map(|_| begin.elapsed()) };
+        let (read, rendered) = tokio::join!(read, rendered);
+        let query_time = read.map_err(Error::Query)?;
         lease.give_back();
-        rendered.ok_or(Error::Render)
+        Ok((rendered.ok_or(Error::Render)?, query_time))
     }
 
     /// Records kinds before their first object, so that there is always a place to look for what was created.
@@ -245,7 +255,6 @@ impl Pass<'_> {
                 if matches!(error, ApplyError::Replaced) {
                     inventory.remove(&desired.id);
                 }
-                tracing::warn!(dbqr = %self.owner, row = %desired.row, object = %desired.id, reason = error.reason(), "not applied: {error}");
                 let object = Some(desired.id.to_string());
                 done.failures.push(RowFailure {
                     row: desired.row,
@@ -299,16 +308,6 @@ impl Pass<'_> {
             }
         }
         left
-    }
-
-    fn summed_up(&self, memory: &Memory, mut done: Done) -> Done {
-        done.objects = memory.inventory.as_ref().map_or(0, |recalled| recalled.inventory.len());
-        let Changed { created, updated, deleted } = done.changed;
-        tracing::info!(
-            dbqr = %self.owner, rows = done.rows, objects = done.objects, created, updated, deleted,
-            failed = done.failures.rows(), blocked = done.blocked.as_ref().map_or(0, |(count, _)| *count), "reconciled"
-        );
-        done
     }
 }
 

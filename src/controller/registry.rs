@@ -11,9 +11,12 @@ use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::Context;
 use super::actor::{self, Seen};
+use super::{Context, start};
+use crate::admin::Gate;
+use crate::cluster::WatchError;
 use crate::crd::Dbqr;
+use crate::logic::kubernetes::TooOld;
 use crate::logic::schedule;
 use crate::logic::secrets::SecretNames;
 
@@ -22,6 +25,9 @@ const GRACE: Duration = Duration::from_secs(20);
 
 /// How long to wait for the first listing of Secrets; where it is not to be had, resources are worked on all the same.
 const FIRST_LISTING: Duration = Duration::from_secs(10);
+
+const NO_DEFINITION: &str = "the server does not serve them: install the CustomResourceDefinition, for example with \
+                             `dbqo crd | kubectl apply --server-side -f -`";
 
 /// Namespace and name.
 type Key = (String, String);
@@ -50,8 +56,12 @@ struct Secrets {
     listed: bool,
 }
 
-/// Works on all resources until the process is asked to stop; then lets the passes under way end.
-pub async fn run(ctx: Arc<Context>) {
+/// Works on all resources until the process is asked to stop; then lets the passes under way end. An API server that
+/// is away is waited for; one that is too old is an error.
+pub async fn run(ctx: Arc<Context>) -> Result<(), TooOld> {
+    if start::wait_for_server(&ctx).await?.is_stopped() {
+        return Ok(());
+    }
     let mut secrets = Box::pin(ctx.cluster.watch_secrets(ctx.secrets_namespace()));
     let mut stopping = ctx.stopping.clone();
     let mut registry = Registry {
@@ -65,20 +75,28 @@ pub async fn run(ctx: Arc<Context>) {
     let first_listing = async {
         while !registry.secrets.listed {
             let Some(event) = secrets.next().await else { return };
-            registry.secrets.see(event);
+            if let Some(event) = ctx.noted(Gate::Secrets, event) {
+                registry.secrets.see(event);
+            }
         }
     };
     tokio::select! {
         listed = tokio::time::timeout(FIRST_LISTING, first_listing) => if listed.is_err() {
             tracing::warn!("Secrets cannot be listed; a changed Secret is seen only when the database refuses the old one");
         },
-        _ = stopping.wait_for(|stopping| *stopping) => return,
+        _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
     }
     let mut resources = Box::pin(ctx.cluster.watch_resources(ctx.watch_namespace.as_deref()));
     loop {
         tokio::select! {
-            Some(event) = resources.next() => registry.resource(event),
-            Some(event) = secrets.next() => if let Some(secret) = registry.secrets.see(event) { registry.wake(&secret) },
+            Some(event) = resources.next() => if let Some(event) = ctx.noted(Gate::Resources, event) {
+                registry.resource(event);
+            },
+            Some(event) = secrets.next() => if let Some(event) = ctx.noted(Gate::Secrets, event)
+                && let Some(secret) = registry.secrets.see(event)
+            {
+                registry.wake(&secret);
+            },
             _ = stopping.wait_for(|stopping| *stopping) => break,
         }
     }
@@ -86,6 +104,7 @@ pub async fn run(ctx: Arc<Context>) {
     if tokio::time::timeout(GRACE, futures::future::join_all(tasks)).await.is_err() {
         tracing::warn!("some passes did not end in time; the next start completes them");
     }
+    Ok(())
 }
 
 impl Secrets {
@@ -116,6 +135,33 @@ impl Context {
     /// Where Secrets may be: one namespace, or all.
     fn secrets_namespace(&self) -> Option<&str> {
         self.watch_namespace.as_deref().filter(|_| self.rights.secret_namespaces.is_empty())
+    }
+
+    /// Notes how a watch fares, and hands on what it saw.
+    fn noted<K>(&self, gate: Gate, event: Result<Event<K>, WatchError>) -> Option<Event<K>> {
+        let what = match gate {
+            Gate::Resources => "DatabaseQueryResources",
+            _ => "Secrets",
+        };
+        match event {
+            Ok(event) => {
+                if !matches!(event, Event::Init | Event::InitApply(_)) {
+                    self.health.has(gate, "listed");
+                }
+                Some(event)
+            }
+            Err(error) => {
+                let why = match gate {
+                    Gate::Resources if error.is_unserved() => NO_DEFINITION.to_owned(),
+                    _ => error.to_string(),
+                };
+                tracing::warn!("watch of {what}: {why}");
+                if error.is_lost() {
+                    self.health.waits(gate, &why);
+                }
+                None
+            }
+        }
     }
 }
 

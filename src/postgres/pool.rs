@@ -115,6 +115,13 @@ impl Pools {
     }
 }
 
+impl Pools {
+    /// Connections that are open, or being opened, to all servers.
+    pub fn open_connections(&self) -> usize {
+        lock(&self.shared.servers).values().filter_map(Weak::upgrade).map(|server| server.taken()).sum()
+    }
+}
+
 impl Drop for Pools {
     fn drop(&mut self) {
         self.ticker.abort();

@@ -105,3 +105,19 @@ fn only_what_became_different_is_told() {
     assert!(notices(&first, &away)[0].warning);
     assert_eq!(notices(&away, &after(&away, failed(false, Some(false)), 3)), vec![]);
 }
+
+#[test]
+fn what_went_wrong_is_counted_under_the_reason_that_ready_gets() {
+    let mut failures = Failures::default();
+    failures.push(RowFailure { row: 1.into(), object: None, reason: "RenderFailed", message: "m".into() });
+    for outcome in [
+        Outcome::Done(Done { failures, ..Done::default() }),
+        Outcome::Done(Done { undeleted: Some("why".into()), ..Done::default() }),
+        failed(true, None),
+    ] {
+        let status = after(&Status::default(), outcome.clone(), 1);
+        assert_eq!(says(&status, condition::READY).unwrap().1, outcome.trouble().unwrap());
+    }
+    assert_eq!(Outcome::Done(Done::default()).trouble(), None);
+    assert_eq!(Outcome::Unchanged.trouble(), None);
+}

@@ -17,6 +17,7 @@ pub(super) fn name((host, port): &Name) -> Name {
 
 pub(super) struct Server {
     pub(super) name: Name,
+    most: usize,
     slots: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
@@ -32,7 +33,7 @@ impl Drop for Waiting<'_> {
 
 impl Server {
     pub(super) fn new(name: Name, most: usize) -> Self {
-        Self { name, slots: Arc::new(Semaphore::new(most)), waiting: AtomicUsize::new(0) }
+        Self { name, most, slots: Arc::new(Semaphore::new(most)), waiting: AtomicUsize::new(0) }
     }
 
     /// A slot for one connection, in the order of asking; None if there is none by the deadline. `make_room` closes a
@@ -45,6 +46,11 @@ impl Server {
         let _waiting = Waiting(&self.waiting);
         make_room();
         by(deadline, self.slots.clone()).await
+    }
+
+    /// Slots that are not free.
+    pub(super) fn taken(&self) -> usize {
+        self.most.saturating_sub(self.slots.available_permits())
     }
 
     /// Whether somebody waits for a connection to it.
