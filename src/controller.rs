@@ -5,6 +5,7 @@ mod actor;
 mod cleanup;
 mod deep;
 mod error;
+mod fetch;
 mod memory;
 mod reconcile;
 mod registry;

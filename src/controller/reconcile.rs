@@ -20,8 +20,7 @@ use crate::logic::object::{Desired, GroupKind, Kind, Known, ObjectId, Owner, Own
 use crate::logic::outcome::{Changed, Done, Outcome};
 use crate::logic::render::{Rendered, Renderer, RowFailure};
 use crate::logic::schedule::Look;
-use crate::logic::secrets::{Data, SecretNames};
-use crate::logic::validate::{self, Validated};
+use crate::logic::validate::Validated;
 use crate::postgres::{Limits, Session};
 
 /// What exists is listed anew when the last listing is older, at the next full read.
@@ -114,32 +113,6 @@ impl Pass<'_> {
             result = work => result,
             () = self.stop.wait() => Err(Error::Stopped),
         }
-    }
-
-    /// The spec, parsed together with its Secrets; again only when one of them changed.
-    async fn validated(&self, memory: &mut Memory) -> Result<Arc<Validated>, Error> {
-        if let Some(valid) = &memory.valid {
-            return Ok(valid.clone());
-        }
-        let secrets = self.secrets().await?;
-        let (dbqr, spec, rights) = (self.dbqr.clone(), self.spec.clone(), self.ctx.rights.clone());
-        let valid =
-            deep::run(move || validate::validate(&dbqr, &spec, &secrets, &rights)).await.ok_or(Error::Render)?;
-        let valid = Arc::new(valid.map_err(Error::Validate)?);
-        memory.valid = Some(valid.clone());
-        Ok(valid)
-    }
-
-    /// The data of the Secrets that the spec refers to, by name.
-    async fn secrets(&self) -> Result<BTreeMap<String, Data>, Error> {
-        let SecretNames { namespace, names } = SecretNames::allowed(&self.spec.database, &self.owner, &self.ctx.rights)
-            .map_err(|forbidden| Error::Validate(forbidden.into()))?;
-        let mut secrets = BTreeMap::new();
-        for name in names {
-            let data = self.ctx.cluster.secret(&namespace, &name).await.map_err(Error::Fetch)?;
-            secrets.insert(name, data);
-        }
-        Ok(secrets)
     }
 
     /// What exists of ours, by label, of the kinds that the status records.
