@@ -6,6 +6,7 @@ mod cleanup;
 mod deep;
 mod detect;
 mod error;
+mod fetch;
 mod memory;
 mod observe;
 mod reconcile;

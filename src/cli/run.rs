@@ -38,7 +38,7 @@ pub struct Flags {
     #[arg(long, env = "DBQO_ALLOW_CLUSTER_SCOPED", value_name = "KINDS", value_delimiter = ',')]
     allow_cluster_scoped: Vec<String>,
 
-    /// Other namespaces that connection Secrets may be read from; `*` allows all
+    /// Other namespaces that connection Secrets, and certificates beside them, may be read from; `*` allows all
     #[arg(long, env = "DBQO_ALLOW_SECRET_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',')]
     allow_secret_namespaces: Vec<String>,
 

@@ -10,7 +10,8 @@ pub struct Rights {
     pub namespaces: Vec<String>,
     /// `--allow-cluster-scoped`: cluster-scoped kinds (`Namespace`, `ClusterRole.rbac.authorization.k8s.io`); `*` is all.
     pub cluster_scoped: Vec<String>,
-    /// `--allow-secret-namespaces`: namespaces that connection Secrets may be read from; `*` is all.
+    /// `--allow-secret-namespaces`: namespaces that connection Secrets, and certificates beside them, may be read
+    /// from; `*` is all.
     pub secret_namespaces: Vec<String>,
     /// `--deny-database-hosts`: hosts that no database may be on.
     pub denied_database_hosts: DeniedHosts,

@@ -193,9 +193,13 @@ impl Error {
         }
     }
 
-    /// Whether the server takes nobody in the way that was tried, whoever it is.
+    /// Whether the server did not even look at who it is, because of the way that was tried.
     pub(super) fn is_of_the_way(&self) -> bool {
-        matches!(self, Self::LoginRefused(fault, _) if fault.state == NOT_THIS_WAY)
+        match self {
+            Self::LoginRefused(fault, _) => fault.state == NOT_THIS_WAY,
+            Self::Unreachable(_) => true,
+            _ => false,
+        }
     }
 
     /// From an error of a statement; `which` begins the sentence, and `position` turns the server's position into one

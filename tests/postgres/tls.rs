@@ -97,7 +97,7 @@ async fn each_sslmode_is_what_it_is_for_libpq() {
     // Without a mode roots mean verify-full.
     assert_eq!(outcome(&server, "", &good).await, "encrypted");
     assert_eq!(outcome(&server, "", &bad).await, "untrusted");
-    // A wrong password is wrong in every way, and the server is asked no more than libpq asks it.
+    // A wrong password is wrong in every way.
     for mode in ["disable", "allow", "prefer", "require"] {
         let error = connect(&server, &format!("sslmode={mode} password=CANARY"), &none).await.err().unwrap();
         assert!(shown(&error).contains("28P01") && !shown(&error).contains("CANARY"), "{error:?}");
