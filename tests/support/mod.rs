@@ -4,6 +4,7 @@
 // Each test binary compiles this anew and uses its own part of it.
 #![allow(dead_code, missing_docs)]
 
+pub mod random_sql;
 pub mod world;
 
 use std::fs::File;
