@@ -6,6 +6,7 @@
 
 pub mod certificates;
 pub mod pgbouncer;
+pub mod random_sql;
 pub mod server;
 pub mod world;
 
