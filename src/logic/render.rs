@@ -169,3 +169,52 @@ impl<'a> Renderer<'a> {
         self.disputed.insert(desired.id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crd::DeletionPolicy;
+    use crate::logic::object::{GroupKind, Kind, Owner};
+    use crate::logic::rights::Rights;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    /// The failures of rows that ask for ConfigMaps of these names, each with its key.
+    fn failures(rows: &[(&str, Option<&str>)]) -> Vec<(String, String)> {
+        let source = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\n";
+        let template = Template::compile(source).unwrap();
+        let owner = Owner { name: "q".into(), namespace: "team".into(), uid: "u".into() };
+        let rights = Rights::default();
+        let frame = Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete };
+        let find_kind = |_: &str, kind: &str| {
+            let group_kind = GroupKind { group: String::new(), kind: kind.into() }.into();
+            Ok(Arc::new(Kind { group_kind, version: "v1".into(), plural: "configmaps".into(), namespaced: true }))
+        };
+        let (dbqr, known) = (json!({}), Inventory::default());
+        let mut renderer = Renderer::new(&template, &dbqr, frame, &find_kind, &known);
+        for (name, key) in rows {
+            renderer.row(Row { json: json!({ "name": name }).to_string(), key: key.map(Into::into) });
+        }
+        let failures = renderer.finish().failures;
+        failures.kept().iter().map(|failure| (failure.row.to_string(), failure.message.clone())).collect()
+    }
+
+    #[test]
+    fn rows_for_one_object_are_called_by_key_or_number_and_told_apart_either_way() {
+        let both = |first: &str, second: &str, message: &str| {
+            [(first.to_owned(), message.to_owned()), (second.to_owned(), message.to_owned())]
+        };
+        assert_eq!(
+            failures(&[("x", None), ("a", None), ("a", None)]),
+            both("2", "3", "rows 2 and 3 are the same object")
+        );
+        assert_eq!(
+            failures(&[("a", Some("[\"1\"]")), ("a", Some("[null]"))]),
+            both("[\"1\"]", "[null]", "rows [\"1\"] and [null] are the same object")
+        );
+        assert_eq!(
+            failures(&[("a", Some("[\"1\"]")), ("a", Some("[\"1\"]"))]),
+            both("[\"1\"]", "[\"1\"]", "rows 1 and 2 are the same object, and their key is [\"1\"]")
+        );
+    }
+}
