@@ -190,7 +190,7 @@ mod tests {
             let group_kind = GroupKind { group: String::new(), kind: kind.into() }.into();
             Ok(Arc::new(Kind { group_kind, version: "v1".into(), plural: "configmaps".into(), namespaced: true }))
         };
-        let (dbqr, known) = (json!({}), Inventory::default());
+        let (dbqr, known) = (Json::Null, Inventory::default());
         let mut renderer = Renderer::new(&template, &dbqr, frame, &find_kind, &known);
         for (name, key) in rows {
             renderer.row(Row { json: json!({ "name": name }).to_string(), key: key.map(Into::into) });
