@@ -55,7 +55,11 @@ impl Jinja {
             return Err(TemplateError::new("Go templates are not supported yet").at_line(Some(line)));
         }
         let deep = dialect::may_hold_text(source);
-        let source = &*operands::prepared(source);
+        let source = &*operands::prepared(source).map_err(|line| {
+            let most = operands::MAX_LINKS;
+            let reason = format!("an expression has more than {most} operators, filters and the like in a row");
+            TemplateError::new(reason).at_line(Some(line))
+        })?;
         let environment =
             |mode| environment::environment(Setup { mode, deep }, source).map_err(|e| failure::syntax(&e, source));
         Ok(Self {

@@ -7,7 +7,9 @@ use minijinja::{Environment, Error, State, Value, filters, functions, tests};
 use super::convert::to_json;
 use super::environment::Setup;
 use super::exact::Exact;
+use super::failure::Reason;
 use super::marks::resolve;
+use super::meter::Meter;
 use super::operands;
 use crate::logic::yaml::slot::scalar_text;
 
@@ -78,7 +80,8 @@ fn wrap(env: &mut Environment<'static>, setup: Setup, name: &'static str, wants:
                 Wants::Text | Wants::Values | Wants::Format => {}
             }
         }
-        inner.call(state, &args)
+        let result = inner.call(state, &args)?;
+        listed(state, &result)
     });
 }
 
@@ -107,13 +110,36 @@ pub(super) fn add_operands(env: &mut Environment<'static>) {
     env.add_filter(operands::TEXT, |state: &State, value: &Value| as_text(state, value));
     env.add_filter(operands::NUMBER, Exact::float);
     env.add_filter(operands::NEGATED, Exact::float);
-    env.add_filter(operands::COMPARED, |state: &State, value: &Value| Exact::computable(state, value));
+    env.add_filter(operands::COMPARED, |state: &State, value: &Value| Exact::computable(state, &listed(state, value)?));
+    env.add_filter(operands::FACTOR, |state: &State, value: &Value| Ok(Exact::float(&listed(state, value)?)));
+    env.add_filter(operands::FACTORS, |value: &Value| match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => Err(Error::from(Reason("a list can be repeated once, and not more"))),
+        _ => Ok(Exact::float(value)),
+    });
+    env.add_filter(operands::LIST, |state: &State, value: &Value| {
+        if value.kind() == ValueKind::Seq {
+            // Cutting walks to the place.
+            state.consume_fuel(value.len().unwrap_or_default() as u64 / 4)?;
+        }
+        listed(state, value)
+    });
     env.add_function(operands::SAME, |value: Value| value);
     let range = Value::from_function(functions::range);
     env.add_function("range", move |state: &mut State, bounds: Rest<ValueOrKwargs>| {
         let bounds: Vec<Value> = bounds.into_values().iter().map(Exact::float).collect();
-        range.call(state, &bounds)
+        let range = range.call(state, &bounds)?;
+        listed(state, &range)
     });
+}
+
+/// A value that is no lazy list. The work of those hides from the fuel, and one inside another needs stack.
+fn listed(state: &State, value: &Value) -> Result<Value, Error> {
+    if value.kind() != ValueKind::Iterable {
+        return Ok(value.clone());
+    }
+    let meter = Meter::new(state);
+    let items = value.try_iter()?.map(|item| meter.visit(0).map(|()| item));
+    items.collect::<Result<Vec<_>, _>>().map(Value::from)
 }
 
 /// Wraps the tests: they see machine numbers, and the text that markers stand for.
