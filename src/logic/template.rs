@@ -9,6 +9,7 @@
 
 mod engine;
 mod error;
+mod go;
 mod jinja;
 
 use std::collections::HashMap;
