@@ -9,12 +9,18 @@
 
 mod engine;
 mod error;
+mod go;
 mod jinja;
+mod language;
+mod marked;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use k8s_openapi::jiff::Timestamp;
+
 pub use error::TemplateError;
+pub use language::Language;
 
 use crate::logic::json::Json;
 use crate::logic::yaml::slot::has_reserved;
@@ -32,32 +38,36 @@ const MAX_KEPT: usize = 256 << 10;
 
 /// A compiled template. Compile it once for a generation of the spec.
 pub struct Template {
+    language: Language,
     engine: Box<dyn Engine>,
     skeletons: Mutex<HashMap<String, Arc<Skeleton>>>,
 }
 
 impl Template {
-    /// Compiles a template. Needs up to 32 MiB of stack for 64 KiB of source, as long chains of
-    /// operators recurse: call it, and [`render`](Self::render), on a thread that has it.
-    pub fn compile(source: &str) -> Result<Self, TemplateError> {
+    /// Compiles a template of that language. Needs up to 32 MiB of stack for 64 KiB of source, as long chains of
+    /// operators recurse: call it, and [`Renderer::render`], on a thread that has it.
+    pub fn compile(source: &str, language: Language) -> Result<Self, TemplateError> {
         if source.len() > MAX_SOURCE {
             return Err(TemplateError::new("the template is longer than 64 KiB"));
         }
         if has_reserved(source) {
             return Err(TemplateError::new("the characters U+E000 to U+E003 are reserved"));
         }
-        Ok(Self { engine: Box::new(jinja::Jinja::compile(source)?), skeletons: Mutex::default() })
+        let engine: Box<dyn Engine> = match language {
+            Language::Jinja => Box::new(jinja::Jinja::compile(source)?),
+            Language::Go => Box::new(go::Go::compile(source)?),
+        };
+        Ok(Self { language, engine, skeletons: Mutex::default() })
     }
 
-    /// Renders one row: its YAML documents in order, without those that are empty or null. See
-    /// [`compile`](Self::compile) for the stack it needs.
-    pub fn render(&self, row: &Json, dbqr: &Json) -> Result<Vec<Json>, TemplateError> {
-        self.renderer(dbqr).render(row)
+    /// The language it is written in.
+    pub fn language(&self) -> Language {
+        self.language
     }
 
-    /// Renders many rows of one DatabaseQueryResource, which is converted once.
-    pub fn renderer(&self, dbqr: &Json) -> Renderer<'_> {
-        Renderer { template: self, rendering: self.engine.rendering(dbqr) }
+    /// The template at work on the rows of one read of a DatabaseQueryResource, which happened `now`.
+    pub fn renderer(&self, dbqr: &Json, now: Timestamp) -> Renderer<'_> {
+        Renderer { template: self, rendering: self.engine.rendering(dbqr, now) }
     }
 
     fn skeleton(&self, marked: &str) -> Result<Arc<Skeleton>, YamlError> {
@@ -84,7 +94,8 @@ pub struct Renderer<'a> {
 }
 
 impl Renderer<'_> {
-    /// Renders one row, as [`Template::render`].
+    /// Renders one row: its YAML documents in order, without those that are empty or null. See
+    /// [`Template::compile`] for the stack it needs.
     pub fn render(&self, row: &Json) -> Result<Vec<Json>, TemplateError> {
         let Marked { text, slots } = self.rendering.render(row)?;
         if text.len() > MAX_OUTPUT {
@@ -98,7 +109,7 @@ impl Renderer<'_> {
     }
 }
 
-/// Where the text of a line begins, after its spaces.
+/// Where the text of a line begins, after its spaces. What is amiss at the end is so from the last line on.
 fn line_start(text: &str, line: usize) -> Option<usize> {
     let mut start = 0;
     for (number, content) in text.split_inclusive('\n').enumerate() {
@@ -107,7 +118,7 @@ fn line_start(text: &str, line: usize) -> Option<usize> {
         }
         start += content.len();
     }
-    None
+    (line > 0).then(|| text.trim_end().char_indices().next_back().map(|(at, _)| at)).flatten()
 }
 
 #[cfg(test)]
