@@ -16,6 +16,8 @@ mod rows;
 mod time;
 #[path = "postgres/tls.rs"]
 mod tls;
+#[path = "postgres/types.rs"]
+mod types;
 
 use std::time::Duration;
 

@@ -13,9 +13,7 @@ mod go;
 mod jinja;
 mod language;
 mod marked;
-
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+mod skeletons;
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -24,23 +22,18 @@ pub use language::Language;
 
 use crate::logic::json::Json;
 use crate::logic::yaml::slot::has_reserved;
-use crate::logic::yaml::{Skeleton, YamlError};
 use engine::{Engine, Marked, Rendering};
+use skeletons::Skeletons;
 
 /// Longer templates are refused.
 pub const MAX_SOURCE: usize = 64 << 10;
 /// Longer marked text is refused.
 pub const MAX_OUTPUT: usize = 4 << 20;
-/// Skeletons kept for each template: one for each way through its conditions and loops.
-const MAX_SKELETONS: usize = 64;
-/// Longer marked text is parsed anew each time.
-const MAX_KEPT: usize = 256 << 10;
-
 /// A compiled template. Compile it once for a generation of the spec.
 pub struct Template {
     language: Language,
     engine: Box<dyn Engine>,
-    skeletons: Mutex<HashMap<String, Arc<Skeleton>>>,
+    skeletons: Skeletons,
 }
 
 impl Template {
@@ -57,7 +50,7 @@ impl Template {
             Language::Jinja => Box::new(jinja::Jinja::compile(source)?),
             Language::Go => Box::new(go::Go::compile(source)?),
         };
-        Ok(Self { language, engine, skeletons: Mutex::default() })
+        Ok(Self { language, engine, skeletons: Skeletons::default() })
     }
 
     /// The language it is written in.
@@ -68,22 +61,6 @@ impl Template {
     /// The template at work on the rows of one read of a DatabaseQueryResource, which happened `now`.
     pub fn renderer(&self, dbqr: &Json, now: Timestamp) -> Renderer<'_> {
         Renderer { template: self, rendering: self.engine.rendering(dbqr, now) }
-    }
-
-    fn skeleton(&self, marked: &str) -> Result<Arc<Skeleton>, YamlError> {
-        // A poisoned cache is as good as any: entries are complete when they are put in.
-        if let Some(found) = self.skeletons.lock().unwrap_or_else(PoisonError::into_inner).get(marked) {
-            return Ok(found.clone());
-        }
-        let parsed = Arc::new(Skeleton::parse(marked)?);
-        if marked.len() <= MAX_KEPT {
-            let mut skeletons = self.skeletons.lock().unwrap_or_else(PoisonError::into_inner);
-            if skeletons.len() >= MAX_SKELETONS {
-                skeletons.clear();
-            }
-            skeletons.insert(marked.to_owned(), parsed.clone());
-        }
-        Ok(parsed)
     }
 }
 
@@ -101,7 +78,7 @@ impl Renderer<'_> {
         if text.len() > MAX_OUTPUT {
             return Err(TemplateError::new("the rendered text is longer than 4 MiB"));
         }
-        let filled = self.template.skeleton(&text).and_then(|skeleton| skeleton.fill(slots.all()));
+        let filled = self.template.skeletons.of(&text).and_then(|skeleton| skeleton.fill(slots.all()));
         filled.map_err(|e| {
             let line = line_start(&text, e.line).and_then(|at| self.rendering.line_of(row, at));
             TemplateError::new(e.reason).at_path(e.path).at_line(line)

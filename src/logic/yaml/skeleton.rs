@@ -5,7 +5,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::scalar::{self, MISPLACED, Scalar};
 use super::splice::prepare;
-use super::{MAX_DEPTH, MAX_DOCUMENTS, YamlError};
+use super::{MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, YamlError};
 use crate::logic::json::Json;
 
 /// Documents with holes where values go.
@@ -74,7 +74,7 @@ impl Skeleton {
     pub fn parse(marked: &str) -> Result<Self, YamlError> {
         refuse_escaped_markers(marked)?;
         let text = prepare(marked);
-        let mut builder = Builder { stack: Vec::new(), documents: Vec::new(), root: None };
+        let mut builder = Builder { stack: Vec::new(), documents: Vec::new(), root: None, nodes: 0 };
         for event in Parser::new_from_str(&text) {
             let (event, span) = event.map_err(|e| unreadable(&e))?;
             builder.event(event, span)?;
@@ -98,11 +98,16 @@ struct Builder {
     stack: Vec<Frame>,
     documents: Vec<Node>,
     root: Option<Node>,
+    nodes: usize,
 }
 
 impl Builder {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
         let line = span.start.line();
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(YamlError::at(line, format!("more than {MAX_NODES} keys, values and brackets")));
+        }
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => Ok(()),
             Event::DocumentEnd => {

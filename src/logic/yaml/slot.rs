@@ -17,6 +17,8 @@ pub(super) const AS_ITEM: &str = "- \u{E003}";
 
 /// All values of one render together may not be larger.
 pub const MAX_BYTES: usize = 16 << 20;
+/// What a number, a key, a string beside its text and the like count for.
+pub const NODE: usize = 32;
 
 /// Whether text holds characters that only we may write.
 pub fn has_reserved(text: &str) -> bool {
@@ -179,10 +181,10 @@ pub fn scalar_text(value: &Json) -> String {
 
 fn weight(value: &Json) -> usize {
     match value {
-        Json::String(text) => 16 + text.len(),
-        Json::Array(items) => 16 + items.iter().map(weight).sum::<usize>(),
-        Json::Object(map) => 16 + map.iter().map(|(k, v)| 16 + k.len() + weight(v)).sum::<usize>(),
-        _ => 16,
+        Json::String(text) => NODE + text.len(),
+        Json::Array(items) => NODE + items.iter().map(weight).sum::<usize>(),
+        Json::Object(map) => NODE + map.iter().map(|(k, v)| NODE + k.len() + weight(v)).sum::<usize>(),
+        _ => NODE,
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn wrap_filters(env: &mut Environment<'static>, setup: Setup) {
         "first" => filters::first, "last" => filters::last, "list" => filters::list, "bool" => filters::bool,
         "select" => filters::select, "reject" => filters::reject,
         "selectattr" => filters::selectattr, "rejectattr" => filters::rejectattr,
-        "map" => filters::map, "chain" => filters::chain, "zip" => filters::zip);
+        "map" => filters::map, "zip" => filters::zip);
 }
 
 fn wrap(env: &mut Environment<'static>, setup: Setup, name: &'static str, wants: Wants, inner: Value) {
@@ -108,7 +108,13 @@ fn as_text(state: &State, value: &Value) -> Result<Value, Error> {
 /// What [`super::operands`] puts behind and around operands, and the functions that want machine numbers.
 pub(super) fn add_operands(env: &mut Environment<'static>) {
     env.add_filter(operands::TEXT, |state: &State, value: &Value| as_text(state, value));
-    env.add_filter(operands::NUMBER, Exact::float);
+    env.add_filter(operands::NUMBER, |state: &State, value: &Value| {
+        // Joined lists are walked through, sooner or later.
+        if matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) {
+            state.consume_fuel(value.len().unwrap_or_default() as u64 / 16)?;
+        }
+        Ok(Exact::float(value))
+    });
     env.add_filter(operands::NEGATED, Exact::float);
     env.add_filter(operands::COMPARED, |state: &State, value: &Value| Exact::computable(state, &listed(state, value)?));
     env.add_filter(operands::FACTOR, |state: &State, value: &Value| Ok(Exact::float(&listed(state, value)?)));

@@ -11,8 +11,9 @@ use super::environment::{Call, Filter};
 use super::failure::Reason;
 use super::marks::{Mode, indent_text, mark, resolve, trim_text};
 use crate::logic::json::{self, Json};
+use crate::logic::template::marked::TOO_LARGE;
 use crate::logic::yaml;
-use crate::logic::yaml::slot::{self, Edit, Form, Slot, scalar_text};
+use crate::logic::yaml::slot::{self, Edit, Form, MAX_BYTES, Slot, scalar_text};
 
 /// All filters of ours.
 pub(super) const ALL: &[(&str, Filter)] = &[
@@ -141,12 +142,18 @@ fn join(call: &mut Call) -> Result<Value, Error> {
         return Err(Reason("only a list can be joined").into());
     }
     let mut texts = Vec::new();
+    let mut bytes = 0;
     for item in list.try_iter()? {
         let item = match &attribute {
             Some(attribute) => item.get_attr(attribute)?,
             None => item,
         };
-        texts.push(scalar_text(&to_json(call.state, &resolve(call.state, &item, true)?)?));
+        let text = scalar_text(&to_json(call.state, &resolve(call.state, &item, true)?)?);
+        bytes += text.len() + joiner.len();
+        if bytes > MAX_BYTES {
+            return Err(Reason(TOO_LARGE).into());
+        }
+        texts.push(text);
     }
     Ok(Value::from(texts.join(&joiner)))
 }

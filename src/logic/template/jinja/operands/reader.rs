@@ -272,6 +272,7 @@ impl Token {
 
     /// Whether it makes a chain longer.
     fn is_link(self) -> bool {
-        self.is_operator() || matches!(self, Self::Keyword | Self::Is | Self::Open | Self::Minus | Self::Dot | Self::Pipe)
+        self.is_operator()
+            || matches!(self, Self::Keyword | Self::Is | Self::Open | Self::Minus | Self::Dot | Self::Pipe)
     }
 }

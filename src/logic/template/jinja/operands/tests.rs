@@ -164,7 +164,8 @@ fn what_is_added_changes_no_result() {
         let plain = Setup { mode: Mode::Text, deep: false };
         let render = |source: &str| {
             let env = environment(plain, source).ok()?;
-            let row = json!({"i": 3, "f": 2.5, "s": "a-b c", "l": [1, 2.5, 4], "t": ["x", "y"], "m": {"in": 7, "k": -2}});
+            let row =
+                json!({"i": 3, "f": 2.5, "s": "a-b c", "l": [1, 2.5, 4], "t": ["x", "y"], "m": {"in": 7, "k": -2}});
             Some(env.get_template(NAME).unwrap().render(context! { row => from_json(&row.into()) }).ok())
         };
         let (written, changed) = (render(&source), render(&prepared(&source).unwrap()));
@@ -197,9 +198,32 @@ fn template(pick: Pick) -> String {
 
 fn expression(pick: Pick, depth: usize) -> String {
     let operands = [
-        "row.i", "row.f", "row.l[1]", "row.l[0]", "row.m.in", "row['m'].k", "2", "0.5", "1e1", "0x1F", "row.s", "'}}'",
-        "'a - b'", "row.l", "row.t", "[1, row.i]", "{'a': {'b': 1}}", "row.t[1:]|list", "row.s[:-2]", "row.l[::-1]|list",
-        "(row.l + row.t)[1:3]|list", "(row.s ~ row.i ~ '-')", "row.l|length", "row.t|join('-')", "loop", "row.i if row.f > 1 else row.s",
+        "row.i",
+        "row.f",
+        "row.l[1]",
+        "row.l[0]",
+        "row.m.in",
+        "row['m'].k",
+        "2",
+        "0.5",
+        "1e1",
+        "0x1F",
+        "row.s",
+        "'}}'",
+        "'a - b'",
+        "row.l",
+        "row.t",
+        "[1, row.i]",
+        "{'a': {'b': 1}}",
+        "row.t[1:]|list",
+        "row.s[:-2]",
+        "row.l[::-1]|list",
+        "(row.l + row.t)[1:3]|list",
+        "(row.s ~ row.i ~ '-')",
+        "row.l|length",
+        "row.t|join('-')",
+        "loop",
+        "row.i if row.f > 1 else row.s",
     ];
     if depth == 0 {
         let common = if pick(4) == 0 { operands.len() } else { 10 };

@@ -425,7 +425,7 @@ fn large_values() -> Vec<Case> {
             "|list", "|reverse", "|sort", "|unique|list", "|join(',')", "|first", "|last", "|replace('a', 'b')", "|replace('', 'b')", "|split(' ')", "|lines",
             "|urlencode", "|items|list", "|dictsort", "|groupby('a')|list", "|map('upper')|list", "|select|list", "|batch(1)|list", "|slice(9)|list", "|min", "|max", "|sum",
             "|toYaml|string", "|toJson|string", "|quote|string|quote|string", "|tojson|fromJson", "|toYaml|string|fromYaml", "~''", "==row.text", " in row.list", "[1:]", "[::-1]", "*2", "+''", " is string",
-            " and 1", "|chain([1])|list", "|zip([1])|list", "|int(default=1)", "|float(default=1)", "|round", "|abs", "|bool", "|capitalize", "|trim('x')",
+            " and 1", "|zip([1])|list", "|int(default=1)", "|float(default=1)", "|round", "|abs", "|bool", "|capitalize", "|trim('x')",
         ] {
             cases.push(case(format!("once {value}{filter}"), format!("v: {{{{ {value}{filter} }}}}")));
             cases.push(case(
