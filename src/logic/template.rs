@@ -7,6 +7,7 @@
 //! Each template language is an engine of its own, which renders to marked text; what becomes
 //! of that is the same for all.
 
+mod dns_label;
 mod engine;
 mod error;
 mod go;

@@ -38,6 +38,7 @@ fn error(source: &str, row: Value) -> String {
 }
 
 mod captured;
+mod filters;
 mod go;
 mod hostile;
 mod layouts;

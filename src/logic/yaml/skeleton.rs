@@ -203,10 +203,12 @@ fn refuse_tag(tag: Option<&Tag>, allowed: &str, line: usize) -> Result<(), YamlE
 fn refuse_escaped_markers(marked: &str) -> Result<(), YamlError> {
     for (number, line) in marked.lines().enumerate() {
         for (at, _) in line.match_indices("\\") {
-            let escape = line.get(at + 1..).unwrap_or_default().to_ascii_lowercase();
-            let digits = escape.strip_prefix("u0000").or(escape.strip_prefix('u')).unwrap_or_default();
-            let is_marker = digits.strip_prefix("e00").is_some_and(|last| last.starts_with(['0', '1', '2', '3']));
-            if is_marker {
+            let escape = line.as_bytes().get(at + 1..).unwrap_or_default();
+            let digits = match escape {
+                [b'u', digits @ ..] | [b'U', b'0', b'0', b'0', b'0', digits @ ..] => digits,
+                _ => continue,
+            };
+            if let [b'e' | b'E', b'0', b'0', b'0'..=b'3', ..] = digits {
                 return Err(YamlError::at(number + 1, "escapes of U+E000 to U+E003 are not supported"));
             }
         }

@@ -26,7 +26,7 @@ enum Wants {
     Text,
     /// The value and all arguments as text.
     AllText,
-    /// All as text, unless the value's placeholders ask for numbers.
+    /// As the value's placeholders ask.
     Format,
 }
 
@@ -51,8 +51,7 @@ pub(super) fn wrap_filters(env: &mut Environment<'static>, setup: Setup) {
         "groupby" => filters::groupby, "unique" => filters::unique);
     wrap!(Wants::Values;
         "length" => filters::length, "count" => filters::length, "items" => filters::items,
-        "reverse" => filters::reverse, "default" => filters::default, "d" => filters::default,
-        "first" => filters::first, "last" => filters::last, "list" => filters::list, "bool" => filters::bool,
+        "reverse" => filters::reverse, "first" => filters::first, "last" => filters::last, "list" => filters::list, "bool" => filters::bool,
         "select" => filters::select, "reject" => filters::reject,
         "selectattr" => filters::selectattr, "rejectattr" => filters::rejectattr,
         "map" => filters::map, "zip" => filters::zip);
@@ -62,16 +61,14 @@ fn wrap(env: &mut Environment<'static>, setup: Setup, name: &'static str, wants:
     let deep = setup.deep;
     env.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<Value, Error> {
         let mut args = args.into_values();
-        let wants = match wants {
-            Wants::Format if asks_for_numbers(args.first()) => Wants::Numbers,
-            Wants::Format => Wants::AllText,
-            wants => wants,
-        };
+        let numbers = if wants == Wants::Format { placeholders(args.first()) } else { Vec::new() };
         for (at, arg) in args.iter_mut().enumerate() {
-            // Captured text stays whole where it only takes the place of what is missing.
-            if !(matches!(name, "default" | "d") && arg.is_safe()) {
-                *arg = resolve(state, arg, deep)?;
-            }
+            *arg = resolve(state, arg, deep)?;
+            let wants = match wants {
+                Wants::Format if at > 0 && numbers.get(at - 1) == Some(&true) => Wants::Numbers,
+                Wants::Format => Wants::AllText,
+                wants => wants,
+            };
             match wants {
                 Wants::AllText => *arg = as_text(state, arg)?,
                 Wants::Text if at == 0 => *arg = as_text(state, arg)?,
@@ -85,11 +82,23 @@ fn wrap(env: &mut Environment<'static>, setup: Setup, name: &'static str, wants:
     });
 }
 
-/// Whether a text has placeholders such as `%d` or `%.2f`.
-fn asks_for_numbers(format: Option<&Value>) -> bool {
+/// For each argument of a format such as `%s of %*d`, whether it is to be a number.
+fn placeholders(format: Option<&Value>) -> Vec<bool> {
     let text = format.and_then(Value::as_str).unwrap_or_default().replace("%%", "");
-    let conversion = |rest: &str| rest.chars().find(char::is_ascii_alphabetic);
-    text.split('%').skip(1).any(|rest| conversion(rest).is_some_and(|c| c != 's'))
+    let mut numbers = Vec::new();
+    for placeholder in text.split('%').skip(1) {
+        for c in placeholder.chars() {
+            match c {
+                '*' => numbers.push(true),
+                c if c.is_ascii_alphabetic() => {
+                    numbers.push(c != 's');
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+    numbers
 }
 
 /// A value as text, but for numbers: filters that count need them, and they print as we print.
