@@ -73,7 +73,11 @@ fn wrap(env: &mut Environment<'static>, setup: Setup, name: &'static str, wants:
                 Wants::AllText => *arg = as_text(state, arg)?,
                 Wants::Text if at == 0 => *arg = as_text(state, arg)?,
                 Wants::Numbers => *arg = Exact::computable(state, arg)?,
-                Wants::Ordered => *arg = Exact::comparable(state, arg)?,
+                Wants::Ordered => {
+                    // The letters of a text are ordered as items of a list are.
+                    state.consume_fuel(arg.as_str().map_or(0, str::len) as u64 / 8)?;
+                    *arg = Exact::comparable(state, arg)?;
+                }
                 Wants::Text | Wants::Values | Wants::Format => {}
             }
         }
