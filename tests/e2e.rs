@@ -14,6 +14,8 @@ mod deploy;
 mod detect;
 #[path = "e2e/follow.rs"]
 mod follow;
+#[path = "e2e/languages.rs"]
+mod languages;
 #[path = "e2e/mistakes.rs"]
 mod mistakes;
 #[path = "e2e/observe.rs"]

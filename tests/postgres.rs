@@ -24,6 +24,8 @@ mod standby;
 mod time;
 #[path = "postgres/tls.rs"]
 mod tls;
+#[path = "postgres/types.rs"]
+mod types;
 
 use std::time::Duration;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use k8s_openapi::jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -59,9 +60,9 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     pass.track(memory, &rendered).await?;
     drop(before);
     let wanted = rendered.ids();
-    let detection = detect::told(&valid, fingerprint.as_ref());
+    let (detection, language) = (detect::told(&valid, fingerprint.as_ref()), Some(valid.template.language()));
     let Rendered { rows, failures, .. } = rendered;
-    let mut done = Done { rows, query_time, failures, detection, ..Done::default() };
+    let mut done = Done { rows, query_time, failures, detection, language, ..Done::default() };
     pass.apply(memory, rendered.desired, &mut done).await?;
     if valid.prune && done.failures.is_empty() {
         pass.prune(memory, &valid, &wanted, &mut done).await;
@@ -124,6 +125,7 @@ impl Pass<'_> {
             (valid.clone(), known.clone(), self.owner.clone(), self.ctx.rights.clone());
         let (cluster, runtime) = (self.ctx.cluster.clone(), Handle::current());
         let deletion_policy = self.spec.deletion_policy;
+        let now = Timestamp::now();
         let rendered = deep::run(move || {
             let kinds = RefCell::new(HashMap::<(String, String), Result<Arc<Kind>, String>>::new());
             let find_kind = |api_version: &str, kind: &str| {
@@ -132,7 +134,7 @@ impl Pass<'_> {
                 kinds.borrow_mut().entry(key).or_insert_with(find).clone()
             };
             let frame = Frame { owner: &owner, rights: &rights, gvk: valid_too.gvk.as_ref(), deletion_policy };
-            let mut renderer = Renderer::new(&valid_too.template, &valid_too.dbqr, frame, &find_kind, &known);
+            let mut renderer = Renderer::new(&valid_too.template, &valid_too.dbqr, now, frame, &find_kind, &known);
             while let Some(batch) = batches.blocking_recv() {
                 batch.into_iter().for_each(|row| renderer.row(row));
             }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::document::{self, DocumentError, FindKind, Frame};
 use super::inventory::Inventory;
 use super::json::{self, Json};
@@ -87,16 +89,18 @@ pub struct Renderer<'a> {
 }
 
 impl<'a> Renderer<'a> {
-    /// `dbqr` is what templates see under that name; `known` says which objects need no body.
+    /// `dbqr` is what templates see of the resource, `now` when the rows were read; `known` says which objects need no
+    /// body.
     pub fn new(
         template: &'a Template,
         dbqr: &'a Json,
+        now: Timestamp,
         frame: Frame<'a>,
         find_kind: &'a FindKind<'a>,
         known: &'a Inventory,
     ) -> Self {
         Self {
-            template: template.renderer(dbqr),
+            template: template.renderer(dbqr, now),
             frame,
             find_kind,
             known,
@@ -182,7 +186,7 @@ mod tests {
     /// The failures of rows that ask for ConfigMaps of these names, each with its key.
     fn failures(rows: &[(&str, Option<&str>)]) -> Vec<(String, String)> {
         let source = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\n";
-        let template = Template::compile(source).unwrap();
+        let template = Template::compile(source, template::Language::Jinja).unwrap();
         let owner = Owner { name: "q".into(), namespace: "team".into(), uid: "u".into() };
         let rights = Rights::default();
         let frame = Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete };
@@ -191,7 +195,7 @@ mod tests {
             Ok(Arc::new(Kind { group_kind, version: "v1".into(), plural: "configmaps".into(), namespaced: true }))
         };
         let (dbqr, known) = (Json::Null, Inventory::default());
-        let mut renderer = Renderer::new(&template, &dbqr, frame, &find_kind, &known);
+        let mut renderer = Renderer::new(&template, &dbqr, Timestamp::UNIX_EPOCH, frame, &find_kind, &known);
         for (name, key) in rows {
             renderer.row(Row { json: json!({ "name": name }).to_string(), key: key.map(Into::into) });
         }

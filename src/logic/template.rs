@@ -7,73 +7,61 @@
 //! Each template language is an engine of its own, which renders to marked text; what becomes
 //! of that is the same for all.
 
+mod dns_label;
 mod engine;
 mod error;
+mod go;
 mod jinja;
+mod language;
+mod marked;
+mod skeletons;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use k8s_openapi::jiff::Timestamp;
 
 pub use error::TemplateError;
+pub use language::Language;
 
 use crate::logic::json::Json;
 use crate::logic::yaml::slot::has_reserved;
-use crate::logic::yaml::{Skeleton, YamlError};
 use engine::{Engine, Marked, Rendering};
+use skeletons::Skeletons;
 
 /// Longer templates are refused.
 pub const MAX_SOURCE: usize = 64 << 10;
 /// Longer marked text is refused.
 pub const MAX_OUTPUT: usize = 4 << 20;
-/// Skeletons kept for each template: one for each way through its conditions and loops.
-const MAX_SKELETONS: usize = 64;
-/// Longer marked text is parsed anew each time.
-const MAX_KEPT: usize = 256 << 10;
-
 /// A compiled template. Compile it once for a generation of the spec.
 pub struct Template {
+    language: Language,
     engine: Box<dyn Engine>,
-    skeletons: Mutex<HashMap<String, Arc<Skeleton>>>,
+    skeletons: Skeletons,
 }
 
 impl Template {
-    /// Compiles a template. Needs up to 32 MiB of stack for 64 KiB of source, as long chains of
-    /// operators recurse: call it, and [`render`](Self::render), on a thread that has it.
-    pub fn compile(source: &str) -> Result<Self, TemplateError> {
+    /// Compiles a template of that language. Needs up to 32 MiB of stack for 64 KiB of source, as long chains of
+    /// operators recurse: call it, and [`Renderer::render`], on a thread that has it.
+    pub fn compile(source: &str, language: Language) -> Result<Self, TemplateError> {
         if source.len() > MAX_SOURCE {
             return Err(TemplateError::new("the template is longer than 64 KiB"));
         }
         if has_reserved(source) {
             return Err(TemplateError::new("the characters U+E000 to U+E003 are reserved"));
         }
-        Ok(Self { engine: Box::new(jinja::Jinja::compile(source)?), skeletons: Mutex::default() })
+        let engine: Box<dyn Engine> = match language {
+            Language::Jinja => Box::new(jinja::Jinja::compile(source)?),
+            Language::Go => Box::new(go::Go::compile(source)?),
+        };
+        Ok(Self { language, engine, skeletons: Skeletons::default() })
     }
 
-    /// Renders one row: its YAML documents in order, without those that are empty or null. See
-    /// [`compile`](Self::compile) for the stack it needs.
-    pub fn render(&self, row: &Json, dbqr: &Json) -> Result<Vec<Json>, TemplateError> {
-        self.renderer(dbqr).render(row)
+    /// The language it is written in.
+    pub fn language(&self) -> Language {
+        self.language
     }
 
-    /// Renders many rows of one DatabaseQueryResource, which is converted once.
-    pub fn renderer(&self, dbqr: &Json) -> Renderer<'_> {
-        Renderer { template: self, rendering: self.engine.rendering(dbqr) }
-    }
-
-    fn skeleton(&self, marked: &str) -> Result<Arc<Skeleton>, YamlError> {
-        // A poisoned cache is as good as any: entries are complete when they are put in.
-        if let Some(found) = self.skeletons.lock().unwrap_or_else(PoisonError::into_inner).get(marked) {
-            return Ok(found.clone());
-        }
-        let parsed = Arc::new(Skeleton::parse(marked)?);
-        if marked.len() <= MAX_KEPT {
-            let mut skeletons = self.skeletons.lock().unwrap_or_else(PoisonError::into_inner);
-            if skeletons.len() >= MAX_SKELETONS {
-                skeletons.clear();
-            }
-            skeletons.insert(marked.to_owned(), parsed.clone());
-        }
-        Ok(parsed)
+    /// The template at work on the rows of one read of a DatabaseQueryResource, which happened `now`.
+    pub fn renderer(&self, dbqr: &Json, now: Timestamp) -> Renderer<'_> {
+        Renderer { template: self, rendering: self.engine.rendering(dbqr, now) }
     }
 }
 
@@ -84,13 +72,14 @@ pub struct Renderer<'a> {
 }
 
 impl Renderer<'_> {
-    /// Renders one row, as [`Template::render`].
+    /// Renders one row: its YAML documents in order, without those that are empty or null. See
+    /// [`Template::compile`] for the stack it needs.
     pub fn render(&self, row: &Json) -> Result<Vec<Json>, TemplateError> {
         let Marked { text, slots } = self.rendering.render(row)?;
         if text.len() > MAX_OUTPUT {
             return Err(TemplateError::new("the rendered text is longer than 4 MiB"));
         }
-        let filled = self.template.skeleton(&text).and_then(|skeleton| skeleton.fill(slots.all()));
+        let filled = self.template.skeletons.of(&text).and_then(|skeleton| skeleton.fill(slots.all()));
         filled.map_err(|e| {
             let line = line_start(&text, e.line).and_then(|at| self.rendering.line_of(row, at));
             TemplateError::new(e.reason).at_path(e.path).at_line(line)

@@ -15,10 +15,10 @@ use super::rights::{Forbidden, Rights};
 use super::schedule::Schedule;
 use super::secrets::{self, Data};
 use super::sql::{self, Query, RowKey};
-use super::template::Template;
+use super::template::{Language, Template};
 use crate::crd::{
     ChangeDetectionMode, ConflictPolicy, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy,
-    Gvk, TemplateLanguage, defaults,
+    Gvk, defaults,
 };
 
 /// A spec that makes sense, with everything parsed that can be.
@@ -41,7 +41,7 @@ pub struct Validated {
     pub schedule: Schedule,
     /// What to render.
     pub template: Template,
-    /// What templates see as `dbqr`.
+    /// What templates see as `dbqr` or `.Metadata`.
     pub dbqr: Json,
     /// Fills in apiVersion and kind.
     pub gvk: Option<Gvk>,
@@ -76,7 +76,9 @@ pub fn validate(
         .map_err(|error| InvalidSpec(format!("query: {error}")))?;
     query.key = RowKey::of(changes).map_err(|error| InvalidSpec(error.0))?;
     let (field, source) = template_of(spec)?;
-    let template = Template::compile(source).map_err(|error| InvalidSpec(format!("{field}: {error}")))?;
+    let language = Language::of(spec.template_language, &[(field, source)])
+        .map_err(|error| InvalidSpec(format!("templateLanguage: Auto {error}")))?;
+    let template = Template::compile(source, language).map_err(|error| InvalidSpec(format!("{field}: {error}")))?;
     let at_least = |field: &str, duration: Duration, least: Duration| {
         if duration < least { Err(InvalidSpec(format!("{field} must be at least {least:?}"))) } else { Ok(()) }
     };
@@ -111,7 +113,6 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
     let changes = spec.change_detection.as_ref();
     let guard = spec.prune_guard.clone().unwrap_or_default();
     let later = [
-        ("templateLanguage: Go", spec.template_language == TemplateLanguage::Go),
         ("statusUpdateQuery", spec.status_update_query.is_some()),
         ("statusUpdateQueryTemplate", spec.status_update_query_template.is_some()),
         ("writeBack", spec.write_back.is_some()),

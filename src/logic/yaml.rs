@@ -27,6 +27,8 @@ pub use skeleton::Skeleton;
 
 /// More documents than this in one text are refused.
 pub const MAX_DOCUMENTS: usize = 100;
+/// More keys, values and brackets than this in one text are refused: no object that large could be stored.
+pub const MAX_NODES: usize = 300_000;
 /// Deeper nesting than this is refused, in the text as well as in what values put into it.
 pub const MAX_DEPTH: usize = 64;
 

@@ -5,7 +5,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::scalar::{self, MISPLACED, Scalar};
 use super::splice::prepare;
-use super::{MAX_DEPTH, MAX_DOCUMENTS, YamlError};
+use super::{MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, YamlError};
 use crate::logic::json::Json;
 
 /// Documents with holes where values go.
@@ -74,7 +74,7 @@ impl Skeleton {
     pub fn parse(marked: &str) -> Result<Self, YamlError> {
         refuse_escaped_markers(marked)?;
         let text = prepare(marked);
-        let mut builder = Builder { stack: Vec::new(), documents: Vec::new(), root: None };
+        let mut builder = Builder { stack: Vec::new(), documents: Vec::new(), root: None, nodes: 0 };
         for event in Parser::new_from_str(&text) {
             let (event, span) = event.map_err(|e| unreadable(&e))?;
             builder.event(event, span)?;
@@ -98,11 +98,16 @@ struct Builder {
     stack: Vec<Frame>,
     documents: Vec<Node>,
     root: Option<Node>,
+    nodes: usize,
 }
 
 impl Builder {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
         let line = span.start.line();
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(YamlError::at(line, format!("more than {MAX_NODES} keys, values and brackets")));
+        }
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => Ok(()),
             Event::DocumentEnd => {
@@ -198,10 +203,12 @@ fn refuse_tag(tag: Option<&Tag>, allowed: &str, line: usize) -> Result<(), YamlE
 fn refuse_escaped_markers(marked: &str) -> Result<(), YamlError> {
     for (number, line) in marked.lines().enumerate() {
         for (at, _) in line.match_indices("\\") {
-            let escape = line.get(at + 1..).unwrap_or_default().to_ascii_lowercase();
-            let digits = escape.strip_prefix("u0000").or(escape.strip_prefix('u')).unwrap_or_default();
-            let is_marker = digits.strip_prefix("e00").is_some_and(|last| last.starts_with(['0', '1', '2', '3']));
-            if is_marker {
+            let escape = line.as_bytes().get(at + 1..).unwrap_or_default();
+            let digits = match escape {
+                [b'u', digits @ ..] | [b'U', b'0', b'0', b'0', b'0', digits @ ..] => digits,
+                _ => continue,
+            };
+            if let [b'e' | b'E', b'0', b'0', b'0'..=b'3', ..] = digits {
                 return Err(YamlError::at(number + 1, "escapes of U+E000 to U+E003 are not supported"));
             }
         }

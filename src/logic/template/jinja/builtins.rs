@@ -7,7 +7,9 @@ use minijinja::{Environment, Error, State, Value, filters, functions, tests};
 use super::convert::to_json;
 use super::environment::Setup;
 use super::exact::Exact;
+use super::failure::Reason;
 use super::marks::resolve;
+use super::meter::Meter;
 use super::operands;
 use crate::logic::yaml::slot::scalar_text;
 
@@ -24,7 +26,7 @@ enum Wants {
     Text,
     /// The value and all arguments as text.
     AllText,
-    /// All as text, unless the value's placeholders ask for numbers.
+    /// As the value's placeholders ask.
     Format,
 }
 
@@ -49,44 +51,58 @@ pub(super) fn wrap_filters(env: &mut Environment<'static>, setup: Setup) {
         "groupby" => filters::groupby, "unique" => filters::unique);
     wrap!(Wants::Values;
         "length" => filters::length, "count" => filters::length, "items" => filters::items,
-        "reverse" => filters::reverse, "default" => filters::default, "d" => filters::default,
-        "first" => filters::first, "last" => filters::last, "list" => filters::list, "bool" => filters::bool,
+        "reverse" => filters::reverse, "first" => filters::first, "last" => filters::last, "list" => filters::list, "bool" => filters::bool,
         "select" => filters::select, "reject" => filters::reject,
         "selectattr" => filters::selectattr, "rejectattr" => filters::rejectattr,
-        "map" => filters::map, "chain" => filters::chain, "zip" => filters::zip);
+        "map" => filters::map, "zip" => filters::zip);
 }
 
 fn wrap(env: &mut Environment<'static>, setup: Setup, name: &'static str, wants: Wants, inner: Value) {
     let deep = setup.deep;
     env.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<Value, Error> {
         let mut args = args.into_values();
-        let wants = match wants {
-            Wants::Format if asks_for_numbers(args.first()) => Wants::Numbers,
-            Wants::Format => Wants::AllText,
-            wants => wants,
-        };
+        let numbers = if wants == Wants::Format { placeholders(args.first()) } else { Vec::new() };
         for (at, arg) in args.iter_mut().enumerate() {
-            // Captured text stays whole where it only takes the place of what is missing.
-            if !(matches!(name, "default" | "d") && arg.is_safe()) {
-                *arg = resolve(state, arg, deep)?;
-            }
+            *arg = resolve(state, arg, deep)?;
+            let wants = match wants {
+                Wants::Format if at > 0 && numbers.get(at - 1) == Some(&true) => Wants::Numbers,
+                Wants::Format => Wants::AllText,
+                wants => wants,
+            };
             match wants {
                 Wants::AllText => *arg = as_text(state, arg)?,
                 Wants::Text if at == 0 => *arg = as_text(state, arg)?,
                 Wants::Numbers => *arg = Exact::computable(state, arg)?,
-                Wants::Ordered => *arg = Exact::comparable(state, arg)?,
+                Wants::Ordered => {
+                    // The letters of a text are ordered as items of a list are.
+                    state.consume_fuel(arg.as_str().map_or(0, str::len) as u64 / 8)?;
+                    *arg = Exact::comparable(state, arg)?;
+                }
                 Wants::Text | Wants::Values | Wants::Format => {}
             }
         }
-        inner.call(state, &args)
+        let result = inner.call(state, &args)?;
+        listed(state, &result)
     });
 }
 
-/// Whether a text has placeholders such as `%d` or `%.2f`.
-fn asks_for_numbers(format: Option<&Value>) -> bool {
+/// For each argument of a format such as `%s of %*d`, whether it is to be a number.
+fn placeholders(format: Option<&Value>) -> Vec<bool> {
     let text = format.and_then(Value::as_str).unwrap_or_default().replace("%%", "");
-    let conversion = |rest: &str| rest.chars().find(char::is_ascii_alphabetic);
-    text.split('%').skip(1).any(|rest| conversion(rest).is_some_and(|c| c != 's'))
+    let mut numbers = Vec::new();
+    for placeholder in text.split('%').skip(1) {
+        for c in placeholder.chars() {
+            match c {
+                '*' => numbers.push(true),
+                c if c.is_ascii_alphabetic() => {
+                    numbers.push(c != 's');
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+    numbers
 }
 
 /// A value as text, but for numbers: filters that count need them, and they print as we print.
@@ -105,15 +121,44 @@ fn as_text(state: &State, value: &Value) -> Result<Value, Error> {
 /// What [`super::operands`] puts behind and around operands, and the functions that want machine numbers.
 pub(super) fn add_operands(env: &mut Environment<'static>) {
     env.add_filter(operands::TEXT, |state: &State, value: &Value| as_text(state, value));
-    env.add_filter(operands::NUMBER, Exact::float);
+    env.add_filter(operands::NUMBER, |state: &State, value: &Value| {
+        // Joined lists are walked through, sooner or later.
+        if matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) {
+            state.consume_fuel(value.len().unwrap_or_default() as u64 / 16)?;
+        }
+        Ok(Exact::float(value))
+    });
     env.add_filter(operands::NEGATED, Exact::float);
-    env.add_filter(operands::COMPARED, |state: &State, value: &Value| Exact::computable(state, value));
+    env.add_filter(operands::COMPARED, |state: &State, value: &Value| Exact::computable(state, &listed(state, value)?));
+    env.add_filter(operands::FACTOR, |state: &State, value: &Value| Ok(Exact::float(&listed(state, value)?)));
+    env.add_filter(operands::FACTORS, |value: &Value| match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => Err(Error::from(Reason("a list can be repeated once, and not more"))),
+        _ => Ok(Exact::float(value)),
+    });
+    env.add_filter(operands::LIST, |state: &State, value: &Value| {
+        if value.kind() == ValueKind::Seq {
+            // Cutting walks to the place.
+            state.consume_fuel(value.len().unwrap_or_default() as u64 / 4)?;
+        }
+        listed(state, value)
+    });
     env.add_function(operands::SAME, |value: Value| value);
     let range = Value::from_function(functions::range);
     env.add_function("range", move |state: &mut State, bounds: Rest<ValueOrKwargs>| {
         let bounds: Vec<Value> = bounds.into_values().iter().map(Exact::float).collect();
-        range.call(state, &bounds)
+        let range = range.call(state, &bounds)?;
+        listed(state, &range)
     });
+}
+
+/// A value that is no lazy list. The work of those hides from the fuel, and one inside another needs stack.
+fn listed(state: &State, value: &Value) -> Result<Value, Error> {
+    if value.kind() != ValueKind::Iterable {
+        return Ok(value.clone());
+    }
+    let meter = Meter::new(state);
+    let items = value.try_iter()?.map(|item| meter.visit(0).map(|()| item));
+    items.collect::<Result<Vec<_>, _>>().map(Value::from)
 }
 
 /// Wraps the tests: they see machine numbers, and the text that markers stand for.

@@ -1,5 +1,6 @@
 //! Values between JSON, which rows and objects are, and minijinja, which templates compute with.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, ValueKind};
@@ -9,6 +10,8 @@ use super::exact::Exact;
 use super::failure::Reason;
 use super::meter::Meter;
 use crate::logic::json::{Json, Map, Number};
+use crate::logic::template::marked::TOO_LARGE;
+use crate::logic::yaml::slot::{MAX_BYTES, NODE};
 
 /// Deeper values are refused; parsed JSON is never that deep.
 const MAX_DEPTH: usize = 200;
@@ -34,51 +37,62 @@ fn from_number(number: &Number) -> Value {
 
 /// A template's value as JSON. Undefined never gets here.
 pub(super) fn to_json(state: &State, value: &Value) -> Result<Json, Error> {
-    nested(value, 0, &Meter::new(state))
+    Conversion { meter: Meter::new(state), room: Cell::new(MAX_BYTES) }.nested(value, 0)
 }
 
-fn nested(value: &Value, depth: usize, meter: &Meter) -> Result<Json, Error> {
-    if depth > MAX_DEPTH {
-        return Err(Reason("a value is nested too deeply").into());
+/// One value on its way.
+struct Conversion<'a, 't, 'e> {
+    meter: Meter<'a, 't, 'e>,
+    /// Bytes that the JSON may still take: parts that a template's values share are written out.
+    room: Cell<usize>,
+}
+
+impl Conversion<'_, '_, '_> {
+    fn take(&self, text: usize) -> Result<(), Error> {
+        self.meter.visit(text)?;
+        self.room.set(self.room.get().checked_sub(NODE + text).ok_or(Reason(TOO_LARGE))?);
+        Ok(())
     }
-    meter.visit(0)?;
-    match value.kind() {
-        ValueKind::Undefined | ValueKind::None => Ok(Json::Null),
-        ValueKind::Bool => Ok(Json::Bool(value.is_true())),
-        ValueKind::String => {
-            let text = value.as_str().unwrap_or_default();
-            meter.visit(text.len())?;
-            Ok(Json::String(text.to_owned()))
+
+    fn nested(&self, value: &Value, depth: usize) -> Result<Json, Error> {
+        if depth > MAX_DEPTH {
+            return Err(Reason("a value is nested too deeply").into());
         }
-        ValueKind::Number => Ok(Json::Number(number(value)?)),
-        ValueKind::Seq | ValueKind::Iterable => {
-            let items = value.try_iter().map_err(|_| NOT_DATA)?;
-            items.map(|item| nested(&item, depth + 1, meter)).collect::<Result<_, _>>().map(Json::Array)
-        }
-        ValueKind::Map => {
-            let mut map = Map::new();
-            for key in value.try_iter().map_err(|_| NOT_DATA)? {
-                let inner = value.get_item(&key).map_err(|_| NOT_DATA)?;
-                map.insert(key_text(&key, meter)?, nested(&inner, depth + 1, meter)?);
+        self.take(value.as_str().map_or(0, str::len))?;
+        match value.kind() {
+            ValueKind::Undefined | ValueKind::None => Ok(Json::Null),
+            ValueKind::Bool => Ok(Json::Bool(value.is_true())),
+            ValueKind::String => Ok(Json::String(value.as_str().unwrap_or_default().to_owned())),
+            ValueKind::Number => Ok(Json::Number(number(value)?)),
+            ValueKind::Seq | ValueKind::Iterable => {
+                let items = value.try_iter().map_err(|_| NOT_DATA)?;
+                items.map(|item| self.nested(&item, depth + 1)).collect::<Result<_, _>>().map(Json::Array)
             }
-            Ok(Json::Object(map))
+            ValueKind::Map => {
+                let mut map = Map::new();
+                for key in value.try_iter().map_err(|_| NOT_DATA)? {
+                    let inner = value.get_item(&key).map_err(|_| NOT_DATA)?;
+                    map.insert(self.key(&key)?, self.nested(&inner, depth + 1)?);
+                }
+                Ok(Json::Object(map))
+            }
+            _ => match Exact::of(value) {
+                Some(number) => Ok(Json::Number(number.clone())),
+                None => Err(NOT_DATA.into()),
+            },
         }
-        _ => match Exact::of(value) {
-            Some(number) => Ok(Json::Number(number.clone())),
-            None => Err(NOT_DATA.into()),
-        },
+    }
+
+    fn key(&self, key: &Value) -> Result<String, Error> {
+        match self.nested(key, MAX_DEPTH)? {
+            Json::String(text) => Ok(text),
+            key @ (Json::Bool(_) | Json::Number(_)) => Ok(key.to_string()),
+            _ => Err(Reason("a key of a map must be text, a number or a boolean").into()),
+        }
     }
 }
 
 const NOT_DATA: Reason = Reason("this is not a value that can be written");
-
-fn key_text(key: &Value, meter: &Meter) -> Result<String, Error> {
-    match nested(key, MAX_DEPTH, meter)? {
-        Json::String(text) => Ok(text),
-        key @ (Json::Bool(_) | Json::Number(_)) => Ok(key.to_string()),
-        _ => Err(Reason("a key of a map must be text, a number or a boolean").into()),
-    }
-}
 
 fn number(value: &Value) -> Result<Number, Reason> {
     if value.is_integer() {

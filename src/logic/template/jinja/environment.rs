@@ -47,7 +47,8 @@ pub(super) fn environment(setup: Setup, source: &str) -> Result<Environment<'sta
     // Makes captured text a safe string, which tells it from a value.
     env.set_auto_escape_callback(|_| AutoEscape::Custom("yaml".into()));
     env.set_formatter(move |out, state, value| marks::format(mode, out, state, value));
-    for name in ["safe", "escape", "e", "pprint", "attr"] {
+    // Those that write or give back what is not a value, and one whose lazy lists are dear.
+    for name in ["safe", "escape", "e", "pprint", "attr", "chain"] {
         env.remove_filter(name);
     }
     for name in ["safe", "escaped"] {

@@ -6,7 +6,7 @@ use std::fmt;
 use minijinja::{Error, ErrorKind};
 
 use super::TemplateError;
-use super::operands::as_written;
+use super::operands::{as_written, is_added};
 
 /// A reason that holds no value. Travels inside a minijinja error as its source.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ fn placed(mut failed: TemplateError, error: &Error, source: &str) -> TemplateErr
     let line_start = source.get(..range.start).map(|before| before.rfind('\n').map_or(0, |newline| newline + 1));
     let before = line_start.and_then(|start| source.get(start..range.start));
     failed = failed.at_column(before.map(|before| as_written(before).chars().count() + 1));
-    match source.get(range) {
+    match source.get(range).filter(|text| !is_added(text)) {
         Some(text) => failed.in_expression(&as_written(text)),
         None => failed,
     }

@@ -2,17 +2,19 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use minijinja::value::{ValueKind, from_args};
+use minijinja::value::{Kwargs, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, Value};
 use sha2::{Digest, Sha256};
 
+use super::super::dns_label;
 use super::convert::{from_json, to_json};
 use super::environment::{Call, Filter};
 use super::failure::Reason;
 use super::marks::{Mode, indent_text, mark, resolve, trim_text};
 use crate::logic::json::{self, Json};
+use crate::logic::template::marked::TOO_LARGE;
 use crate::logic::yaml;
-use crate::logic::yaml::slot::{self, Edit, Form, Slot, scalar_text};
+use crate::logic::yaml::slot::{self, Edit, Form, MAX_BYTES, Slot, scalar_text};
 
 /// All filters of ours.
 pub(super) const ALL: &[(&str, Filter)] = &[
@@ -30,8 +32,11 @@ pub(super) const ALL: &[(&str, Filter)] = &[
     ("b64encode", |call| Ok(Value::from(STANDARD.encode(call.text()?)))),
     ("b64decode", b64decode),
     ("sha256", |call| Ok(Value::from(hex(&Sha256::digest(call.text()?))))),
-    ("dnsLabel", |call| Ok(Value::from(dns_label(&call.text()?)))),
+    ("dnsLabel", |call| Ok(Value::from(dns_label::dns_label(&call.text()?)))),
     ("truncate", truncate),
+    ("trunc", trunc),
+    ("default", default),
+    ("d", default),
     ("required", required),
 ];
 
@@ -51,6 +56,11 @@ impl Call<'_, '_, '_> {
 
     fn text(&self) -> Result<String, Error> {
         Ok(scalar_text(&self.json()?))
+    }
+
+    /// An argument as text.
+    fn text_of(&self, argument: &Value) -> Result<String, Error> {
+        Ok(scalar_text(&to_json(self.state, &resolve(self.state, argument, self.deep)?)?))
     }
 
     /// The value, if it is text with markers.
@@ -99,7 +109,7 @@ const MAX_INDENT: usize = 1000;
 /// As Jinja has it: `indent(width=4, first=false, blank=false)`.
 fn indent(call: &mut Call) -> Result<Value, Error> {
     let (width, first, blank, kwargs) =
-        from_args::<(Option<usize>, Option<bool>, Option<bool>, minijinja::value::Kwargs)>(call.arguments())?;
+        from_args::<(Option<usize>, Option<bool>, Option<bool>, Kwargs)>(call.arguments())?;
     let width = match width {
         Some(width) => width,
         None => kwargs.get::<Option<usize>>("width")?.unwrap_or(4),
@@ -120,7 +130,7 @@ fn nindent(call: &mut Call) -> Result<Value, Error> {
 fn trim(call: &mut Call) -> Result<Value, Error> {
     let (chars,) = from_args::<(Option<Value>,)>(call.arguments())?;
     if let Some(chars) = chars.filter(|chars| !chars.is_none()) {
-        let chars = scalar_text(&to_json(call.state, &resolve(call.state, &chars, call.deep)?)?);
+        let chars = call.text_of(&chars)?;
         return Ok(Value::from(call.text()?.trim_matches(|c| chars.contains(c))));
     }
     match (call.captured(), call.mode) {
@@ -133,7 +143,7 @@ fn trim(call: &mut Call) -> Result<Value, Error> {
 fn join(call: &mut Call) -> Result<Value, Error> {
     let (joiner, attribute) = from_args::<(Option<Value>, Option<String>)>(call.arguments())?;
     let joiner = match joiner {
-        Some(joiner) => scalar_text(&to_json(call.state, &resolve(call.state, &joiner, call.deep)?)?),
+        Some(joiner) => call.text_of(&joiner)?,
         None => String::new(),
     };
     let list = call.value()?;
@@ -141,12 +151,18 @@ fn join(call: &mut Call) -> Result<Value, Error> {
         return Err(Reason("only a list can be joined").into());
     }
     let mut texts = Vec::new();
+    let mut bytes = 0;
     for item in list.try_iter()? {
         let item = match &attribute {
             Some(attribute) => item.get_attr(attribute)?,
             None => item,
         };
-        texts.push(scalar_text(&to_json(call.state, &resolve(call.state, &item, true)?)?));
+        let text = scalar_text(&to_json(call.state, &resolve(call.state, &item, true)?)?);
+        bytes += text.len() + joiner.len();
+        if bytes > MAX_BYTES {
+            return Err(Reason(TOO_LARGE).into());
+        }
+        texts.push(text);
     }
     Ok(Value::from(texts.join(&joiner)))
 }
@@ -180,9 +196,69 @@ fn b64decode(call: &mut Call) -> Result<Value, Error> {
     Ok(Value::from(text))
 }
 
+/// As Jinja has it: `truncate(length=255, killwords=false, end='...', leeway=5)`. What is cut is cut before a word
+/// unless it is told otherwise, and `end` is put in its place.
 fn truncate(call: &mut Call) -> Result<Value, Error> {
-    let (length,) = from_args::<(usize,)>(call.arguments())?;
-    Ok(Value::from(call.text()?.chars().take(length).collect::<String>()))
+    type Arguments = (Option<usize>, Option<bool>, Option<Value>, Option<usize>, Kwargs);
+    let (length, killwords, end, leeway, kwargs) = from_args::<Arguments>(call.arguments())?;
+    let length = length.or(kwargs.get("length")?).unwrap_or(255);
+    let killwords = killwords.or(kwargs.get("killwords")?).unwrap_or(false);
+    let end = match end.or(kwargs.get("end")?) {
+        Some(end) => call.text_of(&end)?,
+        None => "...".to_owned(),
+    };
+    let leeway = leeway.or(kwargs.get("leeway")?).unwrap_or(5);
+    kwargs.assert_all_used()?;
+    let text = call.text()?;
+    if text.chars().count() <= length.saturating_add(leeway) {
+        return Ok(Value::from(text));
+    }
+    let Some(room) = length.checked_sub(end.chars().count()) else {
+        return Err(Reason("truncate: the length is smaller than that of what is put at the end").into());
+    };
+    let kept = first(&text, room);
+    let kept = if killwords { kept } else { kept.rsplit_once(' ').map_or(kept, |(words, _)| words) };
+    Ok(Value::from(format!("{kept}{end}")))
+}
+
+/// As Helm has it: the first characters, or with a negative number the last.
+fn trunc(call: &mut Call) -> Result<Value, Error> {
+    let (length,) = from_args::<(i64,)>(call.arguments())?;
+    let text = call.text()?;
+    let count = usize::try_from(length.unsigned_abs()).unwrap_or(usize::MAX);
+    if length >= 0 {
+        return Ok(Value::from(first(&text, count)));
+    }
+    let before = text.chars().count().saturating_sub(count);
+    Ok(Value::from(text.get(first(&text, before).len()..).unwrap_or_default()))
+}
+
+/// The first characters of a text.
+fn first(text: &str, count: usize) -> &str {
+    text.char_indices().nth(count).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+}
+
+/// As Jinja has it: `default(default_value='', boolean=false)`, in place of what is undefined, or with `boolean` of what
+/// is empty, zero, false or null. What is given back is not looked into, so captured text stays whole.
+fn default(call: &mut Call) -> Result<Value, Error> {
+    let arguments = call.arguments();
+    let named_at = arguments.iter().position(Value::is_kwargs).unwrap_or(arguments.len());
+    let (given, named) = arguments.split_at_checked(named_at).unwrap_or_default();
+    let (named,) = from_args::<(Kwargs,)>(named)?;
+    if given.len() > 2 {
+        return Err(ErrorKind::TooManyArguments.into());
+    }
+    // Not as optional arguments, for which none is missing.
+    let argument = |at: usize, name: &str| match given.get(at) {
+        Some(given) => Ok(Some(given.clone())),
+        None => named.has(name).then(|| named.get::<Value>(name)).transpose(),
+    };
+    let other = argument(0, "default_value")?.unwrap_or_else(|| Value::from(""));
+    let boolean = argument(1, "boolean")?.is_some_and(|boolean| boolean.is_true());
+    named.assert_all_used()?;
+    let value = call.args.first().cloned().unwrap_or_default();
+    let is_missing = value.is_undefined() || (boolean && !resolve(call.state, &value, false)?.is_true());
+    Ok(if is_missing { other } else { value })
 }
 
 /// An error unless there is a value that is not empty. Its message is not shown: it may be a value.
@@ -202,22 +278,4 @@ pub(super) fn fail(_message: Option<Value>) -> Result<Value, Error> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Any text as an RFC 1123 label. Letters become small and other characters dashes; where anything
-/// but the case had to change, 8 digits of the text's SHA-256 are added, so that texts that differ
-/// stay different. Labels stay as they are.
-fn dns_label(text: &str) -> String {
-    const MAX: usize = 63;
-    const SUFFIX: usize = 9;
-    let lower = text.to_lowercase();
-    let dashed: String =
-        lower.chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }).collect();
-    let trimmed = dashed.trim_matches('-');
-    if trimmed == text && text.len() <= MAX && !text.is_empty() {
-        return dashed;
-    }
-    let kept = trimmed.get(..MAX - SUFFIX).unwrap_or(trimmed).trim_end_matches('-');
-    let dash = if kept.is_empty() { "" } else { "-" };
-    format!("{kept}{dash}{}", &hex(&Sha256::digest(text))[..SUFFIX - 1])
 }

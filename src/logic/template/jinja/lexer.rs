@@ -1,9 +1,7 @@
 //! The tags of a template and the tokens in them, found as minijinja's lexer finds them: strings, comments, raw blocks
 //! and open brackets are known.
 
-use std::iter::Peekable;
 use std::ops::Range;
-use std::str::CharIndices;
 
 /// What stands between `{{` and `}}` or `{%` and `%}`, without the marks for white space.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +151,8 @@ pub(super) fn tokens(tag: &str) -> impl Iterator<Item = (Token, Range<usize>)> {
                     Token::Text
                 }
                 '0'..='9' => {
-                    number(&mut chars, tag.get(start..).unwrap_or_default(), after_dot);
+                    let end = start + number_len(tag.get(start..).unwrap_or_default(), after_dot);
+                    while chars.next_if(|(at, _)| *at < end).is_some() {}
                     Token::Number
                 }
                 c if c.is_alphabetic() || c == '_' => {
@@ -185,26 +184,29 @@ pub(super) fn tokens(tag: &str) -> impl Iterator<Item = (Token, Range<usize>)> {
     })
 }
 
-/// Goes on to the end of a number. After a dot it is an index, which has no fraction.
-fn number(chars: &mut Peekable<CharIndices>, text: &str, is_index: bool) {
-    let radix = text.get(..2).unwrap_or_default().to_ascii_lowercase();
-    if matches!(&*radix, "0x" | "0o" | "0b") {
-        while chars.next_if(|(_, c)| c.is_ascii_alphanumeric() || *c == '_').is_some() {}
-        return;
+/// Length of a number in bytes. After a dot it is an index, which has no fraction.
+fn number_len(text: &str, is_index: bool) -> usize {
+    let bytes = text.as_bytes();
+    let digits = |from: usize, is_digit: fn(&u8) -> bool| {
+        from + bytes.get(from..).unwrap_or_default().iter().take_while(|byte| is_digit(byte)).count()
+    };
+    let decimal = |byte: &u8| byte.is_ascii_digit() || *byte == b'_';
+    if let [b'0', b'x' | b'X' | b'o' | b'O' | b'b' | b'B', ..] = bytes {
+        return digits(2, |byte| byte.is_ascii_hexdigit() || *byte == b'_');
     }
-    let mut before = '0';
-    let (mut has_fraction, mut has_exponent) = (is_index, false);
-    while let Some((_, c)) = chars.next_if(|(_, c)| match c {
-        '0'..='9' | '_' => true,
-        '.' => !has_fraction && !has_exponent,
-        'e' | 'E' => !has_exponent,
-        '+' | '-' => matches!(before, 'e' | 'E'),
-        _ => false,
-    }) {
-        has_fraction |= c == '.';
-        has_exponent |= matches!(c, 'e' | 'E');
-        before = c;
+    let exponent = |from: usize| match bytes.get(from..).unwrap_or_default() {
+        [b'e' | b'E', b'+' | b'-', ..] => Some(digits(from + 2, decimal)),
+        [b'e' | b'E', b'0'..=b'9', ..] => Some(digits(from + 1, decimal)),
+        _ => None,
+    };
+    let mut end = digits(0, decimal);
+    if !is_index && bytes.get(end) == Some(&b'.') {
+        let is_attribute = bytes.get(end + 1).is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
+        if exponent(end + 1).is_some() || !is_attribute {
+            end = digits(end + 1, decimal);
+        }
     }
+    exponent(end).unwrap_or(end)
 }
 
 #[cfg(test)]
@@ -239,7 +241,7 @@ mod tests {
     fn tokens_are_whole() {
         for (tag, expected) in [
             ("a.b[1].0.1|c", "a . b [ 1 ] . 0 . 1 | c"),
-            ("1.5e-3-0xE-2 1e3+1_0..5", "1.5e-3 - 0xE - 2 1e3 + 1_0. . 5"),
+            ("1.5e-3-0xE-2 1e3+1_0..5-1.a", "1.5e-3 - 0xE - 2 1e3 + 1_0. . 5 - 1 . a"),
             ("'a\\'b'~\"'\"'\\\\'c", "'a\\'b' ~ \"'\" '\\\\' c"),
             ("a//b/c**d*e%%f", "a // b / c ** d * e % % f"),
             ("a==b!=c<=d>=e<f>g=h", "a == b != c <= d >= e < f > g = h"),

@@ -7,7 +7,7 @@ use minijinja::{Error, State};
 /// What minijinja's fuel pays for: bytes.
 const BYTES_PER_FUEL: u64 = 64;
 /// Looking at one value costs as much as so many bytes.
-const VISIT: u64 = 16;
+const VISIT: u64 = 32;
 /// Paid at a time. What is left over at the end is not paid: calls cost fuel anyway.
 const STEP: u64 = 16 * BYTES_PER_FUEL;
 

@@ -29,7 +29,7 @@ fn a_filter_sees_the_text_and_not_its_markers() {
         ("upper", json!("P-AB-7")),
         ("lower", json!("p-ab-7")),
         ("length", json!(6)),
-        ("truncate(4)", json!("p-Ab")),
+        ("trunc(4)", json!("p-Ab")),
         ("replace('Ab', 'x')", json!("p-x-7")),
         ("sha256", json!(one("v: {{ 'p-Ab-7' | sha256 }}", json!({}))["v"])),
         ("b64encode", json!("cC1BYi03")),
