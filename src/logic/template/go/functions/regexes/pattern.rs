@@ -34,14 +34,19 @@ const MAX_STATES: usize = 1 << 20;
 const NO_PATTERN: Reason = Reason::Said("the text is not a regular expression");
 const TOO_LARGE: Reason = Reason::Said("the regular expression is too large");
 
-/// What regular expressions of one render have cost, in bytes read by a DFA. Begin each render with
-/// a new one.
+/// What regular expressions of one render have cost, in bytes read by a DFA. Renew it for each
+/// render.
 #[derive(Debug, Default)]
 pub struct Effort(AtomicU64);
 
 impl Effort {
     /// A few seconds at worst. A search in a line of text costs some 100.
     const MAX: u64 = 1 << 30;
+
+    /// Begins anew.
+    pub fn renew(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
 
     fn spend(&self, units: usize) -> Result<(), Reason> {
         let units = u64::try_from(units).unwrap_or(Self::MAX);
@@ -98,18 +103,18 @@ impl Pattern {
             return Err(Reason::Said("the regular expression is longer than 16 KiB"));
         }
         let translated = translated(pattern).ok_or(NO_PATTERN)?;
-        // As much as compiling the largest costs, until its size is known.
-        effort.spend(MAX_COMPILED)?;
         let [forward, backward] = [false, true].map(|reverse| {
             let config = thompson::Config::new()
                 .reverse(reverse)
                 .which_captures(WhichCaptures::None)
                 .nfa_size_limit(Some(MAX_COMPILED));
-            NFA::compiler().syntax(syntax()).configure(config).build(&translated)
+            let built = NFA::compiler().syntax(syntax()).configure(config).build(&translated);
+            built.map_err(|error| error.size_limit().map_or(NO_PATTERN, |_| TOO_LARGE))
         });
-        let too_large = |error: thompson::BuildError| error.size_limit().map_or(NO_PATTERN, |_| TOO_LARGE);
-        let (forward, backward) = (forward.map_err(too_large)?, backward.map_err(too_large)?);
+        let (forward, backward) = (forward?, backward?);
         let size = forward.memory_usage();
+        // Compiling a byte takes about as long as reading these.
+        effort.spend(size.saturating_mul(16))?;
         let dfa = |nfa: NFA, kind: MatchKind| {
             let config = dfa::Config::new()
                 .match_kind(kind)

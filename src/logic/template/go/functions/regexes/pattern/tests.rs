@@ -73,11 +73,11 @@ fn finding_groups_is_counted() {
 
 #[test]
 fn compiling_is_counted_once_for_each_pattern() {
-    let (patterns, effort) = (Patterns::default(), left(10 << 20));
+    let (patterns, effort) = (Patterns::default(), left(100_000));
     for _ in 0..100 {
         assert!(patterns.get("^[a-z]+$", &effort).is_ok());
     }
-    assert!((0..20).any(|i| patterns.get(&format!("{i}"), &effort).is_err()));
+    assert!((0..100).any(|i| patterns.get(&format!("{i}"), &effort).is_err()));
 }
 
 #[test]
