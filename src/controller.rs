@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::cluster::Cluster;
 use crate::logic::rights::Rights;
+use crate::postgres::Pools;
 
 pub use registry::run;
 
@@ -22,6 +23,8 @@ pub use registry::run;
 pub struct Context {
     /// The cluster.
     pub cluster: Cluster,
+    /// Connections to databases.
+    pub pools: Pools,
     /// What the flags allow.
     pub rights: Rights,
     /// Only resources of this namespace; all where None.

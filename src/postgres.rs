@@ -2,14 +2,21 @@
 
 mod batch;
 mod error;
+mod hosts;
+mod login;
 mod phrase;
+mod pool;
+mod pooler;
 mod query;
 mod session;
+mod tls;
 
 use std::time::Duration;
 
-pub use error::Error;
+pub use error::{Busy, Error, Pooled, Way};
+pub use pool::{Lease, Pool, Pools};
 pub use session::Session;
+pub use tls::TlsFault;
 
 /// Bounds of one read.
 #[derive(Clone, Copy, Debug)]

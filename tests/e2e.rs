@@ -4,12 +4,16 @@ mod support;
 
 #[path = "e2e/bad_input.rs"]
 mod bad_input;
+#[path = "e2e/connections.rs"]
+mod connections;
 #[path = "e2e/delete.rs"]
 mod delete;
 #[path = "e2e/detect.rs"]
 mod detect;
 #[path = "e2e/follow.rs"]
 mod follow;
+#[path = "e2e/languages.rs"]
+mod languages;
 #[path = "e2e/mistakes.rs"]
 mod mistakes;
 #[path = "e2e/secrecy.rs"]

@@ -84,6 +84,7 @@ fn what_talks_to_one_system_does_not_know_the_other() {
         &["crate::cluster", "crate::controller", "crate::cli", "kube::"],
         "postgres knows PostgreSQL alone",
     );
+    nowhere(&layer("postgres"), &["std::env", "env::var"], "how to connect is said by Secrets, not by the environment");
     nowhere(
         &layer("cluster"),
         &["crate::postgres", "crate::controller", "crate::cli", "tokio_postgres"],

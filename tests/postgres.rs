@@ -4,16 +4,26 @@ mod support;
 
 #[path = "postgres/errors.rs"]
 mod errors;
+#[path = "postgres/hosts.rs"]
+mod hosts;
+#[path = "postgres/pool.rs"]
+mod pool;
+#[path = "postgres/pooler.rs"]
+mod pooler;
 #[path = "postgres/rows.rs"]
 mod rows;
 #[path = "postgres/time.rs"]
 mod time;
+#[path = "postgres/tls.rs"]
+mod tls;
 
 use std::time::Duration;
 
-use dbqo::logic::connection::Settings;
+use dbqo::logic::connection::certificates::Certificates;
+use dbqo::logic::connection::{self, SecretKeys, Settings};
 use dbqo::logic::sql::{Query, identifier, parse_query, qualified_name};
 use dbqo::postgres::{Error, Limits, Session};
+use k8s_openapi::ByteString;
 use support::TestDatabase;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -22,12 +32,28 @@ const LIMITS: Limits = Limits { statement_timeout: Duration::from_secs(20), max_
 
 fn settings(database: &TestDatabase) -> Settings {
     Settings {
-        hosts: vec![(database.host().to_owned(), database.port())],
+        hosts: vec![(database.host().to_owned(), database.port()).into()],
         user: database.user().to_owned(),
         password: Some(database.password().to_owned()),
         dbname: database.name().to_owned(),
         ..Settings::default()
     }
+}
+
+/// Settings as a user would write them, as a connection string.
+fn dsn(text: &str, certificates: &Certificates) -> Settings {
+    let key = |name: &str| name.to_owned();
+    let keys = SecretKeys {
+        uri: Some(key("dsn")),
+        host: key("host"),
+        port: key("port"),
+        user: key("user"),
+        password: key("password"),
+        dbname: key("dbname"),
+        sslmode: key("sslmode"),
+    };
+    let data = [(key("dsn"), ByteString(text.as_bytes().to_vec()))].into();
+    connection::settings(&keys, &data, certificates).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 async fn session(database: &TestDatabase) -> Session {
@@ -232,7 +258,7 @@ async fn no_connection_is_told_by_its_kind() {
     let error = Session::connect(&missing).await.err().unwrap();
     assert!(error.to_string().contains("no such database") && !format!("{error} {error:?}").contains("CANARY"));
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let nobody = Settings { hosts: vec![("127.0.0.1".into(), free)], ..settings(&database) };
+    let nobody = Settings { hosts: vec![("127.0.0.1".to_owned(), free).into()], ..settings(&database) };
     assert_eq!(Session::connect(&nobody).await.err().unwrap(), Error::Unreachable("connection refused"));
 }
 
@@ -242,7 +268,7 @@ async fn a_server_that_never_answers_is_given_up() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = silent.local_addr().unwrap().port();
     let settings = Settings {
-        hosts: vec![("127.0.0.1".into(), port)],
+        hosts: vec![("127.0.0.1".to_owned(), port).into()],
         connect_timeout: Duration::from_millis(300),
         ..settings(&database)
     };

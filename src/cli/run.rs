@@ -10,7 +10,9 @@ use tracing_subscriber::prelude::*;
 
 use crate::cluster::{self, Cluster};
 use crate::controller::{self, Context};
+use crate::logic::denied::DeniedHost;
 use crate::logic::rights::Rights;
+use crate::postgres::Pools;
 
 /// Flags of `dbqo run`.
 #[derive(Debug, Args)]
@@ -32,6 +34,11 @@ pub struct Flags {
     #[arg(long, env = "DBQO_ALLOW_SECRET_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',')]
     allow_secret_namespaces: Vec<String>,
 
+    /// Hosts that no database may be on: addresses, ranges of them such as `169.254.0.0/16`, and names.
+    /// What counts is the address that a connection would go to, whatever name leads there
+    #[arg(long, env = "DBQO_DENY_DATABASE_HOSTS", value_name = "HOSTS", value_delimiter = ',')]
+    deny_database_hosts: Vec<DeniedHost>,
+
     /// Most applies in flight at a time, over all resources
     #[arg(long, env = "DBQO_MAX_APPLIES", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=256))]
     max_applies: u16,
@@ -39,6 +46,11 @@ pub struct Flags {
     /// Most applies in flight at a time for one resource
     #[arg(long, env = "DBQO_MAX_APPLIES_PER_RESOURCE", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     max_applies_per_resource: u16,
+
+    /// Most connections to one database server (host and port) at a time, over all resources. One pool of connections
+    /// gets at most half of them
+    #[arg(long, env = "DBQO_MAX_CONNECTIONS_PER_SERVER", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10000))]
+    max_connections_per_server: u16,
 
     /// How log lines look
     #[arg(long, env = "DBQO_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -103,8 +115,10 @@ async fn operate(flags: &Flags) -> Result<(), String> {
         namespaces: flags.allow_namespaces.clone(),
         cluster_scoped: flags.allow_cluster_scoped.clone(),
         secret_namespaces: flags.allow_secret_namespaces.clone(),
+        denied_database_hosts: flags.deny_database_hosts.clone().into(),
     };
-    let context = Context { cluster, rights, watch_namespace: flags.watch_namespace.clone(), stopping };
+    let pools = Pools::new(flags.max_connections_per_server.into(), Pools::PATIENCE);
+    let context = Context { cluster, pools, rights, watch_namespace: flags.watch_namespace.clone(), stopping };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "db-query-operator starts");
     let controller = tokio::spawn(controller::run(Arc::new(context)));
     wait_for_signal().await?;

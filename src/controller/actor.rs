@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use super::memory::Memory;
 use super::reconcile::{Pass, reconcile};
@@ -36,7 +36,7 @@ pub struct Seen {
     /// Whether it was ever seen being deleted with `--cascade=orphan`. The garbage collector takes its mark of that off
     /// as soon as it has done its own part.
     pub orphaned: bool,
-    /// Grows when the connection Secret changes.
+    /// Grows when one of its Secrets changes.
     pub secret_changes: u64,
 }
 
@@ -84,8 +84,8 @@ struct Actor {
     last: Option<(Instant, Instant)>,
 }
 
-/// Works on one resource until it is gone or the process stops.
-pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>) {
+/// Works on one resource until it is gone or the process stops. Does nothing for `delay` unless it changes.
+pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration) {
     let now = Instant::now();
     let dbqr = seen.borrow().dbqr.clone();
     let (name, namespace) = dbqr.name();
@@ -97,6 +97,11 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>) {
     let mut stopping = ctx.stopping.clone();
     let mut actor =
         Actor { ctx, seen, owner: Arc::new(owner), memory, report, retry: Retry::new(now), again: None, last: None };
+    tokio::select! {
+        changed = actor.seen.changed() => if changed.is_err() { return },
+        () = sleep(delay) => {}
+        _ = stopping.wait_for(|stopping| *stopping) => return,
+    }
     let mut reason = None;
     loop {
         let seen = actor.seen.borrow_and_update().clone();
@@ -124,11 +129,12 @@ impl Actor {
     async fn work(&mut self, seen: &Seen) {
         let dbqr = &seen.dbqr;
         if dbqr.is_deleting() {
+            self.memory.pool = None;
             if dbqr.has_finalizer(FINALIZER) && self.again.is_none_or(|again| Instant::now() >= again.at) {
                 self.finalize(seen).await;
             }
         } else if dbqr.is_suspended() {
-            self.memory.session = None;
+            self.memory.pool = None;
             let status = Status { observed_generation: dbqr.metadata.generation, ..self.report.latest().clone() };
             self.report.set(status);
         } else if let Some(look) = self.look(dbqr, Instant::now()) {
@@ -231,6 +237,10 @@ impl Actor {
             // The Secret may have been changed at the very moment; it costs one request to be sure.
             self.memory.valid = None;
         }
+        if matches!(outcome, Outcome::Failed(failed) if failed.stalled) {
+            // Nothing is asked of the database until something changes.
+            self.memory.pool = None;
+        }
         match holds {
             Some(holds) => self.again = Some(Again { at: Instant::now() + self.retry.next(jitter()), holds }),
             None => {
@@ -283,6 +293,6 @@ fn now() -> Time {
 }
 
 /// From 0 to 1, different each time.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     (RandomState::new().hash_one(0) >> 11) as f64 / (1u64 << 53) as f64
 }

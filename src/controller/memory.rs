@@ -7,15 +7,15 @@ use std::time::Instant;
 use crate::logic::inventory::Inventory;
 use crate::logic::object::GroupKind;
 use crate::logic::validate::Validated;
-use crate::postgres::Session;
+use crate::postgres::Pool;
 
 /// The memory of one DatabaseQueryResource.
 #[derive(Default)]
 pub struct Memory {
     /// The spec as validated last; None when spec or Secret may have changed since.
     pub valid: Option<Arc<Validated>>,
-    /// An open connection, left over from the last pass.
-    pub session: Option<Session>,
+    /// Where its connections come from. Not kept where nothing is valid, or nothing is to be read.
+    pub pool: Option<Arc<Pool>>,
     /// What exists; None when it has to be listed (again).
     pub inventory: Option<Recalled>,
     /// Kinds that are recorded in the status.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use k8s_openapi::jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -20,8 +21,9 @@ use crate::logic::object::{Desired, GroupKind, Kind, Known, ObjectId, Owner, Own
 use crate::logic::outcome::{Changed, Done, Outcome};
 use crate::logic::render::{Rendered, Renderer, RowFailure};
 use crate::logic::schedule::Look;
+use crate::logic::secrets::{Data, SecretNames};
 use crate::logic::validate::{self, Validated};
-use crate::postgres::{Limits, Session};
+use crate::postgres::{Limits, Pool};
 
 /// What exists is listed anew when the last listing is older, at the next full read.
 const LISTING_AGE: Duration = Duration::from_secs(600);
@@ -48,21 +50,23 @@ pub struct Pass<'a> {
 /// 6. apply what differs                   cluster
 /// 7. prune what has no row                pure, cluster
 pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Result<Outcome, Error> {
-    let valid = pass.validated(memory).await?;
-    let mut session = pass.unless_stopped(connected(memory, &valid)).await?;
-    let watermark = pass.unless_stopped(watermark(&mut session, &valid)).await?;
+    let (valid, pool) = pass.validated(memory).await?;
+    let watermark = pass.unless_stopped(watermark(&pool, &valid)).await?;
     if look == Look::Probe && memory.watermark.as_ref() == Some(&watermark) {
-        memory.session = Some(session);
         return Ok(Outcome::Unchanged);
     }
     let before = pass.recall(memory).await?;
-    let rendered = pass.unless_stopped(pass.read(&valid, &mut session, &before)).await?;
-    memory.session = Some(session);
+    let rendered = pass.unless_stopped(pass.read(&valid, &pool, &before)).await?;
     pass.track(memory, &rendered).await?;
     drop(before);
     let wanted = rendered.ids();
-    let mut done =
-        Done { rows: rendered.rows, failures: rendered.failures, detection: detection(&valid), ..Done::default() };
+    let mut done = Done {
+        rows: rendered.rows,
+        failures: rendered.failures,
+        detection: detection(&valid),
+        language: Some(valid.template.language()),
+        ..Done::default()
+    };
     pass.apply(memory, rendered.desired, &mut done).await?;
     if valid.prune && done.failures.is_empty() {
         pass.prune(memory, &valid, &wanted, &mut done).await;
@@ -86,20 +90,13 @@ fn detection(valid: &Validated) -> String {
     }
 }
 
-async fn connected(memory: &mut Memory, valid: &Validated) -> Result<Session, Error> {
-    match memory.session.take() {
-        Some(session) if !session.is_closed() && session.is_for(&valid.settings) => Ok(session),
-        _ => Session::connect(&valid.settings).await.map_err(Error::Query),
-    }
-}
-
-async fn watermark(session: &mut Session, valid: &Validated) -> Result<Option<String>, Error> {
-    match &valid.watermark {
-        None => Ok(None),
-        Some(mark) => {
-            session.watermark(&valid.query, &limits(valid), &mark.table, &mark.column).await.map_err(Error::Query)
-        }
-    }
+async fn watermark(pool: &Arc<Pool>, valid: &Validated) -> Result<Option<String>, Error> {
+    let Some(mark) = &valid.watermark else { return Ok(None) };
+    let mut lease = pool.lease().await.map_err(Error::Query)?;
+    let seen = lease.session.watermark(&valid.query, &limits(valid), &mark.table, &mark.column).await;
+    let seen = seen.map_err(Error::Query)?;
+    lease.give_back();
+    Ok(seen)
 }
 
 fn limits(valid: &Validated) -> Limits {
@@ -115,19 +112,33 @@ impl Pass<'_> {
         }
     }
 
-    /// The spec, parsed together with its Secret; again only when either changed.
-    async fn validated(&self, memory: &mut Memory) -> Result<Arc<Validated>, Error> {
-        if let Some(valid) = &memory.valid {
-            return Ok(valid.clone());
+    /// The spec, parsed together with its Secrets, and the pool for it; again only when one of them changed.
+    async fn validated(&self, memory: &mut Memory) -> Result<(Arc<Validated>, Arc<Pool>), Error> {
+        if let (Some(valid), Some(pool)) = (&memory.valid, &memory.pool) {
+            return Ok((valid.clone(), pool.clone()));
         }
-        let (namespace, name) =
-            validate::secret_ref(self.spec, &self.owner, &self.ctx.rights).map_err(Error::Validate)?;
-        let secret = self.ctx.cluster.secret(&namespace, &name).await.map_err(Error::Fetch)?;
-        let (dbqr, spec) = (self.dbqr.clone(), self.spec.clone());
-        let valid = deep::run(move || validate::validate(&dbqr, &spec, &secret)).await.ok_or(Error::Render)?;
+        // Had until the end: it may turn out to be the right one still.
+        let _before = memory.pool.take();
+        let secrets = self.secrets().await?;
+        let (dbqr, spec, rights) = (self.dbqr.clone(), self.spec.clone(), self.ctx.rights.clone());
+        let valid =
+            deep::run(move || validate::validate(&dbqr, &spec, &secrets, &rights)).await.ok_or(Error::Render)?;
         let valid = Arc::new(valid.map_err(Error::Validate)?);
-        memory.valid = Some(valid.clone());
-        Ok(valid)
+        let pool = self.ctx.pools.pool(&self.owner.namespace, &valid.settings, valid.pool);
+        (memory.valid, memory.pool) = (Some(valid.clone()), Some(pool.clone()));
+        Ok((valid, pool))
+    }
+
+    /// The data of the Secrets that the spec refers to, by name.
+    async fn secrets(&self) -> Result<BTreeMap<String, Data>, Error> {
+        let SecretNames { namespace, names } = SecretNames::allowed(&self.spec.database, &self.owner, &self.ctx.rights)
+            .map_err(|forbidden| Error::Validate(forbidden.into()))?;
+        let mut secrets = BTreeMap::new();
+        for name in names {
+            let data = self.ctx.cluster.secret(&namespace, &name).await.map_err(Error::Fetch)?;
+            secrets.insert(name, data);
+        }
+        Ok(secrets)
     }
 
     /// What exists of ours, by label, of the kinds that the status records.
@@ -155,17 +166,14 @@ impl Pass<'_> {
     }
 
     /// Rows are rendered on a thread of their own while they stream in; the transaction ends with the last row.
-    async fn read(
-        &self,
-        valid: &Arc<Validated>,
-        session: &mut Session,
-        known: &Arc<Inventory>,
-    ) -> Result<Rendered, Error> {
+    async fn read(&self, valid: &Arc<Validated>, pool: &Arc<Pool>, known: &Arc<Inventory>) -> Result<Rendered, Error> {
+        let mut lease = pool.lease().await.map_err(Error::Query)?;
         let (rows, mut batches) = mpsc::channel::<Vec<String>>(4);
         let (valid_too, known, owner, rights) =
             (valid.clone(), known.clone(), self.owner.clone(), self.ctx.rights.clone());
         let (cluster, runtime) = (self.ctx.cluster.clone(), Handle::current());
         let deletion_policy = self.spec.deletion_policy;
+        let now = Timestamp::now();
         let rendered = deep::run(move || {
             let kinds = RefCell::new(HashMap::<(String, String), Result<Arc<Kind>, String>>::new());
             let find_kind = |api_version: &str, kind: &str| {
@@ -174,15 +182,16 @@ impl Pass<'_> {
                 kinds.borrow_mut().entry(key).or_insert_with(find).clone()
             };
             let frame = Frame { owner: &owner, rights: &rights, gvk: valid_too.gvk.as_ref(), deletion_policy };
-            let mut renderer = Renderer::new(&valid_too.template, &valid_too.dbqr, frame, &find_kind, &known);
+            let mut renderer = Renderer::new(&valid_too.template, &valid_too.dbqr, now, frame, &find_kind, &known);
             while let Some(batch) = batches.blocking_recv() {
                 batch.iter().for_each(|row| renderer.row(row));
             }
             renderer.finish()
         });
         let limits = limits(valid);
-        let (read, rendered) = tokio::join!(session.read(&valid.query, &limits, rows), rendered);
+        let (read, rendered) = tokio::join!(lease.session.read(&valid.query, &limits, rows), rendered);
         read.map_err(Error::Query)?;
+        lease.give_back();
         rendered.ok_or(Error::Render)
     }
 

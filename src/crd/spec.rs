@@ -59,8 +59,8 @@ pub struct DatabaseQueryResourceSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gvk: Option<Gvk>,
 
-    /// Template of one or more YAML documents per row. Jinja: `{{ row.column }}`. Values of the row are
-    /// bound, never spliced: they cannot become YAML. An empty render means: no object for this row.
+    /// Template of one or more YAML documents per row. Jinja: `{{ row.column }}`; Go: `{{ .Row.column }}`. Values
+    /// of the row are bound, never spliced: they cannot become YAML. An empty render means: no object for this row.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 65536))]
     pub resource_template: Option<String>,
@@ -70,7 +70,8 @@ pub struct DatabaseQueryResourceSpec {
     #[schemars(length(min = 1, max = 65536))]
     pub template: Option<String>,
 
-    /// Language of all templates of this resource. `Auto` finds out.
+    /// Language of all templates of this resource. `Auto` finds out: `{{ .field }}`, `{{ $variable }}`, Go's keywords and
+    /// what only Go parses are Go, all else is Jinja. Templates that look like both are refused.
     #[serde(default)]
     pub template_language: TemplateLanguage,
 

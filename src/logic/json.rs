@@ -1,6 +1,7 @@
 //! JSON with numbers as they were written. A `numeric` has digits that no machine number holds, and what a row says
 //! is what an object gets; so a number keeps its text where a machine number would print another one. Pure.
 
+mod pretty;
 mod read;
 
 use std::fmt::{self, Write};

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::guard::Blocked;
 use super::render::Failures;
+use super::template::Language;
 use crate::crd::{BlockedPrune, Failure, Status, condition};
 
 /// What one look came to.
@@ -36,6 +37,8 @@ pub struct Done {
     pub kinds: Vec<String>,
     /// How changes are noticed, and which are not.
     pub detection: String,
+    /// What the templates are written in.
+    pub language: Option<Language>,
 }
 
 /// How many objects were written.
@@ -106,7 +109,7 @@ pub fn status(before: &Status, outcome: &Outcome, generation: Option<i64>, reque
             status.managed_resources = Some(count(done.objects));
             status.failures = failures(&done.failures);
             status.kinds = done.kinds.clone();
-            status.template_language = Some("Jinja".into());
+            status.template_language = done.language.map(|language| language.name().into());
             status.blocked_prune =
                 done.blocked.as_ref().map(|(deletions, _)| BlockedPrune { count: count(*deletions), digest: None });
         }

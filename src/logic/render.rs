@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::document::{self, DocumentError, FindKind, Frame};
 use super::inventory::Inventory;
 use super::json::{self, Json};
@@ -86,16 +88,18 @@ pub struct Renderer<'a> {
 }
 
 impl<'a> Renderer<'a> {
-    /// `dbqr` is what templates see under that name; `known` says which objects need no body.
+    /// `dbqr` is what templates see of the resource, `now` when the rows were read; `known` says which objects need no
+    /// body.
     pub fn new(
         template: &'a Template,
         dbqr: &'a Json,
+        now: Timestamp,
         frame: Frame<'a>,
         find_kind: &'a FindKind<'a>,
         known: &'a Inventory,
     ) -> Self {
         Self {
-            template: template.renderer(dbqr),
+            template: template.renderer(dbqr, now),
             frame,
             find_kind,
             known,

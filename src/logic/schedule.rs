@@ -1,4 +1,4 @@
-//! When to look at the database again, and how: a full read, or a look at the watermark. Pure: time is an argument.
+//! When to look at the database, and how: a full read, or a look at the watermark. Pure: time and jitter are arguments.
 
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,15 @@ impl Schedule {
     }
 }
 
+/// How long to put off the first look at a resource where `starting` resources are found at once, as at the operator's
+/// start: a part, by `jitter` from 0 to 1, of a time that grows with their number. One alone does not wait.
+pub fn first_delay(starting: usize, jitter: f64) -> Duration {
+    const EACH: Duration = Duration::from_millis(10);
+    const LONGEST: Duration = Duration::from_secs(60);
+    let others = u32::try_from(starting.saturating_sub(1)).unwrap_or(u32::MAX);
+    EACH.saturating_mul(others).min(LONGEST).mul_f64(jitter.clamp(0.0, 1.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +69,15 @@ mod tests {
         assert_eq!(schedule.due(start, start + 30 * SECOND, start + 40 * SECOND), None);
         assert_eq!(schedule.due(start, start + 590 * SECOND, start + 600 * SECOND), Some(Look::Full));
         assert_eq!(schedule.next(start, start + 590 * SECOND), start + 600 * SECOND);
+    }
+
+    #[test]
+    fn one_resource_starts_at_once_and_many_spread_over_at_most_a_minute() {
+        assert_eq!(first_delay(0, 1.0), Duration::ZERO);
+        assert_eq!(first_delay(1, 1.0), Duration::ZERO);
+        assert_eq!(first_delay(101, 1.0), SECOND);
+        assert_eq!(first_delay(101, 0.25), SECOND / 4);
+        assert_eq!(first_delay(101, 0.0), Duration::ZERO);
+        assert_eq!(first_delay(usize::MAX, 1.0), 60 * SECOND);
     }
 }

@@ -11,11 +11,16 @@ mod engine;
 mod error;
 mod go;
 mod jinja;
+mod language;
+mod marked;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use k8s_openapi::jiff::Timestamp;
+
 pub use error::TemplateError;
+pub use language::Language;
 
 use crate::logic::json::Json;
 use crate::logic::yaml::slot::has_reserved;
@@ -33,32 +38,36 @@ const MAX_KEPT: usize = 256 << 10;
 
 /// A compiled template. Compile it once for a generation of the spec.
 pub struct Template {
+    language: Language,
     engine: Box<dyn Engine>,
     skeletons: Mutex<HashMap<String, Arc<Skeleton>>>,
 }
 
 impl Template {
-    /// Compiles a template. Needs up to 32 MiB of stack for 64 KiB of source, as long chains of
-    /// operators recurse: call it, and [`render`](Self::render), on a thread that has it.
-    pub fn compile(source: &str) -> Result<Self, TemplateError> {
+    /// Compiles a template of that language. Needs up to 32 MiB of stack for 64 KiB of source, as long chains of
+    /// operators recurse: call it, and [`Renderer::render`], on a thread that has it.
+    pub fn compile(source: &str, language: Language) -> Result<Self, TemplateError> {
         if source.len() > MAX_SOURCE {
             return Err(TemplateError::new("the template is longer than 64 KiB"));
         }
         if has_reserved(source) {
             return Err(TemplateError::new("the characters U+E000 to U+E003 are reserved"));
         }
-        Ok(Self { engine: Box::new(jinja::Jinja::compile(source)?), skeletons: Mutex::default() })
+        let engine: Box<dyn Engine> = match language {
+            Language::Jinja => Box::new(jinja::Jinja::compile(source)?),
+            Language::Go => Box::new(go::Go::compile(source)?),
+        };
+        Ok(Self { language, engine, skeletons: Mutex::default() })
     }
 
-    /// Renders one row: its YAML documents in order, without those that are empty or null. See
-    /// [`compile`](Self::compile) for the stack it needs.
-    pub fn render(&self, row: &Json, dbqr: &Json) -> Result<Vec<Json>, TemplateError> {
-        self.renderer(dbqr).render(row)
+    /// The language it is written in.
+    pub fn language(&self) -> Language {
+        self.language
     }
 
-    /// Renders many rows of one DatabaseQueryResource, which is converted once.
-    pub fn renderer(&self, dbqr: &Json) -> Renderer<'_> {
-        Renderer { template: self, rendering: self.engine.rendering(dbqr) }
+    /// The template at work on the rows of one read of a DatabaseQueryResource, which happened `now`.
+    pub fn renderer(&self, dbqr: &Json, now: Timestamp) -> Renderer<'_> {
+        Renderer { template: self, rendering: self.engine.rendering(dbqr, now) }
     }
 
     fn skeleton(&self, marked: &str) -> Result<Arc<Skeleton>, YamlError> {
@@ -85,7 +94,8 @@ pub struct Renderer<'a> {
 }
 
 impl Renderer<'_> {
-    /// Renders one row, as [`Template::render`].
+    /// Renders one row: its YAML documents in order, without those that are empty or null. See
+    /// [`Template::compile`] for the stack it needs.
     pub fn render(&self, row: &Json) -> Result<Vec<Json>, TemplateError> {
         let Marked { text, slots } = self.rendering.render(row)?;
         if text.len() > MAX_OUTPUT {

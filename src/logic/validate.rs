@@ -4,26 +4,28 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::ByteString;
 use serde_json::json;
 
 use super::connection::{self, SecretKeys, Settings};
 use super::guard::Guard;
 use super::json::Json;
-use super::object::Owner;
+use super::pool::Bounds;
 use super::rights::{Forbidden, Rights};
 use super::schedule::Schedule;
+use super::secrets::{self, Data};
 use super::sql::{self, Identifier, QualifiedName, Query};
-use super::template::Template;
+use super::template::{Language, Template};
 use crate::crd::{
-    ChangeDetectionMode, ConflictPolicy, ConnectionPool, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr,
-    DeletionPolicy, Gvk, TemplateLanguage, defaults,
+    ChangeDetectionMode, ConflictPolicy, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy,
+    Gvk, defaults,
 };
 
 /// A spec that makes sense, with everything parsed that can be.
 pub struct Validated {
     /// How to connect.
     pub settings: Settings,
+    /// Bounds of the pool of such connections.
+    pub pool: Bounds,
     /// What to run.
     pub query: Query,
     /// Longest time a statement may take.
@@ -38,7 +40,7 @@ pub struct Validated {
     pub schedule: Schedule,
     /// What to render.
     pub template: Template,
-    /// What templates see as `dbqr`.
+    /// What templates see as `dbqr` or `.Metadata`.
     pub dbqr: Json,
     /// Fills in apiVersion and kind.
     pub gvk: Option<Gvk>,
@@ -68,23 +70,21 @@ impl From<Forbidden> for InvalidSpec {
     }
 }
 
-/// Namespace and name of the connection Secret, if it may be read.
-pub fn secret_ref(spec: &Spec, owner: &Owner, rights: &Rights) -> Result<(String, String), InvalidSpec> {
-    let reference = &spec.database.connection_secret_ref;
-    let namespace = reference.namespace_or(&owner.namespace);
-    rights.secret(namespace, owner)?;
-    Ok((namespace.to_owned(), reference.name.clone()))
-}
-
-/// Validates a spec together with the data of its Secret.
-pub fn validate(dbqr: &Dbqr, spec: &Spec, secret: &BTreeMap<String, ByteString>) -> Result<Validated, InvalidSpec> {
+/// Validates a spec together with the data of its Secrets, which are by name.
+pub fn validate(
+    dbqr: &Dbqr,
+    spec: &Spec,
+    secrets: &BTreeMap<String, Data>,
+    rights: &Rights,
+) -> Result<Validated, InvalidSpec> {
     refuse_what_comes_later(spec)?;
-    let settings = connection::settings(&keys(&spec.database.connection_secret_ref), secret)
-        .map_err(|error| InvalidSpec(format!("Secret {}: {error}", spec.database.connection_secret_ref.name)))?;
+    let settings = settings(spec, secrets, rights)?;
     let query = sql::parse_query(&spec.query, spec.database.read_only)
         .map_err(|error| InvalidSpec(format!("query: {error}")))?;
     let (field, source) = template_of(spec)?;
-    let template = Template::compile(source).map_err(|error| InvalidSpec(format!("{field}: {error}")))?;
+    let language = Language::of(spec.template_language, &[(field, source)])
+        .map_err(|error| InvalidSpec(format!("templateLanguage: Auto {error}")))?;
+    let template = Template::compile(source, language).map_err(|error| InvalidSpec(format!("{field}: {error}")))?;
     let at_least = |field: &str, duration: Duration, least: Duration| {
         if duration < least { Err(InvalidSpec(format!("{field} must be at least {least:?}"))) } else { Ok(()) }
     };
@@ -92,6 +92,7 @@ pub fn validate(dbqr: &Dbqr, spec: &Spec, secret: &BTreeMap<String, ByteString>)
     at_least("database.statementTimeout", spec.database.statement_timeout.0, Duration::from_millis(100))?;
     Ok(Validated {
         settings,
+        pool: Bounds::new(spec.database.connection_pool.as_ref()).map_err(|error| InvalidSpec(error.into()))?,
         query,
         statement_timeout: spec.database.statement_timeout.0,
         max_rows: u64::try_from(spec.database.max_rows)
@@ -112,17 +113,7 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
     let database = &spec.database;
     let changes = spec.change_detection.as_ref();
     let guard = spec.prune_guard.clone().unwrap_or_default();
-    let default_pool = |pool: &ConnectionPool| {
-        *pool
-            == ConnectionPool {
-                max_open_conns: defaults::max_open_conns(),
-                max_idle_conns: defaults::max_idle_conns(),
-                conn_max_lifetime: None,
-                conn_max_idle_time: None,
-            }
-    };
     let later = [
-        ("templateLanguage: Go", spec.template_language == TemplateLanguage::Go),
         ("statusUpdateQuery", spec.status_update_query.is_some()),
         ("statusUpdateQueryTemplate", spec.status_update_query_template.is_some()),
         ("writeBack", spec.write_back.is_some()),
@@ -133,10 +124,6 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
         ("pruneGuard.window", guard.window != defaults::window()),
         ("database.connectionSecretRef.readonlyHostKey", database.connection_secret_ref.readonly_host_key.is_some()),
         ("database.notifyConnectionSecretRef", database.notify_connection_secret_ref.is_some()),
-        ("database.sslRootCertSecretRef", database.ssl_root_cert_secret_ref.is_some()),
-        ("database.sslCertSecretRef", database.ssl_cert_secret_ref.is_some()),
-        ("database.sslKeySecretRef", database.ssl_key_secret_ref.is_some()),
-        ("database.connectionPool", database.connection_pool.as_ref().is_some_and(|pool| !default_pool(pool))),
         ("changeDetection.mode: Notify", changes.is_some_and(|c| c.mode == ChangeDetectionMode::Notify)),
         ("changeDetection.keyColumns", changes.is_some_and(|c| c.key_columns.is_some())),
         ("changeDetection.tables", changes.is_some_and(|c| c.tables.is_some())),
@@ -149,6 +136,16 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
         Some((field, _)) => Err(InvalidSpec(format!("{field} is not supported yet"))),
         None => Ok(()),
     }
+}
+
+fn settings(spec: &Spec, secrets: &BTreeMap<String, Data>, rights: &Rights) -> Result<Settings, InvalidSpec> {
+    let certificates = secrets::certificates(&spec.database, secrets)?;
+    let reference = &spec.database.connection_secret_ref;
+    let nothing = Data::default();
+    let data = secrets.get(&reference.name).unwrap_or(&nothing);
+    let settings = connection::settings(&keys(reference), data, &certificates)
+        .map_err(|error| InvalidSpec(format!("Secret {}: {error}", reference.name)))?;
+    Ok(Settings { denied: rights.denied_database_hosts.clone(), ..settings })
 }
 
 fn template_of(spec: &Spec) -> Result<(&'static str, &str), InvalidSpec> {

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::batch::Batch;
+use super::pooler::timeouts;
 use super::{Error, Limits, Session};
 use crate::logic::columns;
 use crate::logic::sql::{Identifier, QualifiedName, Query};
@@ -25,9 +26,9 @@ impl Session {
     /// transaction before it returns. Rows count only once this has succeeded: an error may come after the last
     /// one. After an error, or if it is not awaited to its end, the session is closed.
     pub async fn read(&mut self, query: &Query, limits: &Limits, rows: Sender<Vec<String>>) -> Result<u64, Error> {
-        self.in_use = true;
+        self.enter(query)?;
         self.set_up(query, limits).await?;
-        self.own(if limits.read_only { "BEGIN READ ONLY" } else { "BEGIN" }, limits).await?;
+        self.begin(limits.read_only, limits).await?;
         let which = query.which(query.len());
         let count = bounded(&which, limits, self.stream(query, limits, rows)).await??;
         if limits.read_only {
@@ -51,9 +52,9 @@ impl Session {
         column: &Identifier,
     ) -> Result<Option<String>, Error> {
         const WHICH: &str = "the look at timestampColumn";
-        self.in_use = true;
+        self.enter(query)?;
         self.set_up(query, limits).await?;
-        self.own("BEGIN READ ONLY", limits).await?;
+        self.begin(true, limits).await?;
         let sql = format!("SELECT max({column})::text FROM {table}");
         let rows = bounded(WHICH, limits, self.client.query_typed(&sql, &NONE)).await?;
         let rows = rows.map_err(|error| Error::ours(&error, WHICH))?;
@@ -66,13 +67,10 @@ impl Session {
 
     /// Our timeouts first, so that a SET of the user can shorten them; then the setup statements, each for itself.
     async fn set_up(&self, query: &Query, limits: &Limits) -> Result<(), Error> {
-        let milliseconds = limits.statement_timeout.as_millis().min(i32::MAX as u128 / 2);
-        let timeouts = format!(
-            "SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds}; \
-             SET idle_in_transaction_session_timeout = {}",
-            milliseconds * 2
-        );
-        self.own(&timeouts, limits).await?;
+        if !self.direct {
+            return Ok(());
+        }
+        self.own(&timeouts("SET", limits), limits).await?;
         for (index, statement) in query.setup.iter().enumerate() {
             let which = query.which(index + 1);
             let done = bounded(&which, limits, self.client.batch_execute(&statement.text)).await?;
@@ -105,13 +103,15 @@ impl Session {
 
     /// Leaves nothing behind that the query has set, and gives the session free.
     async fn reset(&mut self, limits: &Limits) -> Result<(), Error> {
-        self.own("DISCARD ALL", limits).await?;
+        if self.direct {
+            self.own("DISCARD ALL", limits).await?;
+        }
         self.in_use = false;
         Ok(())
     }
 
     /// Runs a statement of ours.
-    async fn own(&self, sql: &str, limits: &Limits) -> Result<(), Error> {
+    pub(super) async fn own(&self, sql: &str, limits: &Limits) -> Result<(), Error> {
         let done = timeout(OWN.min(limits.statement_timeout) + GRACE, self.client.batch_execute(sql)).await;
         let done = done.map_err(|_| Error::Unreachable("no answer in time"))?;
         done.map_err(|error| Error::ours(&error, "the session"))

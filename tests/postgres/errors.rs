@@ -12,7 +12,7 @@ use crate::support::TestDatabase;
 const SECRET: &str = "CANARY";
 
 /// All that an error could show anywhere.
-fn shown(error: &Error) -> String {
+pub fn shown(error: &Error) -> String {
     let mut text = format!("{error} {error:?} {error:#?}");
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

@@ -50,7 +50,7 @@ async fn a_silent_host_leaves_time_for_the_next() {
     let database = TestDatabase::create("hosts").await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut settings = settings(&database);
-    settings.hosts.insert(0, ("127.0.0.1".into(), silent.local_addr().unwrap().port()));
+    settings.hosts.insert(0, ("127.0.0.1".to_owned(), silent.local_addr().unwrap().port()).into());
     settings.connect_timeout = Duration::from_secs(4);
     let mut session = Session::connect(&settings).await.unwrap();
     read(&mut session, "SELECT 1 AS a").await.unwrap();
@@ -58,7 +58,7 @@ async fn a_silent_host_leaves_time_for_the_next() {
 
 #[tokio::test]
 async fn a_name_that_is_none_is_not_told() {
-    let settings = Settings { hosts: vec![("no-such-host.invalid".into(), 5432)], ..Settings::default() };
+    let settings = Settings { hosts: vec![("no-such-host.invalid".to_owned(), 5432).into()], ..Settings::default() };
     let error = Session::connect(&settings).await.err().unwrap();
     assert!(error.to_string().contains("cannot be resolved") && !error.to_string().contains("invalid"), "{error}");
 }

@@ -4,6 +4,9 @@
 // Each test binary compiles this anew and uses its own part of it.
 #![allow(dead_code, missing_docs)]
 
+pub mod certificates;
+pub mod pgbouncer;
+pub mod server;
 pub mod world;
 
 use std::fs::File;
@@ -195,6 +198,24 @@ pub async fn install_crd(client: &kube::Client) {
     INSTALLED.get_or_init(install).await;
 }
 
+/// All of it wrong.
+const ENVIRONMENT_OF_LIBPQ: [(&str, &str); 14] = [
+    ("PGHOST", "nowhere.invalid"),
+    ("PGHOSTADDR", "192.0.2.1"),
+    ("PGPORT", "1"),
+    ("PGUSER", "nobody"),
+    ("PGPASSWORD", "wrong"),
+    ("PGPASSFILE", "/nowhere"),
+    ("PGDATABASE", "nowhere"),
+    ("PGSERVICE", "nowhere"),
+    ("PGAPPNAME", "leaked"),
+    ("PGOPTIONS", "-c search_path=nowhere -c default_transaction_read_only=on"),
+    ("PGSSLMODE", "verify-full"),
+    ("PGSSLROOTCERT", "/nowhere"),
+    ("PGCHANNELBINDING", "require"),
+    ("PGTARGETSESSIONATTRS", "standby"),
+];
+
 /// The real binary, running beside the test and seeing the test's namespace alone.
 pub struct Operator {
     process: Child,
@@ -204,6 +225,11 @@ pub struct Operator {
 impl Operator {
     /// The control plane is shared: an operator that saw all of it would do the other tests' work, too.
     pub fn start(namespace: &str, flags: &[&str]) -> Self {
+        Self::start_with(namespace, flags, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub fn start_with(namespace: &str, flags: &[&str], environment: &[(&str, &str)]) -> Self {
         let log = PathBuf::from(env("DIR")).join(format!("{}.log", unique(namespace)));
         let output = File::create(&log).unwrap();
         // An operator must not survive a test process that is killed and runs no `drop`.
@@ -217,6 +243,9 @@ impl Operator {
         let process = command
             .args(["run", "--watch-namespace", namespace])
             .args(flags)
+            // What libpq would heed, so that no test passes where that leaks in.
+            .envs(ENVIRONMENT_OF_LIBPQ)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)

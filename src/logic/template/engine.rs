@@ -1,13 +1,15 @@
 //! What a template language has to be able to do.
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::TemplateError;
 use crate::logic::json::Json;
 use crate::logic::yaml::slot::Slots;
 
 /// A template compiled by one language.
 pub(super) trait Engine: Send + Sync {
-    /// The template at work for one DatabaseQueryResource.
-    fn rendering<'a>(&'a self, dbqr: &Json) -> Box<dyn Rendering + 'a>;
+    /// The template at work for one DatabaseQueryResource and one read, which happened `now`.
+    fn rendering<'a>(&'a self, dbqr: &Json, now: Timestamp) -> Box<dyn Rendering + 'a>;
 }
 
 /// Renders rows for one DatabaseQueryResource.

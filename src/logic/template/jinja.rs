@@ -21,6 +21,7 @@ mod operands;
 
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
 use minijinja::{Environment, Value};
 
 use super::TemplateError;
@@ -33,6 +34,11 @@ use marks::{Marks, Mode};
 
 /// Longer expressions are refused: minijinja compiles a chain of operators in quadratic time.
 const MAX_TAG: usize = 4 << 10;
+
+/// Whether an action, braces and all, parses as Jinja.
+pub(super) fn parses(action: &str) -> bool {
+    Environment::empty().template_from_str(action).is_ok()
+}
 
 /// A template in Jinja.
 pub(super) struct Jinja {
@@ -49,9 +55,6 @@ impl Jinja {
         if let Some(line) = dialect::long_tag(source, MAX_TAG) {
             return Err(TemplateError::new("an expression is longer than 4 KiB").at_line(Some(line)));
         }
-        if let Some(line) = dialect::go_action(source) {
-            return Err(TemplateError::new("Go templates are not supported yet").at_line(Some(line)));
-        }
         let deep = dialect::may_hold_text(source);
         let source = &*operands::prepared(source);
         let environment =
@@ -65,7 +68,7 @@ impl Jinja {
 }
 
 impl Engine for Jinja {
-    fn rendering<'a>(&'a self, dbqr: &Json) -> Box<dyn Rendering + 'a> {
+    fn rendering<'a>(&'a self, dbqr: &Json, _now: Timestamp) -> Box<dyn Rendering + 'a> {
         Box::new(AtWork { template: self, dbqr: from_json(dbqr) })
     }
 }

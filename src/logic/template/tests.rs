@@ -5,12 +5,21 @@ use serde_json::{Value, json};
 use super::*;
 
 fn render(source: &str, row: Value) -> Result<Vec<Value>, TemplateError> {
-    rendered(&Template::compile(source)?, row)
+    rendered(&jinja(source)?, row)
+}
+
+fn jinja(source: &str) -> Result<Template, TemplateError> {
+    Template::compile(source, Language::Jinja)
+}
+
+/// What templates know of their resource.
+fn resource() -> Json {
+    json!({"name": "d", "namespace": "ns", "uid": "u", "labels": {"team": "x"}, "annotations": {}}).into()
 }
 
 /// The documents as the API server would read them.
 fn rendered(template: &Template, row: Value) -> Result<Vec<Value>, TemplateError> {
-    let documents = template.render(&row.into(), &json!({"name": "d", "namespace": "ns"}).into())?;
+    let documents = template.renderer(&resource(), Timestamp::UNIX_EPOCH).render(&row.into())?;
     Ok(documents.iter().map(|document| serde_json::from_str(&document.to_string()).unwrap()).collect())
 }
 
@@ -29,6 +38,7 @@ fn error(source: &str, row: Value) -> String {
 }
 
 mod captured;
+mod go;
 mod hostile;
 mod layouts;
 mod numbers;

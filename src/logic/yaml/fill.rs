@@ -1,9 +1,9 @@
 //! Puts values into a skeleton. What the template says about structure is settled by now; a value
 //! can only become a leaf, a key or, where a tree was asked for, a tree.
 
-use super::YamlError;
 use super::skeleton::{Entry, Item, Key, Node, Part, Skeleton, Text};
 use super::slot::{Edit, Form, Slot};
+use super::{YamlError, schema};
 use crate::logic::json::{Json, Map};
 
 impl Skeleton {
@@ -47,7 +47,7 @@ impl Fill<'_> {
         if let ([Part::Slot(slot)], true) = (text.parts.as_slice(), text.quoted) {
             let slot = self.slot(*slot)?;
             return Ok(match slot.form {
-                Form::Json => slot.text_within(None),
+                Form::Json | Form::PrettyJson => slot.text_within(None),
                 _ => slot.whole_text(),
             });
         }
@@ -57,6 +57,14 @@ impl Fill<'_> {
                 Part::Const(text) => out.push_str(text),
                 Part::Slot(slot) => out.push_str(&self.slot(*slot)?.text_within(text.block)),
             }
+        }
+        // As in Go's YAML, a block that ends with a text that ends its line itself does not end that line again.
+        if let (Some(_), [.., Part::Slot(slot), Part::Const(end)]) = (text.block, text.parts.as_slice())
+            && end == "\n"
+            && self.slot(*slot)?.form == Form::Word
+            && out.ends_with("\n\n")
+        {
+            out.pop();
         }
         Ok(out)
     }
@@ -164,6 +172,11 @@ impl Key {
 fn whole(slot: &Slot) -> Json {
     match (slot.form, &slot.value) {
         (Form::Quoted | Form::SingleQuoted, _) => Json::String(slot.whole_text()),
+        (Form::Word, Json::String(_)) => {
+            let text = slot.whole_text();
+            // A word that is no JSON number, such as `.inf`, stays text.
+            schema::plain(&text).unwrap_or(Json::String(text))
+        }
         (Form::Plain, Json::String(_)) if slot.edits.iter().any(is_trim) => Json::String(slot.whole_text()),
         (_, value) => value.clone(),
     }

@@ -29,6 +29,9 @@ pub fn has_reserved(text: &str) -> bool {
 pub enum Form {
     /// As it is.
     Plain,
+    /// As it is, but text that is a whole unquoted scalar means what YAML says of the word: `3` is a number. Never
+    /// more than a scalar.
+    Word,
     /// `quote`: always a string.
     Quoted,
     /// `squote`: always a string.
@@ -37,6 +40,8 @@ pub enum Form {
     Yaml,
     /// `toJson`: a tree; JSON where text is wanted.
     Json,
+    /// `toPrettyJson`: a tree; JSON on many lines where text is wanted.
+    PrettyJson,
 }
 
 /// What was done to the value as text. Whitespace for layout must not get into a value that is
@@ -88,17 +93,18 @@ impl Slot {
 
     /// Whether it is inserted as a tree and may be spliced among siblings.
     pub fn is_tree(&self) -> bool {
-        matches!(self.form, Form::Yaml | Form::Json)
+        matches!(self.form, Form::Yaml | Form::Json | Form::PrettyJson)
     }
 
     /// The slot as the text a plain text template would have had.
     pub fn text(&self) -> String {
         let raw = match self.form {
-            Form::Plain => scalar_text(&self.value),
+            Form::Plain | Form::Word => scalar_text(&self.value),
             Form::Quoted => Json::String(scalar_text(&self.value)).to_string(),
             Form::SingleQuoted => format!("'{}'", scalar_text(&self.value).replace('\'', "''")),
             Form::Yaml => to_yaml(&self.value),
             Form::Json => self.value.to_string(),
+            Form::PrettyJson => self.value.pretty(),
         };
         self.edits.iter().fold(raw, |text, edit| edit.apply(text))
     }

@@ -34,7 +34,8 @@ mod versions;
 mod words;
 
 pub(super) use call::{Call, Output, Reason};
-pub(super) use in_place::{Discarded, assign_changes};
+pub(super) use in_place::assign_changes;
+pub(super) use printing::{printed, printed_float};
 pub(super) use regexes::{Effort, Patterns};
 
 /// A function. Arguments of the wrong number or kind are errors; it never panics.

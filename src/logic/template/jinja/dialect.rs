@@ -5,37 +5,6 @@ use std::ops::Range;
 /// Filters whose result is text with markers.
 const MARKING: [&str; 8] = ["toYaml", "toJson", "tojson", "quote", "squote", "indent", "nindent", "trim"];
 
-/// Whether a tag of the source can only be a Go template's. Not asked where a `{%` says Jinja.
-pub(super) fn go_action(source: &str) -> Option<usize> {
-    if source.contains("{%") {
-        return None;
-    }
-    source
-        .match_indices("{{")
-        .find(|(at, _)| is_go(source.get(at + 2..).unwrap_or_default()))
-        .map(|(at, _)| source.get(..at).map_or(1, |before| before.matches('\n').count() + 1))
-}
-
-fn is_go(action: &str) -> bool {
-    let action = action.strip_prefix('-').unwrap_or(action).trim_start();
-    if action.starts_with("/*") || action.starts_with('$') {
-        return true;
-    }
-    if let Some(field) = action.strip_prefix('.') {
-        return !field.starts_with(|c: char| c.is_ascii_digit());
-    }
-    let word: String = action.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-    let rest = action.get(word.len()..).unwrap_or_default();
-    let argument = rest.trim_start();
-    match word.as_str() {
-        "" => false,
-        "end" | "else" => argument.starts_with(['}', '-']),
-        "if" | "range" | "with" | "define" | "template" | "block" if argument.len() < rest.len() => true,
-        // A function with a field, variable or literal as its argument, as only Go writes it.
-        _ => argument.len() < rest.len() && argument.starts_with(['.', '$', '"', '`']),
-    }
-}
-
 /// Whether text with markers can get anywhere but straight to the output. Errs towards yes.
 pub(super) fn may_hold_text(source: &str) -> bool {
     const CAPTURING: [&str; 8] =

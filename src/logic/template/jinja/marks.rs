@@ -6,7 +6,8 @@ use minijinja::{AutoEscape, Error, ErrorKind, Output, State, Value};
 
 use super::convert::to_json;
 use super::failure::Reason;
-use crate::logic::yaml::slot::{self, Edit, Segment, Slot, Slots, segments};
+use crate::logic::template::marked;
+use crate::logic::yaml::slot::{Slot, Slots};
 
 /// How values are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +23,8 @@ pub(super) enum Mode {
 #[derive(Default)]
 pub(super) struct Marks(pub(super) Slots);
 
-const TOO_LARGE: Reason = Reason("the values of this row are larger than 16 MiB");
-const MANGLED: Reason = Reason("a value's marker was damaged; use a filter on the value itself");
+const TOO_LARGE: Reason = Reason(marked::TOO_LARGE);
+const MANGLED: Reason = Reason(marked::MANGLED);
 
 /// minijinja's formatter: writes what `{{ … }}` gives.
 pub(super) fn format(mode: Mode, out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
@@ -117,72 +118,14 @@ fn holds_text(value: &Value, depth: usize) -> Result<bool, Error> {
     }
 }
 
-/// Indents captured text: its own lines here, those of its values when they become text.
+/// Indents captured text.
 pub(super) fn indent_text(state: &mut State, text: &str, width: usize, blank: bool) -> Result<Value, Error> {
-    let pieces = segments(text).collect::<Result<Vec<_>, _>>().map_err(|_| MANGLED)?;
     let marks = state.get_or_insert_extension_with(Marks::default);
-    let mut out = String::with_capacity(text.len());
-    for (at, piece) in pieces.iter().enumerate() {
-        match piece {
-            Segment::Text(text) => {
-                out.push_str(&slot::indent(text, width, blank));
-                // The last line goes on with what follows, so it is not an empty one.
-                if !blank && text.ends_with('\n') && starts_with_text(&marks.0, &pieces[at + 1..]) {
-                    out.extend(std::iter::repeat_n(' ', width));
-                }
-            }
-            Segment::Marker { number, .. } => {
-                let mut slot = marks.0.get(*number).ok_or(MANGLED)?.clone();
-                slot.edits.push(Edit::Indent { width, blank });
-                marks.0.push(slot, &mut out).map_err(|_| TOO_LARGE)?;
-            }
-        }
-    }
-    Ok(Value::from_safe_string(out))
+    Ok(Value::from_safe_string(marked::indent(&mut marks.0, text, width, blank).map_err(Reason)?))
 }
 
-fn starts_with_text(slots: &Slots, pieces: &[Segment]) -> bool {
-    pieces.iter().find_map(|piece| first_char(slots, piece)).is_some_and(|c| c != '\n')
-}
-
-fn first_char(slots: &Slots, piece: &Segment) -> Option<char> {
-    match piece {
-        Segment::Text(text) => text.chars().next(),
-        Segment::Marker { number, .. } => slots.get(*number)?.text().chars().next(),
-    }
-}
-
-/// Trims captured text, into the values at its ends. A value that is nothing but whitespace there
-/// is left out, and the one beyond it is trimmed.
+/// Trims captured text, into the values at its ends.
 pub(super) fn trim_text(state: &mut State, text: &str) -> Result<Value, Error> {
     let marks = state.get_or_insert_extension_with(Marks::default);
-    let mut text = text.to_owned();
-    for (from_start, edit) in [(true, Edit::TrimStart), (false, Edit::TrimEnd)] {
-        loop {
-            text = if from_start { text.trim_start() } else { text.trim_end() }.to_owned();
-            let pieces = segments(&text).collect::<Result<Vec<_>, _>>().map_err(|_| MANGLED)?;
-            let edge = if from_start { pieces.first() } else { pieces.last() };
-            let Some(Segment::Marker { number, text: marker }) = edge else {
-                break;
-            };
-            let mut slot = marks.0.get(*number).ok_or(MANGLED)?.clone();
-            let before = slot.text();
-            slot.edits.push(edit);
-            let after = slot.text();
-            let rest = if from_start { &text[marker.len()..] } else { &text[..text.len() - marker.len()] };
-            let mut trimmed = String::new();
-            if !after.is_empty() || pieces.len() == 1 {
-                if before == after {
-                    break;
-                }
-                marks.0.push(slot, &mut trimmed).map_err(|_| TOO_LARGE)?;
-            }
-            let is_done = !trimmed.is_empty();
-            text = if from_start { format!("{trimmed}{rest}") } else { format!("{rest}{trimmed}") };
-            if is_done {
-                break;
-            }
-        }
-    }
-    Ok(Value::from_safe_string(text))
+    Ok(Value::from_safe_string(marked::trim(&mut marks.0, text).map_err(Reason)?))
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Text that would be something else if it were ever parsed.
-fn hostile() -> Vec<String> {
+pub(super) fn hostile() -> Vec<String> {
     let fixed = [
         "",
         " ",
@@ -211,7 +211,7 @@ const POSITIONS: &[Position] = &[
 ];
 
 /// Templates see the keys of a map in order.
-fn sorted(v: &str) -> String {
+pub(super) fn sorted(v: &str) -> String {
     let both = [(v, json!([v])), ("k", json!({"k": v}))];
     json!(std::collections::BTreeMap::from(both)).to_string()
 }
@@ -220,7 +220,7 @@ fn sorted(v: &str) -> String {
 fn a_value_never_becomes_structure() {
     let values = hostile();
     for (source, expected) in POSITIONS {
-        let template = Template::compile(source).unwrap_or_else(|e| panic!("{e}\n{source}"));
+        let template = jinja(source).unwrap_or_else(|e| panic!("{e}\n{source}"));
         for value in &values {
             check(&template, source, value, *expected);
         }
@@ -260,13 +260,13 @@ fn a_nested_value_keeps_its_shape() {
 
 #[test]
 fn skeletons_are_shared_by_rows() {
-    let template = Template::compile("a: {{ row.a }}\nb: {{ row.b }}\n").unwrap();
+    let template = jinja("a: {{ row.a }}\nb: {{ row.b }}\n").unwrap();
     for n in 0..500 {
         let row = json!({"a": n, "b": format!("x{n}: -")});
         assert_eq!(rendered(&template, row.clone()), Ok(vec![row]));
     }
     assert_eq!(template.skeletons.lock().unwrap().len(), 1);
-    let many = Template::compile("a: {% for i in range(row.n) %}x{% endfor %}{{ row.n }}").unwrap();
+    let many = jinja("a: {% for i in range(row.n) %}x{% endfor %}{{ row.n }}").unwrap();
     for n in 0..500 {
         rendered(&many, json!({"n": n})).unwrap();
     }

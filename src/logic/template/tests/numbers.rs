@@ -6,9 +6,11 @@ use crate::logic::json;
 /// What `{{ expression }}` gives for a row, as it stands in the object.
 fn written(expression: &str, row: &str) -> String {
     let source = format!("v: {{{{ {expression} }}}}");
-    let template = Template::compile(&source).unwrap_or_else(|e| panic!("{e}: {source}"));
-    let documents =
-        template.render(&json::parse(row).unwrap(), &Json::Null).unwrap_or_else(|e| panic!("{e}: {source}"));
+    let template = jinja(&source).unwrap_or_else(|e| panic!("{e}: {source}"));
+    let documents = template
+        .renderer(&Json::Null, Timestamp::UNIX_EPOCH)
+        .render(&json::parse(row).unwrap())
+        .unwrap_or_else(|e| panic!("{e}: {source}"));
     let Json::Object(document) = &documents[0] else { panic!("{source}") };
     document["v"].to_string()
 }
@@ -127,8 +129,11 @@ fn an_expression_gives_the_same_whichever_way_its_numbers_are_written() {
         // As a number, so that only what is computed is compared.
         let source = format!("v: {{{{ (({expression}) + 0)|float }}}}");
         let render = |row: &str| {
-            let template = Template::compile(&source).unwrap_or_else(|e| panic!("{e}: {source}"));
-            template.render(&json::parse(row).unwrap(), &Json::Null).map_err(|e| e.to_string())
+            let template = jinja(&source).unwrap_or_else(|e| panic!("{e}: {source}"));
+            template
+                .renderer(&Json::Null, Timestamp::UNIX_EPOCH)
+                .render(&json::parse(row).unwrap())
+                .map_err(|e| e.to_string())
         };
         assert_eq!(render(exact), render(short), "{expression}");
     }

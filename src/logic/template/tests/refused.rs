@@ -129,42 +129,8 @@ fn errors_say_where_and_what() {
             "a: {{ row.a }}\nb: {{ row.a |\n}}",
             "line 3, column 1: not a valid template: unexpected end of variable block, expected identifier in `}}`",
         ),
-        ("a: 1\nb: {{ .Row.x }}\n", "line 2: Go templates are not supported yet"),
     ] {
         assert_eq!(error(source, row()), expected, "{source}");
-    }
-}
-
-#[test]
-fn go_templates_are_named() {
-    for source in [
-        "{{ .Row.x }}",
-        "{{- .Row.x -}}",
-        "{{ $x := .Row.y }}",
-        "{{- range .Row.l }}{{ end }}",
-        "{{ if .Row.x }}a{{ else }}b{{ end }}",
-        "{{- with .Row.x }}{{ . }}{{ end }}",
-        "{{/* c */}}x",
-        "{{ quote .Row.x }}",
-        "{{ toYaml .Row.x | nindent 4 }}",
-        "{{ define \"x\" }}{{ end }}",
-        "{{ printf \"%s\" .x }}",
-    ] {
-        assert!(error(source, json!({})).contains("Go templates"), "{source}");
-    }
-    for source in [
-        "{{ row.x }}",
-        "{{ range(3) | list }}",
-        "{% raw %}{{ .x }}{% endraw %}",
-        "{{ [1][0] }}",
-        "{{ 'a' 'b' }}",
-        "{{ (1) }}",
-        "{{ row.x if row.x else 2 }}",
-        "x: ${#a}",
-        "{{ .5 }}",
-    ] {
-        let gave = Template::compile(source).map(|_| ()).map_err(|e| e.to_string());
-        assert!(!gave.as_ref().is_err_and(|e| e.contains("Go")), "{source} {gave:?}");
     }
 }
 

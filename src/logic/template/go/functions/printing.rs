@@ -47,7 +47,7 @@ pub fn print(value: &Value, out: &mut Text) -> Result<(), Reason> {
 }
 
 /// The shortest digits that mean this number, with an exponent from 1e+06 on and below 1e-04.
-fn printed_float(float: f64) -> String {
+pub fn printed_float(float: f64) -> String {
     const LARGE: i32 = 6;
     const SMALL: i32 = -4;
     if float.is_nan() {

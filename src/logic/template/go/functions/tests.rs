@@ -5,6 +5,7 @@ use gotmpl::parse::Parser;
 use gotmpl::{Template, TemplateError, Value};
 use k8s_openapi::jiff::Timestamp;
 
+use super::in_place::Discarded;
 use super::*;
 
 mod golden;
