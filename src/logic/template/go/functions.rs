@@ -36,7 +36,7 @@ mod words;
 pub(super) use call::{Call, Output, Reason};
 pub(super) use in_place::assign_changes;
 pub(super) use printing::{printed, printed_float};
-pub(super) use regexes::Patterns;
+pub(super) use regexes::{Effort, Patterns};
 
 /// A function. Arguments of the wrong number or kind are errors; it never panics.
 pub(super) type Function = fn(&Call) -> Output;

@@ -113,7 +113,8 @@ impl Machine {
         }
         let plain = |(index, arg)| self.shared.plain(arg, class.plain(index));
         let args = args.iter().enumerate().map(plain).collect::<Result<Vec<_>, _>>()?;
-        let call = functions::Call { args: &args, now: self.shared.now, patterns: &self.shared.patterns };
+        let shared = &self.shared;
+        let call = functions::Call { args: &args, now: shared.now, patterns: &shared.patterns, effort: &shared.effort };
         let result = pure(&call).map_err(|reason| Reason::of(format!("{name}: {reason}")))?;
         self.shared.state().spend_result(&result)?;
         Ok(result)

@@ -8,7 +8,7 @@ use gotmpl::Value;
 use k8s_openapi::jiff::Timestamp;
 
 use super::failure::Reason;
-use super::functions::Patterns;
+use super::functions::{Effort, Patterns};
 use super::value::{Carried, Map, Null, float_to_json, integer, nearest};
 use crate::logic::json::{Json, Number};
 use crate::logic::template::MAX_OUTPUT;
@@ -33,6 +33,8 @@ pub(super) struct Shared {
     /// When the rows were read.
     pub(super) now: Timestamp,
     pub(super) patterns: Patterns,
+    /// What regular expressions of this render have cost.
+    pub(super) effort: Effort,
     /// Empty text.
     pub(super) nothing: Value,
 }
@@ -70,6 +72,7 @@ impl Shared {
             null: Null::default(),
             now,
             patterns: Patterns::default(),
+            effort: Effort::default(),
             nothing: Value::String("".into()),
         }
     }
@@ -82,6 +85,7 @@ impl Shared {
     /// Begins a render.
     pub(super) fn start(&self) {
         self.written.store(0, Ordering::Relaxed);
+        self.effort.renew();
         *self.state() = State { fuel: FUEL, ..State::default() };
     }
 

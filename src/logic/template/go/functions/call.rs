@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gotmpl::Value;
 use k8s_openapi::jiff::Timestamp;
 
-use super::regexes::Patterns;
+use super::regexes::{Effort, Patterns};
 
 /// What a call gives.
 pub type Output = Result<Value, Reason>;
@@ -23,6 +23,8 @@ pub struct Call<'a> {
     pub now: Timestamp,
     /// Compiled patterns, kept from call to call.
     pub patterns: &'a Patterns,
+    /// What the render's regular expressions have cost so far.
+    pub effort: &'a Effort,
 }
 
 /// Why a call cannot be answered. Holds no value, in Debug neither.

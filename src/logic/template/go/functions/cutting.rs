@@ -10,14 +10,22 @@ fn length(number: i64) -> usize {
     usize::try_from(number).unwrap_or_default()
 }
 
+fn boundary_before(s: &str, at: usize) -> usize {
+    (0..=at.min(s.len())).rev().find(|at| s.is_char_boundary(*at)).unwrap_or_default()
+}
+
+fn boundary_after(s: &str, at: usize) -> usize {
+    (at..s.len()).find(|at| s.is_char_boundary(*at)).unwrap_or(s.len())
+}
+
 /// The first characters that fit into so many bytes.
 fn head(s: &str, bytes: usize) -> &str {
-    s.get(..s.floor_char_boundary(bytes)).unwrap_or_default()
+    s.get(..boundary_before(s, bytes)).unwrap_or_default()
 }
 
 /// The characters that begin at a place or after it.
 fn tail(s: &str, start: usize) -> &str {
-    s.get(s.ceil_char_boundary(start)..).unwrap_or_default()
+    s.get(boundary_after(s, start)..).unwrap_or_default()
 }
 
 /// The first bytes, or of a negative number the last ones.
@@ -132,7 +140,7 @@ fn wrapped(mut s: &str, width: i64, between: &str, cut_words: bool) -> Output {
             Some(space) => (s.get(..space), s.get(space + 1..)),
             None if cut_words => {
                 let first = s.chars().next().map_or(0, char::len_utf8);
-                let (line, rest) = s.split_at(s.floor_char_boundary(width).max(first));
+                let (line, rest) = s.split_at(boundary_before(s, width).max(first));
                 (Some(line), Some(rest))
             }
             None => break,

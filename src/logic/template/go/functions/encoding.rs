@@ -57,7 +57,7 @@ fn from_base32(s: &str) -> Option<Vec<u8>> {
     let letters = s.trim_end_matches('=');
     // Bytes end after so many letters, and nowhere else.
     let whole = matches!(letters.len() % 8, 0 | 2 | 4 | 5 | 7);
-    if !whole || s.len() % 8 != 0 || s.len() - letters.len() > 6 {
+    if !whole || !s.len().is_multiple_of(8) || s.len() - letters.len() > 6 {
         return None;
     }
     let (mut bits, mut count, mut bytes) = (0u32, 0, Vec::with_capacity(s.len() / 8 * 5));

@@ -62,8 +62,9 @@ fn to_float(value: &Value) -> f64 {
 
 /// Text as a float, with underscores between digits. What is written with digits and too large for one is none.
 fn float_literal(text: &str) -> Option<f64> {
-    let between = |[before, at, after]: [u8; 3]| at != b'_' || before.is_ascii_digit() && after.is_ascii_digit();
-    if text.starts_with('_') || text.ends_with('_') || !text.as_bytes().array_windows().all(|window| between(*window)) {
+    let is_digit = |place: Option<&str>| place.is_some_and(|c| c.starts_with(|c: char| c.is_ascii_digit()));
+    let between = |at: usize| at > 0 && is_digit(text.get(at - 1..)) && is_digit(text.get(at + 1..));
+    if !text.match_indices('_').all(|(at, _)| between(at)) {
         return None;
     }
     let float: f64 = text.replace('_', "").parse().ok()?;
@@ -190,14 +191,14 @@ pub fn divf(call: &Call) -> Output {
 }
 
 /// Floats are computed with as decimals, so that 0.1 and 0.2 make 0.3.
-fn exactly(first: f64, rest: &[Value], with: fn(Decimal, Decimal) -> Option<Decimal>) -> Output {
+fn exactly(first: f64, rest: &[Value], with: fn(Decimal, Decimal) -> Decimal) -> Output {
     const NONE: Reason = Reason::Said("the result is not a finite number");
     let mut result = Decimal::of(first).ok_or(NONE)?;
     for value in rest {
-        let next = Decimal::of(to_float(value)).ok_or(NONE)?;
-        result = with(result, next).ok_or(NONE)?;
+        result = with(result, Decimal::of(to_float(value)).ok_or(NONE)?);
     }
-    Ok(Value::Float(result.to_float()))
+    let result = result.to_float();
+    if result.is_finite() { Ok(Value::Float(result)) } else { Err(NONE) }
 }
 
 pub fn floor(call: &Call) -> Output {

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex_automata::meta::Regex;
 
 use super::call::{Call, Output, text};
 use super::cases::{lower, upper};
@@ -86,7 +86,7 @@ fn is_punctuation(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_punctuation() && !"$+<=>^`|~".contains(c);
     }
-    PUNCTUATION.as_ref().is_some_and(|pattern| pattern.is_match(c.encode_utf8(&mut [0; 4])))
+    PUNCTUATION.as_ref().is_some_and(|pattern| pattern.is_match(&*c.encode_utf8(&mut [0; 4])))
 }
 
 /// Words joined by a connector, in small letters.

@@ -26,64 +26,82 @@ impl Decimal {
         format!("{}e{}", self.digits, self.exponent).parse().unwrap_or_default()
     }
 
-    pub fn add(self, other: Self) -> Option<Self> {
-        let exponent = self.exponent.min(other.exponent);
-        let sum = self.scaled(exponent).zip(other.scaled(exponent)).and_then(|(a, b)| a.checked_add(b));
-        self.or_nearly(other, sum, exponent, |a, b| a + b)
+    pub fn add(self, other: Self) -> Self {
+        let lowest = self.exponent.min(other.exponent);
+        if let Some(sum) = self.at(lowest).zip(other.at(lowest)).and_then(|(a, b)| a.checked_add(b)) {
+            return Self { digits: sum, exponent: lowest }.trimmed();
+        }
+        // Digits far behind those of the larger one do not show.
+        let top =
+            |number: Self| number.exponent + if number.digits == 0 { i32::MIN / 2 } else { length(number.digits) };
+        let exponent = top(self).max(top(other)) - MOST;
+        Self { digits: self.rounded_at(exponent) + other.rounded_at(exponent), exponent }.trimmed()
     }
 
-    pub fn sub(self, other: Self) -> Option<Self> {
+    pub fn sub(self, other: Self) -> Self {
         self.add(Self { digits: -other.digits, ..other })
     }
 
-    pub fn mul(self, other: Self) -> Option<Self> {
-        let product = self.digits.checked_mul(other.digits);
-        self.or_nearly(other, product, self.exponent + other.exponent, |a, b| a * b)
+    pub fn mul(self, other: Self) -> Self {
+        let (a, b) = (self.short(), other.short());
+        let number = match self.digits.checked_mul(other.digits) {
+            Some(digits) => Self { digits, exponent: self.exponent + other.exponent },
+            None => Self { digits: a.digits * b.digits, exponent: a.exponent + b.exponent },
+        };
+        number.trimmed()
     }
 
     /// To 16 places, halves away from zero. The other is not zero.
-    pub fn div(self, other: Self) -> Option<Self> {
+    pub fn div(self, other: Self) -> Self {
         const PLACES: i32 = 16;
-        let shift = PLACES + self.exponent - other.exponent;
-        let (above, below) = if shift >= 0 {
-            (scale(self.digits, shift), Some(other.digits))
-        } else {
-            (Some(self.digits), scale(other.digits, -shift))
+        let (above, below) = (self.short(), other.short());
+        // Quotients with more digits than that have no such places as floats.
+        let shift = (PLACES + above.exponent - below.exponent).min(MOST - length(above.digits));
+        let exponent = above.exponent - below.exponent - shift;
+        let (above, below) = match shift {
+            0.. => (scale(above.digits, shift), Some(below.digits)),
+            _ => (Some(above.digits), scale(below.digits, -shift)),
         };
-        let quotient = above.zip(below).and_then(|(above, below)| {
-            let (quotient, rest) = (above.checked_div(below)?, above.checked_rem(below)?);
-            let up = rest.unsigned_abs().checked_mul(2)? >= below.unsigned_abs();
-            let away = above.signum() * below.signum();
-            quotient.checked_add(if up { away } else { 0 })
-        });
-        let nearly = |a: f64, b: f64| {
-            let quotient = a / b;
-            // Floats this large have no such places.
-            if quotient.abs() > 1.0 { quotient } else { (quotient * 1e16).round() / 1e16 }
-        };
-        self.or_nearly(other, quotient, -PLACES, nearly)
+        let digits = above.zip(below).map_or(0, |(above, below)| divided(above, below));
+        Self { digits, exponent }.trimmed()
     }
 
     /// The digits at a lower exponent.
-    fn scaled(self, exponent: i32) -> Option<i128> {
+    fn at(self, exponent: i32) -> Option<i128> {
         scale(self.digits, self.exponent - exponent)
     }
 
-    /// Digits that were too many are computed as floats.
-    fn or_nearly(self, other: Self, digits: Option<i128>, exponent: i32, nearly: fn(f64, f64) -> f64) -> Option<Self> {
-        match digits {
-            Some(0) => Some(Self { digits: 0, exponent: 0 }),
-            Some(mut digits) => {
-                let mut exponent = exponent;
-                while digits % 10 == 0 {
-                    digits /= 10;
-                    exponent += 1;
-                }
-                Some(Self { digits, exponent })
-            }
-            None => Self::of(nearly(self.to_float(), other.to_float())),
+    /// The digits at any exponent, rounded.
+    fn rounded_at(self, exponent: i32) -> i128 {
+        match self.exponent - exponent {
+            up @ 0.. => scale(self.digits, up).unwrap_or_default(),
+            down => scale(1, -down).map_or(0, |unit| divided(self.digits, unit)),
         }
     }
+
+    /// As many digits as can be multiplied with as many, and some more than a float has.
+    fn short(self) -> Self {
+        const SHORT: i32 = 19;
+        let exponent = self.exponent + (length(self.digits) - SHORT).max(0);
+        Self { digits: self.rounded_at(exponent), exponent }
+    }
+
+    /// Without zeros at the end.
+    fn trimmed(mut self) -> Self {
+        while self.digits != 0 && self.digits % 10 == 0 {
+            self.digits /= 10;
+            self.exponent += 1;
+        }
+        if self.digits == 0 { Self { digits: 0, exponent: 0 } } else { self }
+    }
+}
+
+/// Digits that always fit, with one to spare for a sum.
+const MOST: i32 = 37;
+
+/// How many digits there are.
+fn length(digits: i128) -> i32 {
+    digits.unsigned_abs().checked_ilog10().map_or(1, |log| log.cast_signed() + 1)
 }
 
 fn scale(digits: i128, by: i32) -> Option<i128> {
@@ -91,4 +109,11 @@ fn scale(digits: i128, by: i32) -> Option<i128> {
         return Some(0);
     }
     digits.checked_mul(10i128.checked_pow(u32::try_from(by).ok()?)?)
+}
+
+/// A quotient, halves away from zero.
+fn divided(above: i128, below: i128) -> i128 {
+    let (quotient, rest) = (above / below, above % below);
+    let up = rest.unsigned_abs() >= below.unsigned_abs() - rest.unsigned_abs();
+    if up { quotient + above.signum() * below.signum() } else { quotient }
 }

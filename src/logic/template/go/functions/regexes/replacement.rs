@@ -1,6 +1,6 @@
 //! What a match is replaced by: text, and `$1`, `$name` or `${name}` for what groups matched.
 
-use regex::Captures;
+use regex_automata::util::captures::Captures;
 
 /// A piece of a replacement.
 pub enum Piece<'t> {
@@ -9,18 +9,15 @@ pub enum Piece<'t> {
     Name(&'t str),
 }
 
-impl<'t> Piece<'t> {
+impl Piece<'_> {
     /// What stands in its place. A group that is not there or matched nothing is empty.
-    pub fn text<'s>(&self, found: &Captures<'s>) -> &'s str
-    where
-        't: 's,
-    {
+    pub fn text<'a>(&'a self, s: &'a str, groups: Option<&Captures>) -> &'a str {
         let group = match self {
             Self::Text(text) => return text,
-            Self::Number(number) => found.get(*number),
-            Self::Name(name) => found.name(name),
+            Self::Number(number) => groups.and_then(|groups| groups.get_group(*number)),
+            Self::Name(name) => groups.and_then(|groups| groups.get_group_by_name(name)),
         };
-        group.map_or("", |group| group.as_str())
+        group.and_then(|group| s.get(group.range())).unwrap_or_default()
     }
 }
 

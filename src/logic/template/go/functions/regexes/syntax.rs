@@ -1,4 +1,4 @@
-//! Go's syntax of regular expressions in that of the regex crate. They differ where it hurts: here
+//! Go's syntax of regular expressions in that of Rust's regex crates. They differ where it hurts: here
 //! `\d`, `\w`, `\s` and `\b` are ASCII, brackets in brackets are characters, `\Q…\E` quotes, and what
 //! Go has no meaning for is a mistake.
 
@@ -15,7 +15,7 @@ const SETS: [&str; 14] = [
 /// More repetitions are refused, as in Go.
 const MAX_REPEAT: u32 = 1000;
 
-/// The same expression for the regex crate. None if Go would not take it.
+/// The same expression for those crates. None if Go would not take it.
 pub fn translated(pattern: &str) -> Option<String> {
     let mut translation = Translation { left: pattern, out: String::with_capacity(pattern.len() * 2) };
     let mut repeated = false;
@@ -208,7 +208,7 @@ impl<'a> Translation<'a> {
         while first || !self.left.starts_with(']') {
             first = false;
             if let Some((name, _)) = self.left.strip_prefix("[:").and_then(|left| left.split_once(":]")) {
-                // The crate would take an unknown name as a set of its letters.
+                // The crates would take an unknown name as a set of its letters.
                 self.copy(if SETS.contains(&name.trim_start_matches('^')) { name.len() + 4 } else { return None });
                 continue;
             }

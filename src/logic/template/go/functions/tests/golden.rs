@@ -91,6 +91,9 @@ const DIFFERENT: &[(&str, Option<&str>, &str)] = &[
         Some("1.0000000000000003e+15"),
         "of two shortest texts that are as near, Go takes the even one",
     ),
+    ("{{ chunk -1 (list 1 2) }}", None, "a chunk of nothing has no meaning"),
+    (r#"{{ regexFindAll "a(?i)*" "aa" -1 }}"#, None, "repeated flags have no meaning"),
+    (r#"{{ semverCompare "<1||1.0 - 2" "1.2.3" }}"#, Some("true"), "Masterminds takes 1||1 for a number"),
 ];
 
 #[test]
@@ -122,6 +125,7 @@ fn templates_give_what_sprig_gives() {
             wrong.push(format!("{template}\n  is no case"));
         }
     }
+    assert!(cases.len() > 1000, "the cases are lost");
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 

@@ -34,7 +34,7 @@ fn huge_results_are_refused_before_they_are_made() {
         r#"{{ $l := list (repeat 1000000 "a") }}{{ range until 10 }}{{ $l = concat $l $l }}{{ end }}"#,
     ] {
         let reason = refused(template);
-        assert!(reason.contains("the result would") || reason.contains("too many matches"), "{template}: {reason}");
+        assert!(reason.contains("the result would") || reason.contains("too much work"), "{template}: {reason}");
     }
 }
 
@@ -53,7 +53,7 @@ fn what_is_nested_without_end_is_refused() {
 #[test]
 fn lists_too_long_to_compare_are_refused() {
     let list = Value::List((0..20_000).map(Value::Int).collect::<Vec<_>>().into());
-    assert!(call("uniq", &[list.clone()]).is_err());
+    assert!(call("uniq", &[list]).is_err());
     let few = Value::List((0..20_000).map(|i| Value::Int(i % 100)).collect::<Vec<_>>().into());
     assert_eq!(call("uniq", &[few]).unwrap().len(), Some(100));
     // Shared so often that it would never end.

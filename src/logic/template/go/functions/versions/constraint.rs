@@ -62,6 +62,7 @@ impl<'a> Constraints<'a> {
 fn conditions(text: &str) -> Option<Vec<Constraint<'_>>> {
     let mut conditions = Vec::new();
     let mut left = text.trim_start();
+    let mut spaced = false;
     loop {
         let (operator, after) = match OPERATORS.into_iter().find(|(sign, _)| left.starts_with(sign)) {
             Some((sign, operator)) => (Some(operator), left.get(sign.len()..)?.trim_start()),
@@ -69,7 +70,11 @@ fn conditions(text: &str) -> Option<Vec<Constraint<'_>>> {
         };
         let (first, after) = pattern(after)?;
         left = after;
-        match range_end(left).filter(|_| operator.is_none()) {
+        // Masterminds puts a space after a range, and loses one before it.
+        let range = range_end(left).filter(|_| operator.is_none());
+        let is_range = range.is_some();
+        match range {
+            Some(_) if spaced => return None,
             Some((last, after)) => {
                 conditions.push(first.with(Operator::GreaterOrEqual));
                 conditions.push(last.with(Operator::LessOrEqual));
@@ -82,9 +87,10 @@ fn conditions(text: &str) -> Option<Vec<Constraint<'_>>> {
             return Some(conditions);
         }
         let next = trimmed.strip_prefix(',').unwrap_or(trimmed);
-        if next.len() == left.len() {
+        if next.len() == left.len() && !is_range {
             return None;
         }
+        spaced = next.len() == trimmed.len() && !is_range;
         left = next.trim_start();
     }
 }
@@ -102,7 +108,7 @@ fn range_end(text: &str) -> Option<(Constraint<'_>, &str)> {
 
 /// A version with wildcards, and what follows it.
 fn pattern(text: &str) -> Option<(Constraint<'_>, &str)> {
-    let length = text.find(|c: char| c.is_whitespace() || c == ',').unwrap_or(text.len());
+    let length = text.find(|c: char| c.is_whitespace() || ",=!<>~^".contains(c)).unwrap_or(text.len());
     let (text, after) = text.split_at(length);
     let numbers_end = text.find(['-', '+']).unwrap_or(text.len());
     let (numbers, suffix) = text.split_at(numbers_end);
@@ -124,7 +130,6 @@ fn pattern(text: &str) -> Option<(Constraint<'_>, &str)> {
     let whole = precision == Precision::Patch;
     let number = |place: usize| given.get(place).copied().flatten().map_or(Some(0), |number| number.parse().ok());
     let exact = |place: usize, counts: bool| if counts { number(place) } else { Some(0) };
-    let suffix = if whole { suffix } else { suffix.split('+').next().unwrap_or_default() };
     let numbers = Version {
         major: exact(0, precision != Precision::Nothing)?,
         minor: exact(1, matches!(precision, Precision::Minor | Precision::Patch))?,
