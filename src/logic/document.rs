@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
-use super::json::{Json, Map};
+use super::json::{self, Json, Map};
 use super::object::{self, AppliedHash, Desired, Kind, ObjectId, Owner};
 use super::rights::{Forbidden, Rights};
 use super::row::RowName;
@@ -196,11 +194,15 @@ fn refuse_ours(map: &Map, field: &str, ours: &[&str]) -> Result<(), DocumentErro
 }
 
 fn owner_reference(owner: &Owner) -> Json {
-    let reference = json!([{
-        "apiVersion": "konnektr.io/v1alpha1", "kind": "DatabaseQueryResource", "name": owner.name, "uid": owner.uid,
-        "controller": true, "blockOwnerDeletion": true
-    }]);
-    reference.into()
+    let fields = [
+        ("apiVersion", "konnektr.io/v1alpha1".into()),
+        ("kind", "DatabaseQueryResource".into()),
+        ("name", owner.name.as_str().into()),
+        ("uid", owner.uid.as_str().into()),
+        ("controller", Json::Bool(true)),
+        ("blockOwnerDeletion", Json::Bool(true)),
+    ];
+    Json::Array(vec![Json::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())])
 }
 
 /// As long as a hash, so that the hash can be written over it.
@@ -209,18 +211,23 @@ const NO_HASH: &str = "00000000000000000000000000000000";
 /// The body with its hash annotation. Metadata comes first, so that a uid can be put into it when sent, and
 /// so that the first hash annotation in the text is ours.
 fn body(metadata: Map, rest: &Map) -> (String, AppliedHash) {
-    let metadata = Json::Object(metadata).to_string();
-    let mut body = format!(r#"{{"metadata":{metadata}"#);
+    let mut body = String::with_capacity(1 << 10);
+    body.push_str(r#"{"metadata":"#);
+    // Writing to a string cannot fail.
+    let _ = Json::Object(metadata).write(&mut body);
     for (key, value) in rest {
-        body.push_str(&format!(",{}:{value}", Json::from(key.as_str())));
+        body.push(',');
+        let _ = json::write_string(key, &mut body);
+        body.push(':');
+        let _ = value.write(&mut body);
     }
     body.push('}');
     let hash = AppliedHash::of(body.as_bytes());
-    let body = body.replacen(
-        &format!(r#""{}":"{NO_HASH}""#, object::APPLIED_HASH),
-        &format!(r#""{}":"{}""#, object::APPLIED_HASH, hash.0),
-        1,
-    );
+    let annotation = format!(r#""{}":"{NO_HASH}"#, object::APPLIED_HASH);
+    if let Some(at) = body.find(&annotation) {
+        let end = at + annotation.len();
+        body.replace_range(end - NO_HASH.len()..end, &hash.0);
+    }
     (body, hash)
 }
 

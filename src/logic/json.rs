@@ -94,14 +94,24 @@ impl From<i128> for Number {
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f)
+    }
+}
+
+impl Number {
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
         match &self.0 {
-            Repr::Integer(integer) => integer.fmt(f),
+            Repr::Integer(integer) => match i64::try_from(*integer) {
+                // Long integers take longer to write.
+                Ok(integer) => write!(out, "{integer}"),
+                Err(_) => write!(out, "{integer}"),
+            },
             // As JSON writes it, with an exponent where that is shorter.
             Repr::Float(float) => match serde_json::Number::from_f64(*float) {
-                Some(number) => number.fmt(f),
-                None => f.write_str("null"),
+                Some(number) => write!(out, "{number}"),
+                None => out.write_str("null"),
             },
-            Repr::Text(text) => f.write_str(text),
+            Repr::Text(text) => out.write_str(text),
         }
     }
 }
@@ -142,46 +152,54 @@ impl Json {
 impl fmt::Display for Json {
     /// Writes JSON without spaces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f)
+    }
+}
+
+impl Json {
+    /// Writes JSON without spaces.
+    pub fn write(&self, out: &mut impl Write) -> fmt::Result {
         match self {
-            Self::Null => f.write_str("null"),
-            Self::Bool(value) => value.fmt(f),
-            Self::Number(number) => number.fmt(f),
-            Self::String(text) => string(f, text),
+            Self::Null => out.write_str("null"),
+            Self::Bool(true) => out.write_str("true"),
+            Self::Bool(false) => out.write_str("false"),
+            Self::Number(number) => number.write(out),
+            Self::String(text) => write_string(text, out),
             Self::Array(items) => {
-                f.write_char('[')?;
+                out.write_char('[')?;
                 for (at, item) in items.iter().enumerate() {
                     if at > 0 {
-                        f.write_char(',')?;
+                        out.write_char(',')?;
                     }
-                    item.fmt(f)?;
+                    item.write(out)?;
                 }
-                f.write_char(']')
+                out.write_char(']')
             }
             Self::Object(map) => {
-                f.write_char('{')?;
+                out.write_char('{')?;
                 for (at, (name, value)) in map.iter().enumerate() {
                     if at > 0 {
-                        f.write_char(',')?;
+                        out.write_char(',')?;
                     }
-                    string(f, name)?;
-                    f.write_char(':')?;
-                    value.fmt(f)?;
+                    write_string(name, out)?;
+                    out.write_char(':')?;
+                    value.write(out)?;
                 }
-                f.write_char('}')
+                out.write_char('}')
             }
         }
     }
 }
 
-/// A string in quotes.
-fn string(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+/// Writes a string in quotes.
+pub fn write_string(text: &str, out: &mut impl Write) -> fmt::Result {
     let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
     if text.bytes().all(is_plain) {
-        f.write_char('"')?;
-        f.write_str(text)?;
-        return f.write_char('"');
+        out.write_char('"')?;
+        out.write_str(text)?;
+        return out.write_char('"');
     }
-    f.write_str(&serde_json::to_string(text).map_err(|_| fmt::Error)?)
+    out.write_str(&serde_json::to_string(text).map_err(|_| fmt::Error)?)
 }
 
 impl From<&str> for Json {

@@ -21,6 +21,9 @@ pub struct NotJson;
 
 /// Reads a whole text. Of a name that stands twice in an object, the last value counts.
 pub fn parse(text: &str) -> Result<Json, NotJson> {
+    if has_fraction(text) {
+        return exact(serde_json::from_str(text).map_err(|_| NotJson)?, 0);
+    }
     let rounded = Cell::new(false);
     let mut reader = Deserializer::from_str(text);
     let value = Value { rounded: &rounded }.deserialize(&mut reader);
@@ -29,6 +32,23 @@ pub fn parse(text: &str) -> Result<Json, NotJson> {
         // An error may mean no more than a number that is larger than any machine's.
         _ => exact(serde_json::from_str(text).map_err(|_| NotJson)?, 0),
     }
+}
+
+/// Whether a number has a fraction: the first pass would read it, and all else, for nothing.
+fn has_fraction(text: &str) -> bool {
+    let mut in_string = false;
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_string = !in_string,
+            b'\\' => {
+                bytes.next();
+            }
+            b'.' if !in_string => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// A value, noting whether a number in it may have been rounded.

@@ -198,14 +198,19 @@ pub struct Slots {
 impl Slots {
     /// Keeps a value and writes its marker.
     pub fn push(&mut self, slot: Slot, out: &mut impl Write) -> Result<(), TooLarge> {
+        let is_tree = slot.is_tree();
+        let number = self.add(slot)?;
+        write_marker(number, is_tree, out).map_err(|_| TooLarge)
+    }
+
+    /// Keeps a value: its number.
+    pub fn add(&mut self, slot: Slot) -> Result<usize, TooLarge> {
         self.bytes = self.bytes.saturating_add(slot.weight());
         if self.bytes > MAX_BYTES {
             return Err(TooLarge);
         }
-        let tree = if slot.is_tree() { "y" } else { "" };
-        write!(out, "{OPEN}{tree}{}{CLOSE}", self.slots.len()).map_err(|_| TooLarge)?;
         self.slots.push(slot);
-        Ok(())
+        Ok(self.slots.len() - 1)
     }
 
     /// The value with that number.
@@ -231,6 +236,12 @@ impl Slots {
         }
         Ok(out)
     }
+}
+
+/// Writes the marker of a slot.
+pub fn write_marker(number: usize, is_tree: bool, out: &mut impl Write) -> std::fmt::Result {
+    let tree = if is_tree { "y" } else { "" };
+    write!(out, "{OPEN}{tree}{number}{CLOSE}")
 }
 
 /// A piece of marked text.

@@ -29,7 +29,7 @@ pub(super) fn emit(call: &Call) -> Result<Value, Reason> {
         return Ok(Value::String(text));
     }
     let slot = Slot::of(leaf(call, value)?, Form::Word);
-    Ok(call.machine.shared.keep("", slot)?.into())
+    call.machine.shared.keep_leaf(slot)
 }
 
 /// A value for a slot. A computed float is the text that Go writes, which YAML then reads.

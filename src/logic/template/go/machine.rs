@@ -111,8 +111,18 @@ impl Machine {
         if !class.takes_missing() && args.iter().any(|arg| matches!(arg, Value::Nil)) {
             return Err(UNDEFINED.into());
         }
-        let plain = |(index, arg)| self.shared.plain(arg, class.plain(index));
+        let plain = |(index, arg)| {
+            let plain = class.plain(index);
+            let value = self.shared.plain(arg, plain)?;
+            match (plain, &value) {
+                (Plain::Digits, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Float(_)) => {
+                    Ok(functions::printed(&value)?.as_ref().into())
+                }
+                _ => Ok::<_, Reason>(value),
+            }
+        };
         let args = args.iter().enumerate().map(plain).collect::<Result<Vec<_>, _>>()?;
+        self.shared.spend(comparisons(name, &args) / 32)?;
         let shared = &self.shared;
         let call = functions::Call { args: &args, now: shared.now, patterns: &shared.patterns, effort: &shared.effort };
         let result = pure(&call).map_err(|reason| Reason::of(format!("{name}: {reason}")))?;
@@ -139,7 +149,17 @@ fn closure(machine: &Weak<Machine>, name: SmolStr, function: Function) -> ValueF
 
 /// What a call costs besides its values: compiling a pattern takes longer than calling a function.
 fn cost(name: &str) -> u64 {
-    if name.contains("egex") { 20 } else { 1 }
+    if name.contains("egex") { 50 } else { 1 }
+}
+
+/// How many values are compared by what compares each with each.
+fn comparisons(name: &str, args: &[Value]) -> u64 {
+    let items = args.first().and_then(Value::len).unwrap_or_default() as u64;
+    match name {
+        "uniq" | "mustUniq" => items * items,
+        "without" | "mustWithout" => items * args.len() as u64,
+        _ => 0,
+    }
 }
 
 /// What programs are rewritten with.

@@ -13,7 +13,7 @@ use super::value::{Carried, Map, Null, float_to_json, integer, nearest};
 use crate::logic::json::{Json, Number};
 use crate::logic::template::MAX_OUTPUT;
 use crate::logic::template::marked::{MANGLED, TOO_LARGE};
-use crate::logic::yaml::slot::{Slot, Slots};
+use crate::logic::yaml::slot::{Slot, Slots, write_marker};
 
 /// Work a render may do: calls, nodes of the template, parts of values, and 64 bytes of text each.
 pub(super) const FUEL: u64 = 1_000_000;
@@ -22,7 +22,7 @@ const BYTES: usize = 64;
 /// Values nested deeper are refused; parsed JSON is never that deep.
 const MAX_DEPTH: usize = 200;
 /// Templates that `include` and `tpl` render inside one another.
-const MAX_INCLUDES: usize = 50;
+const MAX_INCLUDES: usize = 100;
 
 /// What the functions of a rendering share.
 pub(super) struct Shared {
@@ -43,6 +43,8 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) slots: Slots,
+    /// Markers of leaves by number: the same for each row.
+    markers: Vec<Arc<str>>,
     fuel: u64,
     includes: usize,
     /// Why a function failed: what gotmpl says of that may hold values.
@@ -86,7 +88,8 @@ impl Shared {
     pub(super) fn start(&self) {
         self.written.store(0, Ordering::Relaxed);
         self.effort.renew();
-        *self.state() = State { fuel: FUEL, ..State::default() };
+        let mut state = self.state();
+        *state = State { fuel: FUEL, markers: std::mem::take(&mut state.markers), ..State::default() };
     }
 
     /// Ends a render: its values.
@@ -120,6 +123,18 @@ impl Shared {
 
     pub(super) fn leave(&self) {
         self.state().includes -= 1;
+    }
+
+    /// Keeps a value that is no tree: its marker.
+    pub(super) fn keep_leaf(&self, slot: Slot) -> Result<Value, Reason> {
+        let mut state = self.state();
+        let number = state.slots.add(slot).map_err(|_| TOO_LARGE)?;
+        while state.markers.len() <= number {
+            let mut marker = String::new();
+            write_marker(state.markers.len(), false, &mut marker).map_err(|_| TOO_LARGE)?;
+            state.markers.push(marker.into());
+        }
+        Ok(Value::String(state.markers[number].clone()))
     }
 
     /// Keeps a value; the text with its marker.

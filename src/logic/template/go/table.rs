@@ -29,16 +29,18 @@ pub(super) enum Function {
 /// What a pure function does with its arguments.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// Reads them as text.
+    /// Reads them as text, numbers too.
     Text,
+    /// Reads them as text but for those of these positions, which are numbers.
+    Counting(&'static [usize]),
     /// Computes with them.
     Numbers,
     /// Compares them; one may be missing.
     Comparing,
     /// Tells what they are; one may be missing.
     Telling,
-    /// Puts them elsewhere; one may be missing.
-    Passing,
+    /// Puts them elsewhere but for those of these positions, which are numbers; one may be missing.
+    Passing(&'static [usize]),
     /// Puts every other one elsewhere, under the text before it; one may be missing.
     Pairing,
     /// Passes them on if they are not empty; one may be missing.
@@ -70,9 +72,14 @@ fn class(name: &str) -> Class {
         letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
     });
     match name.as_str() {
-        "append" | "chunk" | "concat" | "deepCopy" | "dig" | "first" | "get" | "hasKey" | "initial" | "keys"
-        | "last" | "list" | "merge" | "mergeOverwrite" | "omit" | "pick" | "pluck" | "prepend" | "push" | "rest"
-        | "reverse" | "set" | "slice" | "tuple" | "unset" | "values" => Class::Passing,
+        "append" | "concat" | "deepCopy" | "dig" | "first" | "get" | "hasKey" | "initial" | "keys" | "last"
+        | "list" | "merge" | "mergeOverwrite" | "omit" | "pick" | "pluck" | "prepend" | "push" | "rest" | "reverse"
+        | "set" | "slice" | "tuple" | "unset" | "values" => Class::Passing(&[]),
+        "abbrev" | "repeat" | "trunc" | "wrap" | "wrapWith" => Class::Counting(&[0]),
+        "abbrevboth" | "substr" => Class::Counting(&[0, 1]),
+        "splitn" => Class::Counting(&[1]),
+        "regexFindAll" | "regexSplit" => Class::Counting(&[2]),
+        "chunk" => Class::Passing(&[0]),
         "dict" => Class::Pairing,
         "all" | "any" | "coalesce" | "compact" | "default" | "empty" | "ternary" => Class::Choosing,
         "deepEqual" | "has" | "uniq" | "without" => Class::Comparing,
@@ -80,7 +87,7 @@ fn class(name: &str) -> Class {
         "add" | "add1" | "add1f" | "addf" | "biggest" | "ceil" | "div" | "divf" | "float64" | "floor" | "int"
         | "int64" | "max" | "maxf" | "min" | "minf" | "mod" | "mul" | "mulf" | "round" | "seq" | "sub" | "subf"
         | "until" | "untilStep" | "ago" | "date" | "dateInZone" | "dateModify" | "date_in_zone" | "date_modify"
-        | "duration" | "durationRound" | "htmlDate" | "htmlDateInZone" | "unixEpoch" => Class::Numbers,
+        | "duration" | "durationRound" | "htmlDate" | "htmlDateInZone" | "plural" | "unixEpoch" => Class::Numbers,
         _ => Class::Text,
     }
 }
@@ -89,18 +96,19 @@ impl Class {
     /// What becomes of an argument that gotmpl has no variant for.
     pub(super) fn plain(self, index: usize) -> Plain {
         match self {
+            Self::Counting(numbers) | Self::Passing(numbers) if numbers.contains(&index) => Plain::Whole,
             Self::Pairing if index % 2 == 1 => Plain::Kept,
-            Self::Text | Self::Pairing => Plain::Digits,
+            Self::Text | Self::Counting(_) | Self::Pairing => Plain::Digits,
             Self::Numbers | Self::Telling => Plain::Nearest,
             Self::Comparing => Plain::Whole,
-            Self::Passing => Plain::Kept,
+            Self::Passing(_) => Plain::Kept,
             Self::Choosing => Plain::KeptUnlessEmpty,
         }
     }
 
     /// Whether an argument may be missing.
     pub(super) fn takes_missing(self) -> bool {
-        !matches!(self, Self::Text | Self::Numbers)
+        !matches!(self, Self::Text | Self::Counting(_) | Self::Numbers)
     }
 }
 

@@ -58,6 +58,12 @@ fn digits_are_kept_wherever_a_number_is_only_passed_on() {
         ("toString .Row.p | quote", r#""12.50""#),
         ("join \"/\" .Row.many", r#""3.10/20/1.5""#),
         ("upper .Row.p | quote", r#""12.50""#),
+        ("upper .Row.q | quote", r#""12.5""#),
+        ("b64enc .Row.five", r#""NQ==""#),
+        ("trunc .Row.ratio \"abcdefgh\"", r#""abcde""#),
+        ("trunc 4 .Row.p | quote", r#""12.5""#),
+        ("regexFindAll \"[a-z]\" \"abc\" .Row.ratio | len", "3"),
+        ("chunk .Row.ratio (list 1 2) | first", "[1,2]"),
         ("toJson .Row.p | fromJson", "12.50"),
         ("tpl \"{{ .Row.p }}\" . | quote", r#""12.50""#),
     ] {
