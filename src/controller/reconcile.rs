@@ -1,7 +1,7 @@
 //! The pipeline: what one look at one DatabaseQueryResource does, in order.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::memory::{Memory, Recalled};
 use super::stop::Stop;
 use super::{Context, cleanup, deep, error::Error};
-use crate::cluster::{ApplyError, Deleted, Work};
+use crate::cluster::{self, ApplyError, Deleted, Work};
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr};
 use crate::logic::document::Frame;
 use crate::logic::inventory::Inventory;
@@ -44,9 +44,10 @@ pub struct Pass<'a> {
 /// 2. look at the watermark                postgres
 /// 3. recall what exists                   cluster
 /// 4. query, render each row               postgres, pure
-/// 5. track: record new kinds              cluster
-/// 6. apply what differs                   cluster
-/// 7. prune what has no row                pure, cluster
+/// 5. look up what is new                  cluster
+/// 6. track: record new kinds              cluster
+/// 7. apply what differs                   cluster
+/// 8. prune what has no row                pure, cluster
 pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Result<Outcome, Error> {
     let valid = pass.validated(memory).await?;
     let mut session = pass.unless_stopped(connected(memory, &valid)).await?;
@@ -58,7 +59,6 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     let before = pass.recall(memory).await?;
     let (rendered, query_time) = pass.unless_stopped(pass.read(&valid, &mut session, &before)).await?;
     memory.session = Some(session);
-    pass.track(memory, &rendered).await?;
     drop(before);
     let wanted = rendered.ids();
     let Rendered { rows, failures, .. } = rendered;
@@ -191,15 +191,13 @@ impl Pass<'_> {
     }
 
     /// Records kinds before their first object, so that there is always a place to look for what was created.
-    async fn track(&self, memory: &mut Memory, rendered: &Rendered) -> Result<(), Error> {
-        let new: Vec<GroupKind> =
-            rendered.desired.iter().map(|d| &*d.id.kind).filter(|kind| !memory.kinds.contains(kind)).cloned().collect();
+    async fn track(&self, recorded: &mut BTreeSet<GroupKind>, new: BTreeSet<GroupKind>) -> Result<(), Error> {
         if new.is_empty() {
             return Ok(());
         }
-        let kinds = memory.kinds.iter().cloned().chain(new).collect();
+        let kinds = &*recorded | &new;
         super::report::record_kinds(self.ctx, self.dbqr, &kinds).await.map_err(Error::Track)?;
-        memory.kinds = kinds;
+        *recorded = kinds;
         Ok(())
     }
 
@@ -209,7 +207,12 @@ impl Pass<'_> {
         let mut plan = inventory.plan(desired);
         let mut work: Vec<Work> =
             plan.update.drain(..).map(|(desired, known)| Work::update(desired, known.uid)).collect();
-        for (desired, existing) in self.look_up(plan.first_contact).await? {
+        let found = self.look_up(plan.first_contact, done).await?;
+        // Not of what cannot even be looked at: nothing of it will be created, and nothing has to be found again.
+        let kinds = found.iter().map(|(desired, _)| &*desired.id.kind);
+        let new = kinds.filter(|kind| !memory.kinds.contains(*kind)).cloned().collect();
+        self.track(&mut memory.kinds, new).await?;
+        for (desired, existing) in found {
             match existing {
                 None => work.push(Work::create(desired)),
                 Some((known, Ownership::Ours)) if known.is_applied(&desired.hash) => {
@@ -228,8 +231,13 @@ impl Pass<'_> {
         if self.stop.go_on() { Ok(()) } else { Err(Error::Stopped) }
     }
 
-    /// What exists under the names of objects that are not known to be ours, one look per kind.
-    async fn look_up(&self, desired: Vec<Desired>) -> Result<Vec<(Desired, Option<(Known, Ownership)>)>, Error> {
+    /// What exists under the names of objects that are not known to be ours, one look per kind. A kind that we may not
+    /// look at fails its own rows.
+    async fn look_up(
+        &self,
+        desired: Vec<Desired>,
+        done: &mut Done,
+    ) -> Result<Vec<(Desired, Option<(Known, Ownership)>)>, Error> {
         let mut by_kind: BTreeMap<GroupKind, Vec<Desired>> = BTreeMap::new();
         for desired in desired {
             by_kind.entry((*desired.id.kind).clone()).or_default().push(desired);
@@ -238,7 +246,13 @@ impl Pass<'_> {
         for desired in by_kind.into_values() {
             let Some(kind) = desired.first().map(|first| first.kind.clone()) else { continue };
             let ids: Vec<&ObjectId> = desired.iter().map(|desired| &desired.id).collect();
-            let mut existing = self.ctx.cluster.look_up(&kind, &ids, &self.owner).await.map_err(Error::LookUp)?;
+            let mut existing = match self.ctx.cluster.look_up(&kind, &ids, &self.owner).await {
+                Err(failure) if failure.is_forbidden() => {
+                    desired.iter().for_each(|desired| done.failures.push(forbidden(desired, &failure)));
+                    continue;
+                }
+                existing => existing.map_err(Error::LookUp)?,
+            };
             found.extend(desired.into_iter().map(|desired| {
                 let is = existing.remove(&desired.id);
                 (desired, is)
@@ -322,6 +336,11 @@ impl Pass<'_> {
         }
         left
     }
+}
+
+fn forbidden(desired: &Desired, failure: &cluster::Error) -> RowFailure {
+    let object = Some(desired.id.to_string());
+    RowFailure { row: desired.row, object, reason: failure.reason(), message: failure.to_string() }
 }
 
 fn conflict(desired: &Desired, whose: &Ownership) -> RowFailure {
