@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::memory::{Memory, Recalled};
 use super::stop::Stop;
 use super::{Context, cleanup, deep, error::Error};
-use crate::cluster::{self, ApplyError, Deleted, Work};
+use crate::cluster::{ApplyError, Deleted, Work};
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr};
 use crate::logic::document::Frame;
 use crate::logic::inventory::Inventory;
@@ -248,7 +248,8 @@ impl Pass<'_> {
             let ids: Vec<&ObjectId> = desired.iter().map(|desired| &desired.id).collect();
             let mut existing = match self.ctx.cluster.look_up(&kind, &ids, &self.owner).await {
                 Err(failure) if failure.is_forbidden() => {
-                    desired.iter().for_each(|desired| done.failures.push(forbidden(desired, &failure)));
+                    let failed = |desired| failed(desired, failure.reason(), failure.to_string());
+                    desired.iter().for_each(|desired| done.failures.push(failed(desired)));
                     continue;
                 }
                 existing => existing.map_err(Error::LookUp)?,
@@ -282,13 +283,7 @@ impl Pass<'_> {
                 if matches!(error, ApplyError::Replaced) {
                     inventory.remove(&desired.id);
                 }
-                let object = Some(desired.id.to_string());
-                done.failures.push(RowFailure {
-                    row: desired.row,
-                    object,
-                    reason: error.reason(),
-                    message: error.to_string(),
-                });
+                done.failures.push(failed(&desired, error.reason(), error.to_string()));
             }
         }
     }
@@ -338,9 +333,8 @@ impl Pass<'_> {
     }
 }
 
-fn forbidden(desired: &Desired, failure: &cluster::Error) -> RowFailure {
-    let object = Some(desired.id.to_string());
-    RowFailure { row: desired.row, object, reason: failure.reason(), message: failure.to_string() }
+fn failed(desired: &Desired, reason: &'static str, message: String) -> RowFailure {
+    RowFailure { row: desired.row, object: Some(desired.id.to_string()), reason, message }
 }
 
 fn conflict(desired: &Desired, whose: &Ownership) -> RowFailure {
@@ -348,5 +342,5 @@ fn conflict(desired: &Desired, whose: &Ownership) -> RowFailure {
         Ownership::OtherOwner { owner } => format!("the object belongs to the DatabaseQueryResource {owner}"),
         _ => "the object exists and is not managed by this resource; it was not touched".to_owned(),
     };
-    RowFailure { row: desired.row, object: Some(desired.id.to_string()), reason: "Conflict", message }
+    failed(desired, "Conflict", message)
 }
