@@ -1,4 +1,4 @@
-//! First sync, memory and restart on real parts, beside a bare client that sends the same applies. Run it with
+//! First sync, memory, log and restart on real parts, beside a bare client that sends the same applies. Run it with
 //! `make bench`; figures and conditions are in `benches/README.md`.
 
 use std::fs::File;
@@ -30,18 +30,20 @@ async fn main() -> Result<()> {
     }
     let bench = Bench::prepare().await?;
     println!(
-        "| objects | bare client, objects/s | operator, objects/s | ratio | peak memory | restart: seconds | restart: writes |"
+        "| objects | bare client, objects/s | operator, objects/s | ratio | peak memory | log | restart: seconds | restart: writes |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|");
     for size in SIZES {
         for round in 0..ROUNDS {
             let bare = bench.bare(size, round).await?;
             let ours = bench.operator(size, round).await?;
             println!(
-                "| {size} | {bare:.0} | {:.0} | {:.2} | {:.0} MiB | {:.2} | {} |",
+                "| {size} | {bare:.0} | {:.0} | {:.2} | {:.0} MiB | {:.2} MB {} | {:.2} | {} |",
                 ours.rate,
                 ours.rate / bare,
                 ours.peak_mib,
+                ours.log_mb,
+                format(round),
                 ours.restart_seconds,
                 ours.restart_writes
             );
@@ -59,6 +61,7 @@ struct Bench {
 struct Figures {
     rate: f64,
     peak_mib: f64,
+    log_mb: f64,
     restart_seconds: f64,
     restart_writes: usize,
 }
@@ -139,7 +142,7 @@ impl Bench {
         let name = format!("ours-{size}-{round}");
         self.namespace(&name).await?;
         self.rows(&name, size).await?;
-        let mut operator = self.start(&name)?;
+        let mut operator = self.start(&name, format(round))?;
         // Its start is no part of a sync.
         tokio::time::sleep(Duration::from_secs(1)).await;
         self.resource(&name).await?;
@@ -149,9 +152,10 @@ impl Bench {
         let peak_mib = peak_mib(&operator)?;
         operator.kill()?;
         operator.wait()?;
+        let log_mb = std::fs::metadata(self.log(&name))?.len() as f64 / 1e6;
         let before = self.versions(&name).await?;
         let begin = Instant::now();
-        let mut operator = self.start(&name)?;
+        let mut operator = self.start(&name, format(round))?;
         self.until_reconciled(&name).await?;
         let restart_seconds = begin.elapsed().as_secs_f64();
         tokio::time::sleep(Duration::from_secs(3)).await;
@@ -163,7 +167,7 @@ impl Bench {
         api.patch("bench", &PatchParams::default(), &Patch::Merge(json!({"metadata": {"finalizers": null}}))).await?;
         api.delete("bench", &DeleteParams::default()).await?;
         self.clear(&name).await?;
-        Ok(Figures { rate, peak_mib, restart_seconds, restart_writes })
+        Ok(Figures { rate, peak_mib, log_mb, restart_seconds, restart_writes })
     }
 
     async fn rows(&self, database: &str, size: usize) -> Result<()> {
@@ -210,10 +214,11 @@ impl Bench {
         self.folder.join(format!("{name}.log"))
     }
 
-    fn start(&self, name: &str) -> Result<Child> {
+    fn start(&self, name: &str, log_format: &str) -> Result<Child> {
         let applies = AT_ONCE.to_string();
         let child = Command::new(env!("CARGO_BIN_EXE_dbqo"))
             .args(["run", "--watch-namespace", name, "--max-applies", &applies, "--max-applies-per-resource", &applies])
+            .args(["--listen", "off", "--log-format", log_format])
             .stderr(File::create(self.log(name))?)
             .spawn()?;
         Ok(child)
@@ -251,6 +256,11 @@ impl Bench {
         let resource = Api::<DatabaseQueryResource>::namespaced(self.client.clone(), name).get("bench").await?;
         Ok(objects.iter().filter_map(ResourceExt::resource_version).chain(resource.resource_version()).collect())
     }
+}
+
+/// How the log of a round is written: each in turn.
+fn format(round: usize) -> &'static str {
+    ["text", "json"][round % 2]
 }
 
 /// The most memory the process ever had resident.

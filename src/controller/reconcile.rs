@@ -1,7 +1,7 @@
 //! The pipeline: what one look at one DatabaseQueryResource does, in order.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,9 +46,10 @@ pub struct Pass<'a> {
 /// 2. look for changes                     postgres
 /// 3. recall what exists                   cluster
 /// 4. query, render each row               postgres, pure
-/// 5. track: record new kinds              cluster
-/// 6. apply what differs                   cluster
-/// 7. prune what has no row                pure, cluster
+/// 5. look up what is new                  cluster
+/// 6. track: record new kinds              cluster
+/// 7. apply what differs                   cluster
+/// 8. prune what has no row                pure, cluster
 pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Result<Outcome, Error> {
     let (valid, pool) = pass.validated(memory).await?;
     let fingerprint = pass.unless_stopped(detect::look(&pool, &valid, memory.fingerprint.as_ref())).await?;
@@ -57,7 +58,6 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     }
     let before = pass.recall(memory).await?;
     let (rendered, query_time) = pass.unless_stopped(pass.read(&valid, &pool, &before)).await?;
-    pass.track(memory, &rendered).await?;
     drop(before);
     let wanted = rendered.ids();
     let (detection, language) = (detect::told(&valid, fingerprint.as_ref()), Some(valid.template.language()));
@@ -150,15 +150,13 @@ impl Pass<'_> {
     }
 
     /// Records kinds before their first object, so that there is always a place to look for what was created.
-    async fn track(&self, memory: &mut Memory, rendered: &Rendered) -> Result<(), Error> {
-        let new: Vec<GroupKind> =
-            rendered.desired.iter().map(|d| &*d.id.kind).filter(|kind| !memory.kinds.contains(kind)).cloned().collect();
+    async fn track(&self, recorded: &mut BTreeSet<GroupKind>, new: BTreeSet<GroupKind>) -> Result<(), Error> {
         if new.is_empty() {
             return Ok(());
         }
-        let kinds = memory.kinds.iter().cloned().chain(new).collect();
+        let kinds = &*recorded | &new;
         super::report::record_kinds(self.ctx, self.dbqr, &kinds).await.map_err(Error::Track)?;
-        memory.kinds = kinds;
+        *recorded = kinds;
         Ok(())
     }
 
@@ -168,7 +166,12 @@ impl Pass<'_> {
         let mut plan = inventory.plan(desired);
         let mut work: Vec<Work> =
             plan.update.drain(..).map(|(desired, known)| Work::update(desired, known.uid)).collect();
-        for (desired, existing) in self.look_up(plan.first_contact).await? {
+        let found = self.look_up(plan.first_contact, done).await?;
+        // Not of what cannot even be looked at: nothing of it will be created, and nothing has to be found again.
+        let kinds = found.iter().map(|(desired, _)| &*desired.id.kind);
+        let new = kinds.filter(|kind| !memory.kinds.contains(*kind)).cloned().collect();
+        self.track(&mut memory.kinds, new).await?;
+        for (desired, existing) in found {
             match existing {
                 None => work.push(Work::create(desired)),
                 Some((known, Ownership::Ours)) if known.is_applied(&desired.hash) => {
@@ -187,8 +190,13 @@ impl Pass<'_> {
         if self.stop.go_on() { Ok(()) } else { Err(Error::Stopped) }
     }
 
-    /// What exists under the names of objects that are not known to be ours, one look per kind.
-    async fn look_up(&self, desired: Vec<Desired>) -> Result<Vec<(Desired, Option<(Known, Ownership)>)>, Error> {
+    /// What exists under the names of objects that are not known to be ours, one look per kind. A kind that we may not
+    /// look at fails its own rows.
+    async fn look_up(
+        &self,
+        desired: Vec<Desired>,
+        done: &mut Done,
+    ) -> Result<Vec<(Desired, Option<(Known, Ownership)>)>, Error> {
         let mut by_kind: BTreeMap<GroupKind, Vec<Desired>> = BTreeMap::new();
         for desired in desired {
             by_kind.entry((*desired.id.kind).clone()).or_default().push(desired);
@@ -197,7 +205,14 @@ impl Pass<'_> {
         for desired in by_kind.into_values() {
             let Some(kind) = desired.first().map(|first| first.kind.clone()) else { continue };
             let ids: Vec<&ObjectId> = desired.iter().map(|desired| &desired.id).collect();
-            let mut existing = self.ctx.cluster.look_up(&kind, &ids, &self.owner).await.map_err(Error::LookUp)?;
+            let mut existing = match self.ctx.cluster.look_up(&kind, &ids, &self.owner).await {
+                Err(failure) if failure.is_forbidden() => {
+                    let failed = |desired| failed(desired, failure.reason(), failure.to_string());
+                    desired.iter().for_each(|desired| done.failures.push(failed(desired)));
+                    continue;
+                }
+                existing => existing.map_err(Error::LookUp)?,
+            };
             found.extend(desired.into_iter().map(|desired| {
                 let is = existing.remove(&desired.id);
                 (desired, is)
@@ -227,13 +242,7 @@ impl Pass<'_> {
                 if matches!(error, ApplyError::Replaced) {
                     inventory.remove(&desired.id);
                 }
-                let object = Some(desired.id.to_string());
-                done.failures.push(RowFailure {
-                    row: desired.row,
-                    object,
-                    reason: error.reason(),
-                    message: error.to_string(),
-                });
+                done.failures.push(failed(&desired, error.reason(), error.to_string()));
             }
         }
     }
@@ -283,10 +292,14 @@ impl Pass<'_> {
     }
 }
 
+fn failed(desired: &Desired, reason: &'static str, message: String) -> RowFailure {
+    RowFailure { row: desired.row.clone(), object: Some(desired.id.to_string()), reason, message }
+}
+
 fn conflict(desired: &Desired, whose: &Ownership) -> RowFailure {
     let message = match whose {
         Ownership::OtherOwner { owner } => format!("the object belongs to the DatabaseQueryResource {owner}"),
         _ => "the object exists and is not managed by this resource; it was not touched".to_owned(),
     };
-    RowFailure { row: desired.row.clone(), object: Some(desired.id.to_string()), reason: "Conflict", message }
+    failed(desired, "Conflict", message)
 }

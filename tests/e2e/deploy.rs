@@ -169,15 +169,24 @@ async fn the_examples_work_under_the_rights_of_the_manifests_from_creation_to_de
 }
 
 #[tokio::test]
-async fn a_kind_without_a_rule_is_refused_by_verb_and_resource() {
+async fn a_kind_without_a_rule_is_refused_by_verb_and_resource_and_nothing_else_is() {
     let world = under_the_manifests("no-rule", &[]).await;
-    let template = "apiVersion: v1\nkind: PodTemplate\nmetadata:\n  name: {{ row.name }}\n";
+    let config_map = crate::support::world::CONFIG_MAP;
+    let template =
+        format!("{config_map}---\napiVersion: v1\nkind: PodTemplate\nmetadata:\n  name: {{{{ row.name }}}}\n");
     world.create("q", json!({ "resourceTemplate": template })).await;
-    world.create("other", json!({})).await;
-    let resource = world.condition("q", "Ready", "False", None).await;
-    let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap();
+    let resource = world.condition("q", "Ready", "False", Some("PartiallyFailed")).await;
     let expected = format!("not allowed to get podtemplates in namespace {}", world.namespace.name());
+    let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap();
     assert!(message.contains(&expected), "{message}");
+    let failure = &resource["status"]["failures"][0];
+    assert_eq!((&failure["reason"], &failure["message"]), (&json!("Forbidden"), &json!(expected)));
     assert!(world.operator.logs().contains(&expected));
-    world.ready("other").await;
+    world.until_value("a", Some("one")).await;
+    world.until_value("b", Some("one")).await;
+    // What could never be created keeps nobody from leaving.
+    assert_eq!(world.get("q").await["status"]["kinds"], json!(["ConfigMap"]));
+    world.delete("q").await;
+    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    assert!(world.managed().await.is_empty());
 }

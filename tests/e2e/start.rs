@@ -15,7 +15,8 @@ use crate::support::world::PATIENCE;
 use crate::support::{Operator, TestNamespace, eventually, install_crd_again, kube_client, kubeconfig};
 
 async fn until_readiness(operator: &Operator, status: u16, line: &str) {
-    eventually(&format!("/readyz answers {status} with {line}"), PATIENCE, async || {
+    // A watch that failed a few times is tried again after up to half a minute.
+    eventually(&format!("/readyz answers {status} with {line}"), 2 * PATIENCE, async || {
         let (now, body) = operator.get("/readyz").await;
         (now == status && body.lines().any(|told| told.starts_with(line))).then_some(())
     })
