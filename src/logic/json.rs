@@ -5,12 +5,14 @@ mod read;
 
 use std::fmt::{self, Write};
 
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 pub use read::{NotJson, parse};
 
-/// Names and values in the order they were written.
-pub type Map = IndexMap<String, Json>;
+/// Names and values in the order they were written. Rendering a row fills dozens of them, with few names each, so the
+/// hash is one that is fast on short texts; its seed is random, as names come from rows.
+pub type Map = IndexMap<String, Json, RandomState>;
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,46 +143,62 @@ impl Json {
 impl fmt::Display for Json {
     /// Writes JSON without spaces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => f.write_str("null"),
-            Self::Bool(value) => value.fmt(f),
-            Self::Number(number) => number.fmt(f),
-            Self::String(text) => string(f, text),
-            Self::Array(items) => {
-                f.write_char('[')?;
-                for (at, item) in items.iter().enumerate() {
-                    if at > 0 {
-                        f.write_char(',')?;
-                    }
-                    item.fmt(f)?;
+        write(f, self)
+    }
+}
+
+/// Appends what [`Json`]'s Display writes. Bodies of objects are made by it, and a Formatter is slow.
+pub fn append(out: &mut String, value: &Json) {
+    // A String takes everything.
+    let _ = write(out, value);
+}
+
+/// Appends a string in quotes.
+pub fn append_string(out: &mut String, text: &str) {
+    let _ = string(out, text);
+}
+
+fn write(out: &mut impl Write, value: &Json) -> fmt::Result {
+    match value {
+        Json::Null => out.write_str("null"),
+        Json::Bool(value) => out.write_str(if *value { "true" } else { "false" }),
+        Json::Number(number) => write!(out, "{number}"),
+        Json::String(text) => string(out, text),
+        Json::Array(items) => {
+            out.write_char('[')?;
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.write_char(',')?;
                 }
-                f.write_char(']')
+                write(out, item)?;
             }
-            Self::Object(map) => {
-                f.write_char('{')?;
-                for (at, (name, value)) in map.iter().enumerate() {
-                    if at > 0 {
-                        f.write_char(',')?;
-                    }
-                    string(f, name)?;
-                    f.write_char(':')?;
-                    value.fmt(f)?;
+            out.write_char(']')
+        }
+        Json::Object(map) => {
+            out.write_char('{')?;
+            for (at, (name, value)) in map.iter().enumerate() {
+                if at > 0 {
+                    out.write_char(',')?;
                 }
-                f.write_char('}')
+                string(out, name)?;
+                out.write_char(':')?;
+                write(out, value)?;
             }
+            out.write_char('}')
         }
     }
 }
 
 /// A string in quotes.
-fn string(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+fn string(out: &mut impl Write, text: &str) -> fmt::Result {
     let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-    if text.bytes().all(is_plain) {
-        f.write_char('"')?;
-        f.write_str(text)?;
-        return f.write_char('"');
+    // To the end in any case: a loop without a way out works on many bytes at a time.
+    if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+        out.write_char('"')?;
+        out.write_str(text)?;
+        return out.write_char('"');
     }
-    f.write_str(&serde_json::to_string(text).map_err(|_| fmt::Error)?)
+    out.write_str(&serde_json::to_string(text).map_err(|_| fmt::Error)?)
 }
 
 impl From<&str> for Json {

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use error::TemplateError;
+use foldhash::fast::RandomState;
 
 use crate::logic::json::Json;
 use crate::logic::yaml::slot::has_reserved;
@@ -33,7 +34,7 @@ const MAX_KEPT: usize = 256 << 10;
 /// A compiled template. Compile it once for a generation of the spec.
 pub struct Template {
     engine: Box<dyn Engine>,
-    skeletons: Mutex<HashMap<String, Arc<Skeleton>>>,
+    skeletons: Mutex<HashMap<String, Arc<Skeleton>, RandomState>>,
 }
 
 impl Template {
@@ -52,7 +53,7 @@ impl Template {
     /// Renders one row: its YAML documents in order, without those that are empty or null. See
     /// [`compile`](Self::compile) for the stack it needs.
     pub fn render(&self, row: &Json, dbqr: &Json) -> Result<Vec<Json>, TemplateError> {
-        self.renderer(dbqr).render(row)
+        self.renderer(dbqr).render(row.clone())
     }
 
     /// Renders many rows of one DatabaseQueryResource, which is converted once.
@@ -85,7 +86,8 @@ pub struct Renderer<'a> {
 
 impl Renderer<'_> {
     /// Renders one row, as [`Template::render`].
-    pub fn render(&self, row: &Json) -> Result<Vec<Json>, TemplateError> {
+    pub fn render(&self, row: Json) -> Result<Vec<Json>, TemplateError> {
+        let row = &Arc::new(row);
         let Marked { text, slots } = self.rendering.render(row)?;
         if text.len() > MAX_OUTPUT {
             return Err(TemplateError::new("the rendered text is longer than 4 MiB"));

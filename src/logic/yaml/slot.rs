@@ -1,7 +1,7 @@
 //! Markers and what they stand for. While a template is rendered, a value is kept in a slot and
 //! its marker is written in its place: `U+E000`, `y` for a tree, the slot's number, `U+E001`.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use super::to_yaml;
 use crate::logic::json::Json;
@@ -194,8 +194,7 @@ impl Slots {
         if self.bytes > MAX_BYTES {
             return Err(TooLarge);
         }
-        let tree = if slot.is_tree() { "y" } else { "" };
-        write!(out, "{OPEN}{tree}{}{CLOSE}", self.slots.len()).map_err(|_| TooLarge)?;
+        write_marker(out, slot.is_tree(), self.slots.len()).map_err(|_| TooLarge)?;
         self.slots.push(slot);
         Ok(())
     }
@@ -254,6 +253,12 @@ pub fn segments(marked: &str) -> impl Iterator<Item = Result<Segment<'_>, Mangle
         rest = if segment.is_ok() { &rest[piece.len()..] } else { "" };
         Some(segment)
     })
+}
+
+fn write_marker(out: &mut impl Write, is_tree: bool, number: usize) -> fmt::Result {
+    out.write_str(if is_tree { "\u{E000}y" } else { "\u{E000}" })?;
+    write!(out, "{number}")?;
+    out.write_str("\u{E001}")
 }
 
 fn marker(text: &str) -> (&str, Result<Segment<'_>, Mangled>) {

@@ -11,6 +11,7 @@ use super::environment::{Call, Filter};
 use super::failure::Reason;
 use super::marks::{Mode, indent_text, mark, resolve, trim_text};
 use crate::logic::json::{self, Json};
+use crate::logic::object::hexadecimal;
 use crate::logic::yaml;
 use crate::logic::yaml::slot::{self, Edit, Form, Slot, scalar_text};
 
@@ -29,7 +30,7 @@ pub(super) const ALL: &[(&str, Filter)] = &[
     ("join", join),
     ("b64encode", |call| Ok(Value::from(STANDARD.encode(call.text()?)))),
     ("b64decode", b64decode),
-    ("sha256", |call| Ok(Value::from(hex(&Sha256::digest(call.text()?))))),
+    ("sha256", |call| Ok(Value::from(hexadecimal(&Sha256::digest(call.text()?))))),
     ("dnsLabel", |call| Ok(Value::from(dns_label(&call.text()?)))),
     ("truncate", truncate),
     ("required", required),
@@ -200,10 +201,6 @@ pub(super) fn fail(_message: Option<Value>) -> Result<Value, Error> {
     Err(Reason("the template calls fail").into())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Any text as an RFC 1123 label. Letters become small and other characters dashes; where anything
 /// but the case had to change, 8 digits of the text's SHA-256 are added, so that texts that differ
 /// stay different. Labels stay as they are.
@@ -219,5 +216,5 @@ fn dns_label(text: &str) -> String {
     }
     let kept = trimmed.get(..MAX - SUFFIX).unwrap_or(trimmed).trim_end_matches('-');
     let dash = if kept.is_empty() { "" } else { "-" };
-    format!("{kept}{dash}{}", &hex(&Sha256::digest(text))[..SUFFIX - 1])
+    format!("{kept}{dash}{}", &hexadecimal(&Sha256::digest(text))[..SUFFIX - 1])
 }
