@@ -44,7 +44,7 @@ impl<'a> Reader<'a> {
         is_next
     }
 
-    fn expect(&mut self, byte: u8) -> Result<(), NotJson> {
+    fn require(&mut self, byte: u8) -> Result<(), NotJson> {
         if self.take(byte) { Ok(()) } else { Err(NotJson) }
     }
 
@@ -66,23 +66,23 @@ impl<'a> Reader<'a> {
     }
 
     fn object(&mut self, depth: usize) -> Result<Json, NotJson> {
-        self.expect(b'{')?;
+        self.require(b'{')?;
         let mut map = Map::default();
         if self.take(b'}') {
             return Ok(Json::Object(map));
         }
         loop {
             let name = self.string()?;
-            self.expect(b':')?;
+            self.require(b':')?;
             map.insert(name, self.value(depth)?);
             if !self.take(b',') {
-                return self.expect(b'}').map(|()| Json::Object(map));
+                return self.require(b'}').map(|()| Json::Object(map));
             }
         }
     }
 
     fn array(&mut self, depth: usize) -> Result<Json, NotJson> {
-        self.expect(b'[')?;
+        self.require(b'[')?;
         let mut items = Vec::new();
         if self.take(b']') {
             return Ok(Json::Array(items));
@@ -90,13 +90,13 @@ impl<'a> Reader<'a> {
         loop {
             items.push(self.value(depth)?);
             if !self.take(b',') {
-                return self.expect(b']').map(|()| Json::Array(items));
+                return self.require(b']').map(|()| Json::Array(items));
             }
         }
     }
 
     fn string(&mut self) -> Result<String, NotJson> {
-        self.expect(b'"')?;
+        self.require(b'"')?;
         let start = self.at;
         let mut escaped = false;
         loop {
