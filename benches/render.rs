@@ -19,6 +19,7 @@ use dbqo::logic::json::Json;
 use dbqo::logic::object::{GroupKind, Kind, Known, Owner};
 use dbqo::logic::render::{Rendered, Renderer};
 use dbqo::logic::rights::Rights;
+use dbqo::logic::row::Row;
 use dbqo::logic::template::Template;
 use serde_json::json;
 
@@ -127,7 +128,7 @@ fn render(template: &Template, rows: &[String], known: &Inventory) -> Rendered {
     };
     let frame = Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete };
     let mut renderer = Renderer::new(template, &dbqr, frame, &find_kind, known);
-    rows.iter().for_each(|row| renderer.row(row));
+    rows.iter().for_each(|row| renderer.row(Row { json: row.clone(), key: None }));
     renderer.finish()
 }
 

@@ -5,9 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use tokio::sync::Semaphore;
+use tower::layer::layer_fn;
 
+mod answers;
 mod apply;
 mod claims;
 mod events;
@@ -21,8 +24,10 @@ mod refusal;
 mod release;
 mod request;
 mod status;
+mod version;
 mod watch;
 
+pub use answers::OnAnswer;
 pub use apply::{Applied, ApplyError, Conflict};
 pub use failure::{Asked, Cause, Failure, Finding, Refused};
 pub use fetch::FetchError;
@@ -30,6 +35,7 @@ pub use inventory::{Owned, Scope};
 pub use kinds::KindError;
 pub use prune::Deleted;
 pub use queue::Work;
+pub use watch::WatchError;
 
 mod queue;
 
@@ -77,13 +83,22 @@ struct Shared {
 impl Cluster {
     /// Clients for this cluster; connects when first asked for something. Needs a Tokio runtime.
     pub fn new(config: Config, limits: Limits) -> Result<Self, Error> {
+        let nobody: OnAnswer = Arc::new(|_, _| ());
+        Self::observed(config, limits, &nobody)
+    }
+
+    /// The same, and tells of every answer.
+    pub fn observed(config: Config, limits: Limits, on_answer: &OnAnswer) -> Result<Self, Error> {
         let mut for_requests = config.clone();
         for_requests.read_timeout = Some(ANSWER_WITHIN);
         // Else the time a connection lay idle counts as well.
         for_requests.reset_reader_on_write = true;
         for_requests.default_retry = false;
         let client = |config| {
-            Client::try_from(config).map_err(|_| Failure::Unreachable("its address or credentials make no sense"))
+            let builder = ClientBuilder::try_from(config);
+            let builder = builder.map_err(|_| Failure::Unreachable("its address or credentials make no sense"))?;
+            let told = layer_fn(|service| answers::Told { service, on_answer: on_answer.clone() });
+            Ok(builder.with_layer(&told).build())
         };
         let shared = Shared {
             limits,

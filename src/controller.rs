@@ -4,17 +4,26 @@
 mod actor;
 mod cleanup;
 mod deep;
+mod detect;
 mod error;
+mod fetch;
 mod memory;
+mod observe;
 mod reconcile;
 mod registry;
 mod report;
+mod start;
 mod stop;
+
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::admin::Health;
 use crate::cluster::Cluster;
 use crate::logic::rights::Rights;
+use crate::metrics::Metrics;
+use crate::postgres::Pools;
 
 pub use registry::run;
 
@@ -22,10 +31,16 @@ pub use registry::run;
 pub struct Context {
     /// The cluster.
     pub cluster: Cluster,
+    /// Connections to databases.
+    pub pools: Arc<Pools>,
     /// What the flags allow.
     pub rights: Rights,
     /// Only resources of this namespace; all where None.
     pub watch_namespace: Option<String>,
+    /// Where it is told what is waited for.
+    pub health: Arc<Health>,
+    /// Where figures go.
+    pub metrics: Arc<Metrics>,
     /// True once the process is asked to stop.
     pub stopping: watch::Receiver<bool>,
 }

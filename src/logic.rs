@@ -3,17 +3,24 @@
 
 pub mod columns;
 pub mod connection;
+pub mod denied;
+pub mod detect;
 pub mod document;
 pub mod guard;
 pub mod inventory;
 pub mod json;
+pub mod kubernetes;
 pub mod object;
 pub mod outcome;
+pub mod pool;
 pub mod render;
 pub mod retry;
 pub mod rights;
+pub mod row;
 pub mod schedule;
+pub mod secrets;
 pub mod sql;
 pub mod template;
 pub mod validate;
+pub mod version;
 pub mod yaml;

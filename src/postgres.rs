@@ -1,15 +1,24 @@
 //! What is asked of PostgreSQL, and in which sessions. The only user of tokio-postgres; knows nothing of Kubernetes.
 
 mod batch;
+mod columns;
 mod error;
+mod hosts;
+mod login;
 mod phrase;
+mod pool;
+mod pooler;
+mod probe;
 mod query;
 mod session;
+mod tls;
 
 use std::time::Duration;
 
-pub use error::Error;
+pub use error::{Busy, Error, Pooled, Way};
+pub use pool::{Lease, Pool, Pools};
 pub use session::Session;
+pub use tls::TlsFault;
 
 /// Bounds of one read.
 #[derive(Clone, Copy, Debug)]

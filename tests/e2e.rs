@@ -2,13 +2,25 @@
 
 mod support;
 
+#[path = "e2e/bad_input.rs"]
+mod bad_input;
+#[path = "e2e/connections.rs"]
+mod connections;
 #[path = "e2e/delete.rs"]
 mod delete;
+#[path = "e2e/deploy.rs"]
+mod deploy;
 #[path = "e2e/detect.rs"]
 mod detect;
 #[path = "e2e/follow.rs"]
 mod follow;
 #[path = "e2e/mistakes.rs"]
 mod mistakes;
+#[path = "e2e/observe.rs"]
+mod observe;
 #[path = "e2e/secrecy.rs"]
 mod secrecy;
+#[path = "e2e/start.rs"]
+mod start;
+#[path = "e2e/tls.rs"]
+mod tls;

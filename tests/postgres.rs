@@ -4,16 +4,35 @@ mod support;
 
 #[path = "postgres/errors.rs"]
 mod errors;
+#[path = "postgres/hosts.rs"]
+mod hosts;
+#[path = "postgres/keys.rs"]
+mod keys;
+#[path = "postgres/pool.rs"]
+mod pool;
+#[path = "postgres/pooler.rs"]
+mod pooler;
+#[path = "postgres/probe.rs"]
+mod probe;
 #[path = "postgres/rows.rs"]
 mod rows;
+#[path = "postgres/splitter.rs"]
+mod splitter;
+#[path = "postgres/standby.rs"]
+mod standby;
 #[path = "postgres/time.rs"]
 mod time;
+#[path = "postgres/tls.rs"]
+mod tls;
 
 use std::time::Duration;
 
-use dbqo::logic::connection::Settings;
-use dbqo::logic::sql::{Query, identifier, parse_query, qualified_name};
+use dbqo::logic::connection::certificates::Certificates;
+use dbqo::logic::connection::{self, SecretKeys, Settings};
+use dbqo::logic::row::Row;
+use dbqo::logic::sql::{Query, parse_query};
 use dbqo::postgres::{Error, Limits, Session};
+use k8s_openapi::ByteString;
 use support::TestDatabase;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -22,12 +41,28 @@ const LIMITS: Limits = Limits { statement_timeout: Duration::from_secs(20), max_
 
 fn settings(database: &TestDatabase) -> Settings {
     Settings {
-        hosts: vec![(database.host().to_owned(), database.port())],
+        hosts: vec![(database.host().to_owned(), database.port()).into()],
         user: database.user().to_owned(),
         password: Some(database.password().to_owned()),
         dbname: database.name().to_owned(),
         ..Settings::default()
     }
+}
+
+/// Settings as a user would write them, as a connection string.
+fn dsn(text: &str, certificates: &Certificates) -> Settings {
+    let key = |name: &str| name.to_owned();
+    let keys = SecretKeys {
+        uri: Some(key("dsn")),
+        host: key("host"),
+        port: key("port"),
+        user: key("user"),
+        password: key("password"),
+        dbname: key("dbname"),
+        sslmode: key("sslmode"),
+    };
+    let data = [(key("dsn"), ByteString(text.as_bytes().to_vec()))].into();
+    connection::settings(&keys, &data, certificates).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 async fn session(database: &TestDatabase) -> Session {
@@ -38,7 +73,7 @@ fn query(sql: &str) -> Query {
     parse_query(sql, true).unwrap()
 }
 
-async fn read_with(session: &mut Session, query: &Query, limits: &Limits) -> Result<Vec<String>, Error> {
+async fn read_rows(session: &mut Session, query: &Query, limits: &Limits) -> Result<Vec<Row>, Error> {
     let (rows, mut batches) = mpsc::channel(4);
     let collect = async {
         let mut all = Vec::new();
@@ -50,6 +85,11 @@ async fn read_with(session: &mut Session, query: &Query, limits: &Limits) -> Res
     let (read, all) = tokio::join!(session.read(query, limits, rows), collect);
     assert!(read.as_ref().is_ok_and(|count| *count == all.len() as u64) || read.is_err());
     read.map(|_| all)
+}
+
+async fn read_with(session: &mut Session, query: &Query, limits: &Limits) -> Result<Vec<String>, Error> {
+    let rows = read_rows(session, query, limits).await?;
+    Ok(rows.into_iter().map(|row| row.json).collect())
 }
 
 async fn read(session: &mut Session, sql: &str) -> Result<Vec<String>, Error> {
@@ -99,15 +139,17 @@ async fn setup_statements_hold_for_the_query_and_leave_no_trace() {
 #[tokio::test]
 async fn the_example_with_an_extension_runs_as_promised() {
     let database = TestDatabase::create("extension").await;
-    database
-        .client()
-        .await
-        .batch_execute("CREATE SCHEMA extensions; CREATE TABLE users AS SELECT 'a' AS name")
-        .await
-        .unwrap();
+    let client = database.client().await;
+    client.batch_execute("CREATE SCHEMA extensions; CREATE TABLE users AS SELECT 'a' AS name").await.unwrap();
+    let sql = "CREATE EXTENSION IF NOT EXISTS \"uuid-ossp\";\nSET search_path = public, extensions;\n\n\
+               SELECT uuid_generate_v4() as id, name FROM users;";
     let mut session = session(&database).await;
-    let sql = "CREATE EXTENSION IF NOT EXISTS \"plpgsql\";\nSET search_path = public, extensions;\n\nSELECT gen_random_uuid() as id, name FROM users;";
-    assert!(read(&mut session, sql).await.unwrap()[0].ends_with(r#""name":"a"}"#));
+    for place in ["public", "extensions"] {
+        let row = &read(&mut session, sql).await.unwrap()[0];
+        assert!(row.starts_with(r#"{"id":""#) && row.ends_with(r#"","name":"a"}"#), "{row}");
+        assert_eq!(row.len(), r#"{"id":"","name":"a"}"#.len() + 36, "{place}: {row}");
+        client.batch_execute("ALTER EXTENSION \"uuid-ossp\" SET SCHEMA extensions").await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -164,12 +206,49 @@ async fn an_error_names_statement_line_and_word() {
 }
 
 #[tokio::test]
-async fn columns_that_cannot_be_told_apart_are_refused_by_name() {
+async fn columns_that_cannot_be_told_apart_are_refused_by_name_whether_or_not_there_are_rows() {
     let database = TestDatabase::create("columns").await;
-    let error = read(&mut session(&database).await, "SELECT 1 AS same, 2 AS same").await.unwrap_err();
-    assert!(error.to_string().contains("same"), "{error}");
-    let error = read(&mut session(&database).await, "SELECT 1 AS a, 2 + 3").await.unwrap_err();
-    assert!(error.to_string().contains("column 2"), "{error}");
+    for (sql, part) in [
+        ("SELECT 1 AS same, 2 AS same", "two columns of the query are named same"),
+        ("SELECT 1 AS same, 2 AS same WHERE false", "two columns of the query are named same"),
+        ("SELECT 1 AS a, 2 + 3", "column 2 of the query has no name"),
+        ("SELECT 1 AS a, 2 + 3 WHERE false", "column 2 of the query has no name"),
+        ("WITH w AS (SELECT 1 AS a) SELECT *, 1 AS a FROM w LIMIT 0", "two columns of the query are named a"),
+    ] {
+        let error = read(&mut session(&database).await, sql).await.unwrap_err().to_string();
+        assert!(error.contains(part), "{sql}: {error}");
+    }
+    let changing = parse_query("DELETE FROM pg_class WHERE false RETURNING 1 AS a, 2 AS a", false).unwrap();
+    let limits = Limits { read_only: false, ..LIMITS };
+    let rows = read_with(&mut session(&database).await, &changing, &limits).await.unwrap();
+    assert!(rows.is_empty(), "what changes data is asked for nothing beforehand");
+}
+
+#[tokio::test]
+async fn columns_are_known_without_running_anything() {
+    let database = TestDatabase::create("columns only").await;
+    let client = database.client().await;
+    client.batch_execute("CREATE SEQUENCE runs; CREATE TABLE t AS SELECT 1 AS a").await.unwrap();
+    let limits = Limits { read_only: false, ..LIMITS };
+    for sql in [
+        "SELECT nextval('runs') AS n, a FROM t WHERE nextval('runs') > 0 FOR UPDATE",
+        "WITH w AS MATERIALIZED (SELECT nextval('runs') AS n) SELECT n, (SELECT nextval('runs')) AS m FROM w",
+        "SELECT * FROM (VALUES (nextval('runs'), nextval('runs'))) v(a, b) ORDER BY nextval('runs') LIMIT 1",
+    ] {
+        client.batch_execute("ALTER SEQUENCE runs RESTART").await.unwrap();
+        client.query_one("SELECT nextval('runs')", &[]).await.unwrap();
+        let query = parse_query(sql, false).unwrap();
+        read_with(&mut session(&database).await, &query, &limits).await.unwrap();
+        let once: i64 = client.query_one("SELECT last_value FROM runs", &[]).await.unwrap().get(0);
+        client.batch_execute("ALTER SEQUENCE runs RESTART").await.unwrap();
+        client.query_one("SELECT nextval('runs')", &[]).await.unwrap();
+        client
+            .batch_execute(&format!("CREATE TEMP TABLE result AS SELECT * FROM ({sql}) q; DROP TABLE result"))
+            .await
+            .unwrap();
+        let by_itself: i64 = client.query_one("SELECT last_value FROM runs", &[]).await.unwrap().get(0);
+        assert_eq!(once, by_itself, "{sql}");
+    }
 }
 
 #[tokio::test]
@@ -203,26 +282,6 @@ async fn a_long_statement_is_canceled_on_the_server_too() {
 }
 
 #[tokio::test]
-async fn the_watermark_follows_the_setup_statements_and_names() {
-    let database = TestDatabase::create("watermark").await;
-    let client = database.client().await;
-    client
-        .batch_execute("CREATE SCHEMA \"Odd one\"; CREATE TABLE \"Odd one\".\"T\" (\"At\" timestamptz); CREATE TABLE public.\"T\" (x int)")
-        .await
-        .unwrap();
-    let mut session = session(&database).await;
-    let query = query("SET search_path = \"Odd one\"; SELECT 1 AS a");
-    let (table, column) = (qualified_name("\"T\"").unwrap(), identifier("\"At\"").unwrap());
-    assert_eq!(session.watermark(&query, &LIMITS, &table, &column).await, Ok(None));
-    client.batch_execute("INSERT INTO \"Odd one\".\"T\" VALUES ('2024-01-15 10:30Z')").await.unwrap();
-    let mark = session.watermark(&query, &LIMITS, &table, &column).await.unwrap();
-    assert_eq!(mark.as_deref(), Some("2024-01-15 10:30:00+00"));
-    let missing = qualified_name("nothing").unwrap();
-    let error = session.watermark(&query, &LIMITS, &missing, &column).await.unwrap_err();
-    assert!(error.to_string().contains("42P01"), "{error}");
-}
-
-#[tokio::test]
 async fn no_connection_is_told_by_its_kind() {
     let database = TestDatabase::create("login").await;
     let wrong = Settings { password: Some("CANARY".into()), ..settings(&database) };
@@ -232,7 +291,7 @@ async fn no_connection_is_told_by_its_kind() {
     let error = Session::connect(&missing).await.err().unwrap();
     assert!(error.to_string().contains("no such database") && !format!("{error} {error:?}").contains("CANARY"));
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let nobody = Settings { hosts: vec![("127.0.0.1".into(), free)], ..settings(&database) };
+    let nobody = Settings { hosts: vec![("127.0.0.1".to_owned(), free).into()], ..settings(&database) };
     assert_eq!(Session::connect(&nobody).await.err().unwrap(), Error::Unreachable("connection refused"));
 }
 
@@ -242,7 +301,7 @@ async fn a_server_that_never_answers_is_given_up() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = silent.local_addr().unwrap().port();
     let settings = Settings {
-        hosts: vec![("127.0.0.1".into(), port)],
+        hosts: vec![("127.0.0.1".to_owned(), port).into()],
         connect_timeout: Duration::from_millis(300),
         ..settings(&database)
     };

@@ -1,16 +1,26 @@
 //! `dbqo run`: puts the parts together and runs them until a signal.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
-use crate::cluster::{self, Cluster};
+use crate::admin::{self, Health};
+use crate::cluster::{self, Cluster, OnAnswer};
 use crate::controller::{self, Context};
+use crate::logic::denied::DeniedHost;
+use crate::logic::kubernetes::TooOld;
 use crate::logic::rights::Rights;
+use crate::metrics::{self, Metrics};
+use crate::postgres::Pools;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Flags of `dbqo run`.
 #[derive(Debug, Args)]
@@ -28,9 +38,14 @@ pub struct Flags {
     #[arg(long, env = "DBQO_ALLOW_CLUSTER_SCOPED", value_name = "KINDS", value_delimiter = ',')]
     allow_cluster_scoped: Vec<String>,
 
-    /// Other namespaces that connection Secrets may be read from; `*` allows all
+    /// Other namespaces that connection Secrets, and certificates beside them, may be read from; `*` allows all
     #[arg(long, env = "DBQO_ALLOW_SECRET_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',')]
     allow_secret_namespaces: Vec<String>,
+
+    /// Hosts that no database may be on: addresses, ranges of them such as `169.254.0.0/16`, and names.
+    /// What counts is the address that a connection would go to, whatever name leads there
+    #[arg(long, env = "DBQO_DENY_DATABASE_HOSTS", value_name = "HOSTS", value_delimiter = ',')]
+    deny_database_hosts: Vec<DeniedHost>,
 
     /// Most applies in flight at a time, over all resources
     #[arg(long, env = "DBQO_MAX_APPLIES", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -40,6 +55,15 @@ pub struct Flags {
     #[arg(long, env = "DBQO_MAX_APPLIES_PER_RESOURCE", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     max_applies_per_resource: u16,
 
+    /// Most connections to one database server (host and port) at a time, over all resources. One pool of connections
+    /// gets at most half of them
+    #[arg(long, env = "DBQO_MAX_CONNECTIONS_PER_SERVER", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10000))]
+    max_connections_per_server: u16,
+
+    /// Address and port that /metrics, /livez and /readyz are served on; `off` or nothing serves none
+    #[arg(long, env = "DBQO_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = listen)]
+    listen: Listen,
+
     /// How log lines look
     #[arg(long, env = "DBQO_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -47,6 +71,22 @@ pub struct Flags {
     /// Which log lines: those of this level and above
     #[arg(long, env = "DBQO_LOG", value_enum, default_value_t = LogLevel::Info)]
     log: LogLevel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Listen {
+    On(SocketAddr),
+    Off,
+}
+
+fn listen(text: &str) -> Result<Listen, String> {
+    match text {
+        "" | "off" => Ok(Listen::Off),
+        address => address
+            .parse()
+            .map(Listen::On)
+            .map_err(|_| "give an IP address and a port, such as 0.0.0.0:8080 or [::]:8080, or `off`".into()),
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -92,25 +132,66 @@ fn start_logging(flags: &Flags) {
 }
 
 async fn operate(flags: &Flags) -> Result<(), String> {
+    tracing::info!(version = VERSION, "db-query-operator starts");
+    let (health, pulse) = Health::new();
+    let (health, metrics) = (Arc::new(health), Metrics::new(VERSION));
+    let pools = Arc::new(Pools::new(flags.max_connections_per_server.into(), Pools::PATIENCE));
+    if let Listen::On(address) = flags.listen {
+        serve(address, &health, &metrics, &pools).await?;
+    }
     let config = kube::Config::infer().await.map_err(|error| format!("no cluster to work on: {error}"))?;
     let limits = cluster::Limits {
         applies_in_flight: flags.max_applies.into(),
         per_owner: flags.max_applies_per_resource.into(),
     };
-    let cluster = Cluster::new(config, limits).map_err(|error| format!("no client for the cluster: {error}"))?;
+    let counted = metrics.clone();
+    let on_answer: OnAnswer = Arc::new(move |method, code| counted.request(method, code));
+    let cluster = Cluster::observed(config, limits, &on_answer);
+    let cluster = cluster.map_err(|error| format!("no client for the cluster: {error}"))?;
     let (stop, stopping) = watch::channel(false);
     let rights = Rights {
         namespaces: flags.allow_namespaces.clone(),
         cluster_scoped: flags.allow_cluster_scoped.clone(),
         secret_namespaces: flags.allow_secret_namespaces.clone(),
+        denied_database_hosts: flags.deny_database_hosts.clone().into(),
     };
-    let context = Context { cluster, rights, watch_namespace: flags.watch_namespace.clone(), stopping };
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "db-query-operator starts");
-    let controller = tokio::spawn(controller::run(Arc::new(context)));
-    wait_for_signal().await?;
+    let watch_namespace = flags.watch_namespace.clone();
+    let context = Context { cluster, pools, rights, watch_namespace, health, metrics, stopping };
+    let mut controller = tokio::spawn(pulse.of(controller::run(Arc::new(context))));
+    tokio::select! {
+        signal = wait_for_signal() => signal?,
+        ended = &mut controller => return well(ended).and(Err(UNEXPECTED.to_owned())),
+    }
     tracing::info!("stopping: passes under way come to an end");
     stop.send_replace(true);
-    controller.await.map_err(|_| "the controller ended unexpectedly; see the log above".to_owned())
+    well(controller.await)
+}
+
+const UNEXPECTED: &str = "the controller ended unexpectedly; see the log above";
+
+/// How the controller ended, as a sentence.
+fn well(ended: Result<Result<(), TooOld>, JoinError>) -> Result<(), String> {
+    ended.map_err(|_| UNEXPECTED.to_owned())?.map_err(|error| error.to_string())
+}
+
+/// Serves metrics and probes for as long as the process lives.
+async fn serve(
+    address: SocketAddr,
+    health: &Arc<Health>,
+    metrics: &Arc<Metrics>,
+    pools: &Arc<Pools>,
+) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("cannot listen on {address} (--listen): {error}");
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let (health, metrics, pools) = (health.clone(), metrics.clone(), pools.clone());
+    let scrape = move || {
+        metrics.connections(pools.open_connections());
+        Some((metrics::MEDIA_TYPE, metrics.text().ok()?))
+    };
+    tokio::spawn(admin::serve(listener, health, Arc::new(scrape)));
+    tracing::info!(%address, "serving /metrics, /livez and /readyz");
+    Ok(())
 }
 
 async fn wait_for_signal() -> Result<(), String> {
@@ -121,4 +202,16 @@ async fn wait_for_signal() -> Result<(), String> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_served_where_listening_is_off() {
+        assert_eq!((listen("off"), listen("")), (Ok(Listen::Off), Ok(Listen::Off)));
+        assert_eq!(listen("[::1]:80"), Ok(Listen::On("[::1]:80".parse().unwrap())));
+        assert!(listen("localhost").unwrap_err().contains("0.0.0.0:8080"));
+    }
 }

@@ -1,5 +1,7 @@
 //! Watches: of the DatabaseQueryResources, and of Secrets by their metadata alone.
 
+use std::fmt;
+
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
@@ -9,52 +11,85 @@ use kube::runtime::watcher::{self, Event, watcher};
 use super::Cluster;
 use crate::crd::DatabaseQueryResource;
 
+/// What a watch failed of, without the server's words. It is tried again with growing delays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchError {
+    /// The HTTP status, where the server answered.
+    pub code: Option<u16>,
+    /// What was asked for: `list` or `watch`.
+    pub verb: &'static str,
+}
+
+impl WatchError {
+    /// Whether nothing is known any more until the next listing. Else the watch goes on where it was, and does not
+    /// tell when.
+    pub fn is_lost(&self) -> bool {
+        self.verb == "list" || self.is_unserved()
+    }
+
+    /// Whether the server does not know the kind.
+    pub fn is_unserved(&self) -> bool {
+        self.code == Some(404)
+    }
+}
+
 impl Cluster {
     /// The DatabaseQueryResources of a namespace, or of all. Read as they are stored: one that does not decode
-    /// ends nobody's watch. Errors are logged and tried again with growing delays.
-    pub fn watch_resources(&self, namespace: Option<&str>) -> impl Stream<Item = Event<DynamicObject>> + Send + use<> {
+    /// ends nobody's watch.
+    pub fn watch_resources(
+        &self,
+        namespace: Option<&str>,
+    ) -> impl Stream<Item = Result<Event<DynamicObject>, WatchError>> + Send + use<> {
         let kind = ApiResource::erase::<DatabaseQueryResource>(&());
         let api: Api<DynamicObject> = match namespace {
             Some(namespace) => Api::namespaced_with(self.watch_client().clone(), namespace, &kind),
             None => Api::all_with(self.watch_client().clone(), &kind),
         };
-        logged("DatabaseQueryResources", watcher(api, watcher::Config::default()).default_backoff())
+        in_short(watcher(api, watcher::Config::default()).default_backoff())
     }
 
     /// The Secrets of a namespace, or of all: metadata only, their data is read when it is needed.
     pub fn watch_secrets(
         &self,
         namespace: Option<&str>,
-    ) -> impl Stream<Item = Event<PartialObjectMeta<Secret>>> + Send + use<> {
+    ) -> impl Stream<Item = Result<Event<PartialObjectMeta<Secret>>, WatchError>> + Send + use<> {
         let api: Api<PartialObjectMeta<Secret>> = match namespace {
             Some(namespace) => Api::namespaced(self.watch_client().clone(), namespace),
             None => Api::all(self.watch_client().clone()),
         };
-        logged("Secrets", watcher(api, watcher::Config::default()).default_backoff())
+        in_short(watcher(api, watcher::Config::default()).default_backoff())
     }
 }
 
-fn logged<K>(
-    what: &'static str,
+fn in_short<K>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
-) -> impl Stream<Item = Event<K>> + Send
-where
-    K: Send,
-{
-    events.filter_map(move |event| {
-        std::future::ready(event.inspect_err(|error| tracing::warn!("watch of {what}: {}", in_short(error))).ok())
-    })
+) -> impl Stream<Item = Result<Event<K>, WatchError>> + Send {
+    events.map(|event| event.map_err(|error| WatchError::from(&error)))
 }
 
-/// What went wrong, without the server's words.
-fn in_short(error: &watcher::Error) -> String {
-    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
-    match error {
-        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => match error {
-            kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
-            _ => "no connection to the API server".to_owned(),
-        },
-        WatchError(status) => format!("{} {}", status.code, status.reason),
-        NoResourceVersion => "the server lists without a version".to_owned(),
+impl From<&watcher::Error> for WatchError {
+    fn from(error: &watcher::Error) -> Self {
+        use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+        let (code, verb) = match error {
+            InitialListFailed(kube::Error::Api(status)) => (Some(status.code), "list"),
+            WatchStartFailed(kube::Error::Api(status)) | WatchFailed(kube::Error::Api(status)) => {
+                (Some(status.code), "watch")
+            }
+            WatchError(status) => (Some(status.code), "watch"),
+            InitialListFailed(_) | NoResourceVersion => (None, "list"),
+            WatchStartFailed(_) | WatchFailed(_) => (None, "watch"),
+        };
+        Self { code, verb }
+    }
+}
+
+impl fmt::Display for WatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            Some(403) => write!(f, "not allowed to {} them", self.verb),
+            Some(404) => f.write_str("the server does not serve them"),
+            Some(code) => write!(f, "the server answers {code}"),
+            None => f.write_str("no connection to the API server"),
+        }
     }
 }

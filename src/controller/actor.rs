@@ -9,19 +9,20 @@ use std::time::{Duration, Instant};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use super::memory::Memory;
 use super::reconcile::{Pass, reconcile};
 use super::report::Report;
 use super::stop::Stop;
-use super::{Context, cleanup, error::Error};
+use super::{Context, cleanup, error::Error, observe};
 use crate::crd::{Dbqr, DeletionPolicy, Status};
 use crate::logic::object::{FINALIZER, GroupKind, Owner};
 use crate::logic::outcome::{self, Outcome};
 use crate::logic::retry::Retry;
 use crate::logic::schedule::Look;
 use crate::logic::validate::InvalidSpec;
+use crate::metrics::{Series, Source};
 
 /// A pass that takes longer is reported while it runs.
 const LONG: Duration = Duration::from_secs(2);
@@ -36,7 +37,7 @@ pub struct Seen {
     /// Whether it was ever seen being deleted with `--cascade=orphan`. The garbage collector takes its mark of that off
     /// as soon as it has done its own part.
     pub orphaned: bool,
-    /// Grows when the connection Secret changes.
+    /// Grows when one of its Secrets changes.
     pub secret_changes: u64,
 }
 
@@ -61,6 +62,14 @@ impl Reason {
             secret_changes: seen.secret_changes,
         }
     }
+
+    /// What is different from before.
+    fn source(&self, before: Option<&Self>) -> Source {
+        match before {
+            Some(before) if before.secret_changes != self.secret_changes => Source::Secret,
+            _ => Source::Resource,
+        }
+    }
 }
 
 /// Something is to be tried again.
@@ -82,10 +91,13 @@ struct Actor {
     again: Option<Again>,
     /// Begin of the last full read and of the last look of any kind.
     last: Option<(Instant, Instant)>,
+    /// Who asked for the next look; None where only time did.
+    woken: Option<Source>,
+    series: Series,
 }
 
-/// Works on one resource until it is gone or the process stops.
-pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>) {
+/// Works on one resource until it is gone or the process stops. Does nothing for `delay` unless it changes.
+pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration) {
     let now = Instant::now();
     let dbqr = seen.borrow().dbqr.clone();
     let (name, namespace) = dbqr.name();
@@ -95,14 +107,30 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>) {
     let memory = Memory { kinds, ..Memory::default() };
     let report = Report::new(&dbqr.status, now);
     let mut stopping = ctx.stopping.clone();
-    let mut actor =
-        Actor { ctx, seen, owner: Arc::new(owner), memory, report, retry: Retry::new(now), again: None, last: None };
+    let mut actor = Actor {
+        series: ctx.metrics.series(namespace, name),
+        ctx,
+        seen,
+        owner: Arc::new(owner),
+        memory,
+        report,
+        retry: Retry::new(now),
+        again: None,
+        last: None,
+        woken: None,
+    };
+    tokio::select! {
+        changed = actor.seen.changed() => if changed.is_err() { return },
+        () = sleep(delay) => {}
+        _ = stopping.wait_for(|stopping| *stopping) => return,
+    }
     let mut reason = None;
     loop {
         let seen = actor.seen.borrow_and_update().clone();
-        let new_reason = Some(Reason::of(&seen));
-        if new_reason != reason {
-            reason = new_reason;
+        let new_reason = Reason::of(&seen);
+        if reason.as_ref() != Some(&new_reason) {
+            actor.woken = Some(new_reason.source(reason.as_ref()));
+            reason = Some(new_reason);
             actor.memory.forget();
             actor.last = None;
             actor.again = None;
@@ -123,12 +151,14 @@ impl Actor {
     /// Does what is due now, if anything.
     async fn work(&mut self, seen: &Seen) {
         let dbqr = &seen.dbqr;
+        self.series.suspended(dbqr.is_suspended());
         if dbqr.is_deleting() {
+            self.memory.pool = None;
             if dbqr.has_finalizer(FINALIZER) && self.again.is_none_or(|again| Instant::now() >= again.at) {
                 self.finalize(seen).await;
             }
         } else if dbqr.is_suspended() {
-            self.memory.session = None;
+            self.memory.pool = None;
             let status = Status { observed_generation: dbqr.metadata.generation, ..self.report.latest().clone() };
             self.report.set(status);
         } else if let Some(look) = self.look(dbqr, Instant::now()) {
@@ -171,6 +201,8 @@ impl Actor {
             _ => begin,
         };
         self.last = Some((full, begin));
+        let by_time = if self.again.is_some_and(|again| begin >= again.at) { Source::Retry } else { Source::Poll };
+        self.series.woken(self.woken.take().unwrap_or(by_time));
         let result = self.reconcile(dbqr, look).await;
         self.report.kinds_are(&self.memory.kinds);
         let outcome = match result {
@@ -194,6 +226,7 @@ impl Actor {
             dbqr.annotation(REQUESTED_AT),
             now(),
         );
+        observe::look(&self.series, &self.owner, &outcome, &status, begin.elapsed());
         self.report.set(status);
     }
 
@@ -231,6 +264,10 @@ impl Actor {
             // The Secret may have been changed at the very moment; it costs one request to be sure.
             self.memory.valid = None;
         }
+        if matches!(outcome, Outcome::Failed(failed) if failed.stalled) {
+            // Nothing is asked of the database until something changes.
+            self.memory.pool = None;
+        }
         match holds {
             Some(holds) => self.again = Some(Again { at: Instant::now() + self.retry.next(jitter()), holds }),
             None => {
@@ -263,6 +300,7 @@ impl Actor {
             }
             Err(error) => {
                 tracing::warn!(dbqr = %self.owner, reason = error.reason(), "{error}");
+                self.series.failed(error.reason());
                 self.plan_retry(&Outcome::Failed(error.failed()));
                 let status = outcome::status(
                     self.report.latest(),
@@ -283,6 +321,6 @@ fn now() -> Time {
 }
 
 /// From 0 to 1, different each time.
-fn jitter() -> f64 {
+pub fn jitter() -> f64 {
     (RandomState::new().hash_one(0) >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -68,9 +68,33 @@ impl Error {
             message: self.to_string(),
             stalled: self.is_stalled(),
             database: match self {
-                Self::Query(_) => Some(false),
+                Self::Query(error) if error.is_of_database() => Some(false),
                 _ => None,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::Busy;
+    use std::time::Duration;
+
+    #[test]
+    fn a_lack_of_connections_says_nothing_of_the_database_and_passes() {
+        let busy = postgres::Error::Busy { busy: Busy::Pool(4), waited: Duration::from_secs(30) };
+        let failed = Error::Query(busy).failed();
+        assert_eq!((failed.reason, failed.stalled, failed.database), ("NoFreeConnection", false, None));
+        let failed = Error::Query(postgres::Error::Unreachable("why")).failed();
+        assert_eq!((failed.reason, failed.stalled, failed.database), ("DatabaseUnreachable", false, Some(false)));
+    }
+
+    #[test]
+    fn a_server_that_is_too_old_is_tried_again_it_may_be_upgraded() {
+        let old = crate::logic::version::check(Some("13.4")).unwrap_err();
+        let failed = Error::Query(postgres::Error::Version(old)).failed();
+        assert_eq!((failed.reason, failed.stalled, failed.database), ("UnsupportedVersion", false, Some(false)));
+        assert!(failed.message.contains("PostgreSQL 13"), "{}", failed.message);
     }
 }

@@ -4,24 +4,26 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::logic::detect::Fingerprint;
 use crate::logic::inventory::Inventory;
 use crate::logic::object::GroupKind;
 use crate::logic::validate::Validated;
-use crate::postgres::Session;
+use crate::postgres::Pool;
 
 /// The memory of one DatabaseQueryResource.
 #[derive(Default)]
 pub struct Memory {
     /// The spec as validated last; None when spec or Secret may have changed since.
     pub valid: Option<Arc<Validated>>,
-    /// An open connection, left over from the last pass.
-    pub session: Option<Session>,
+    /// Where its connections come from. Not kept where nothing is valid, or nothing is to be read.
+    pub pool: Option<Arc<Pool>>,
     /// What exists; None when it has to be listed (again).
     pub inventory: Option<Recalled>,
     /// Kinds that are recorded in the status.
     pub kinds: BTreeSet<GroupKind>,
-    /// The watermark before the last read that was worked through; what failed of it is tried again by itself.
-    pub watermark: Option<Option<String>>,
+    /// The fingerprint of the watched tables before the last read that was worked through; what failed of it is tried
+    /// again by itself.
+    pub fingerprint: Option<Fingerprint>,
     /// Objects there were when deletions were last not held back: what the prune guard counts against.
     pub baseline: Option<usize>,
 }
@@ -38,7 +40,7 @@ impl Memory {
     /// Something changed, or somebody asks: what can be found out is found out anew.
     pub fn forget(&mut self) {
         self.valid = None;
-        self.watermark = None;
+        self.fingerprint = None;
         self.inventory = None;
     }
 }

@@ -11,17 +11,18 @@ use tokio::sync::mpsc;
 
 use super::memory::{Memory, Recalled};
 use super::stop::Stop;
-use super::{Context, cleanup, deep, error::Error};
+use super::{Context, cleanup, deep, detect, error::Error};
 use crate::cluster::{ApplyError, Deleted, Work};
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr};
 use crate::logic::document::Frame;
 use crate::logic::inventory::Inventory;
 use crate::logic::object::{Desired, GroupKind, Kind, Known, ObjectId, Owner, Ownership};
-use crate::logic::outcome::{Changed, Done, Outcome};
+use crate::logic::outcome::{Done, Outcome};
 use crate::logic::render::{Rendered, Renderer, RowFailure};
+use crate::logic::row::Row;
 use crate::logic::schedule::Look;
-use crate::logic::validate::{self, Validated};
-use crate::postgres::{Limits, Session};
+use crate::logic::validate::Validated;
+use crate::postgres::{Limits, Pool};
 
 /// What exists is listed anew when the last listing is older, at the next full read.
 const LISTING_AGE: Duration = Duration::from_secs(600);
@@ -41,68 +42,38 @@ pub struct Pass<'a> {
 }
 
 /// 1. fetch what it refers to, validate    cluster, pure
-/// 2. look at the watermark                postgres
+/// 2. look for changes                     postgres
 /// 3. recall what exists                   cluster
 /// 4. query, render each row               postgres, pure
 /// 5. track: record new kinds              cluster
 /// 6. apply what differs                   cluster
 /// 7. prune what has no row                pure, cluster
 pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Result<Outcome, Error> {
-    let valid = pass.validated(memory).await?;
-    let mut session = pass.unless_stopped(connected(memory, &valid)).await?;
-    let watermark = pass.unless_stopped(watermark(&mut session, &valid)).await?;
-    if look == Look::Probe && memory.watermark.as_ref() == Some(&watermark) {
-        memory.session = Some(session);
+    let (valid, pool) = pass.validated(memory).await?;
+    let fingerprint = pass.unless_stopped(detect::look(&pool, &valid, memory.fingerprint.as_ref())).await?;
+    if look == Look::Probe && fingerprint.is_some() && fingerprint == memory.fingerprint {
         return Ok(Outcome::Unchanged);
     }
     let before = pass.recall(memory).await?;
-    let rendered = pass.unless_stopped(pass.read(&valid, &mut session, &before)).await?;
-    memory.session = Some(session);
+    let (rendered, query_time) = pass.unless_stopped(pass.read(&valid, &pool, &before)).await?;
     pass.track(memory, &rendered).await?;
     drop(before);
     let wanted = rendered.ids();
-    let mut done =
-        Done { rows: rendered.rows, failures: rendered.failures, detection: detection(&valid), ..Done::default() };
+    let detection = detect::told(&valid, fingerprint.as_ref());
+    let Rendered { rows, failures, .. } = rendered;
+    let mut done = Done { rows, query_time, failures, detection, ..Done::default() };
     pass.apply(memory, rendered.desired, &mut done).await?;
     if valid.prune && done.failures.is_empty() {
         pass.prune(memory, &valid, &wanted, &mut done).await;
     }
-    memory.watermark = Some(watermark);
+    memory.fingerprint = fingerprint;
     done.kinds = pass.kinds_left(memory, &done).await;
-    Ok(Outcome::Done(pass.summed_up(memory, done)))
+    done.objects = memory.inventory.as_ref().map_or(0, |recalled| recalled.inventory.len());
+    Ok(Outcome::Done(done))
 }
 
-/// How changes are noticed, and which are not.
-fn detection(valid: &Validated) -> String {
-    let every = |seconds: Duration| crate::crd::Duration(seconds).to_string();
-    match valid.schedule.probe {
-        None => format!("the query runs every {}", every(valid.schedule.full)),
-        Some(probe) => format!(
-            "MAX of the timestamp column is looked at every {}; changes that do not move it, such as deletions, are seen \
-             by the query that runs every {}",
-            every(probe),
-            every(valid.schedule.full)
-        ),
-    }
-}
-
-async fn connected(memory: &mut Memory, valid: &Validated) -> Result<Session, Error> {
-    match memory.session.take() {
-        Some(session) if !session.is_closed() && session.is_for(&valid.settings) => Ok(session),
-        _ => Session::connect(&valid.settings).await.map_err(Error::Query),
-    }
-}
-
-async fn watermark(session: &mut Session, valid: &Validated) -> Result<Option<String>, Error> {
-    match &valid.watermark {
-        None => Ok(None),
-        Some(mark) => {
-            session.watermark(&valid.query, &limits(valid), &mark.table, &mark.column).await.map_err(Error::Query)
-        }
-    }
-}
-
-fn limits(valid: &Validated) -> Limits {
+/// The bounds of whatever is asked of the database.
+pub fn limits(valid: &Validated) -> Limits {
     Limits { statement_timeout: valid.statement_timeout, max_rows: valid.max_rows, read_only: valid.read_only }
 }
 
@@ -113,21 +84,6 @@ impl Pass<'_> {
             result = work => result,
             () = self.stop.wait() => Err(Error::Stopped),
         }
-    }
-
-    /// The spec, parsed together with its Secret; again only when either changed.
-    async fn validated(&self, memory: &mut Memory) -> Result<Arc<Validated>, Error> {
-        if let Some(valid) = &memory.valid {
-            return Ok(valid.clone());
-        }
-        let (namespace, name) =
-            validate::secret_ref(self.spec, &self.owner, &self.ctx.rights).map_err(Error::Validate)?;
-        let secret = self.ctx.cluster.secret(&namespace, &name).await.map_err(Error::Fetch)?;
-        let (dbqr, spec) = (self.dbqr.clone(), self.spec.clone());
-        let valid = deep::run(move || validate::validate(&dbqr, &spec, &secret)).await.ok_or(Error::Render)?;
-        let valid = Arc::new(valid.map_err(Error::Validate)?);
-        memory.valid = Some(valid.clone());
-        Ok(valid)
     }
 
     /// What exists of ours, by label, of the kinds that the status records.
@@ -154,14 +110,16 @@ impl Pass<'_> {
         Ok(inventory)
     }
 
-    /// Rows are rendered on a thread of their own while they stream in; the transaction ends with the last row.
+    /// Rows are rendered on a thread of their own while they stream in; the transaction ends with the last row. Tells
+    /// as well how long the query took.
     async fn read(
         &self,
         valid: &Arc<Validated>,
-        session: &mut Session,
+        pool: &Arc<Pool>,
         known: &Arc<Inventory>,
-    ) -> Result<Rendered, Error> {
-        let (rows, mut batches) = mpsc::channel::<Vec<String>>(4);
+    ) -> Result<(Rendered, Duration), Error> {
+        let mut lease = pool.lease().await.map_err(Error::Query)?;
+        let (rows, mut batches) = mpsc::channel::<Vec<Row>>(4);
         let (valid_too, known, owner, rights) =
             (valid.clone(), known.clone(), self.owner.clone(), self.ctx.rights.clone());
         let (cluster, runtime) = (self.ctx.cluster.clone(), Handle::current());
@@ -176,14 +134,17 @@ impl Pass<'_> {
             let frame = Frame { owner: &owner, rights: &rights, gvk: valid_too.gvk.as_ref(), deletion_policy };
             let mut renderer = Renderer::new(&valid_too.template, &valid_too.dbqr, frame, &find_kind, &known);
             while let Some(batch) = batches.blocking_recv() {
-                batch.iter().for_each(|row| renderer.row(row));
+                batch.into_iter().for_each(|row| renderer.row(row));
             }
             renderer.finish()
         });
         let limits = limits(valid);
-        let (read, rendered) = tokio::join!(session.read(&valid.query, &limits, rows), rendered);
-        read.map_err(Error::Query)?;
-        rendered.ok_or(Error::Render)
+        let begin = Instant::now();
+        let read = async { lease.session.read(&valid.query, &limits, rows).await.map(|_| begin.elapsed()) };
+        let (read, rendered) = tokio::join!(read, rendered);
+        let query_time = read.map_err(Error::Query)?;
+        lease.give_back();
+        Ok((rendered.ok_or(Error::Render)?, query_time))
     }
 
     /// Records kinds before their first object, so that there is always a place to look for what was created.
@@ -264,7 +225,6 @@ impl Pass<'_> {
                 if matches!(error, ApplyError::Replaced) {
                     inventory.remove(&desired.id);
                 }
-                tracing::warn!(dbqr = %self.owner, object = %desired.id, reason = error.reason(), "not applied: {error}");
                 let object = Some(desired.id.to_string());
                 done.failures.push(RowFailure {
                     row: desired.row,
@@ -319,16 +279,6 @@ impl Pass<'_> {
         }
         left
     }
-
-    fn summed_up(&self, memory: &Memory, mut done: Done) -> Done {
-        done.objects = memory.inventory.as_ref().map_or(0, |recalled| recalled.inventory.len());
-        let Changed { created, updated, deleted } = done.changed;
-        tracing::info!(
-            dbqr = %self.owner, rows = done.rows, objects = done.objects, created, updated, deleted,
-            failed = done.failures.rows(), blocked = done.blocked.as_ref().map_or(0, |(count, _)| *count), "reconciled"
-        );
-        done
-    }
 }
 
 fn conflict(desired: &Desired, whose: &Ownership) -> RowFailure {
@@ -336,5 +286,5 @@ fn conflict(desired: &Desired, whose: &Ownership) -> RowFailure {
         Ownership::OtherOwner { owner } => format!("the object belongs to the DatabaseQueryResource {owner}"),
         _ => "the object exists and is not managed by this resource; it was not touched".to_owned(),
     };
-    RowFailure { row: desired.row, object: Some(desired.id.to_string()), reason: "Conflict", message }
+    RowFailure { row: desired.row.clone(), object: Some(desired.id.to_string()), reason: "Conflict", message }
 }

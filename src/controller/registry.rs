@@ -11,9 +11,14 @@ use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::Context;
 use super::actor::{self, Seen};
+use super::{Context, start};
+use crate::admin::Gate;
+use crate::cluster::WatchError;
 use crate::crd::Dbqr;
+use crate::logic::kubernetes::TooOld;
+use crate::logic::schedule;
+use crate::logic::secrets::SecretNames;
 
 /// Longest time that passes under way get to end when the process stops.
 const GRACE: Duration = Duration::from_secs(20);
@@ -21,12 +26,15 @@ const GRACE: Duration = Duration::from_secs(20);
 /// How long to wait for the first listing of Secrets; where it is not to be had, resources are worked on all the same.
 const FIRST_LISTING: Duration = Duration::from_secs(10);
 
+const NO_DEFINITION: &str = "the server does not serve them: install the CustomResourceDefinition, for example with \
+                             `dbqo crd | kubectl apply --server-side -f -`";
+
 /// Namespace and name.
 type Key = (String, String);
 
 struct Handle {
     uid: Option<String>,
-    secret: Option<Key>,
+    secrets: Option<SecretNames>,
     seen: watch::Sender<Seen>,
     task: JoinHandle<()>,
 }
@@ -36,6 +44,8 @@ struct Registry {
     handles: HashMap<Key, Handle>,
     /// Keys seen since the watch began to list anew.
     listing: HashSet<Key>,
+    /// Those of them that have no task yet: how long each waits depends on how many they are.
+    arriving: Vec<Dbqr>,
     secrets: Secrets,
 }
 
@@ -46,30 +56,47 @@ struct Secrets {
     listed: bool,
 }
 
-/// Works on all resources until the process is asked to stop; then lets the passes under way end.
-pub async fn run(ctx: Arc<Context>) {
+/// Works on all resources until the process is asked to stop; then lets the passes under way end. An API server that
+/// is away is waited for; one that is too old is an error.
+pub async fn run(ctx: Arc<Context>) -> Result<(), TooOld> {
+    if start::wait_for_server(&ctx).await?.is_stopped() {
+        return Ok(());
+    }
     let mut secrets = Box::pin(ctx.cluster.watch_secrets(ctx.secrets_namespace()));
     let mut stopping = ctx.stopping.clone();
-    let mut registry =
-        Registry { ctx: ctx.clone(), handles: HashMap::new(), listing: HashSet::new(), secrets: Secrets::default() };
+    let mut registry = Registry {
+        ctx: ctx.clone(),
+        handles: HashMap::new(),
+        listing: HashSet::new(),
+        arriving: Vec::new(),
+        secrets: Secrets::default(),
+    };
     // First the Secrets: then every change of one after a task has read it is seen.
     let first_listing = async {
         while !registry.secrets.listed {
             let Some(event) = secrets.next().await else { return };
-            registry.secrets.see(event);
+            if let Some(event) = ctx.noted(Gate::Secrets, event) {
+                registry.secrets.see(event);
+            }
         }
     };
     tokio::select! {
         listed = tokio::time::timeout(FIRST_LISTING, first_listing) => if listed.is_err() {
             tracing::warn!("Secrets cannot be listed; a changed Secret is seen only when the database refuses the old one");
         },
-        _ = stopping.wait_for(|stopping| *stopping) => return,
+        _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
     }
     let mut resources = Box::pin(ctx.cluster.watch_resources(ctx.watch_namespace.as_deref()));
     loop {
         tokio::select! {
-            Some(event) = resources.next() => registry.resource(event),
-            Some(event) = secrets.next() => if let Some(secret) = registry.secrets.see(event) { registry.wake(&secret) },
+            Some(event) = resources.next() => if let Some(event) = ctx.noted(Gate::Resources, event) {
+                registry.resource(event);
+            },
+            Some(event) = secrets.next() => if let Some(event) = ctx.noted(Gate::Secrets, event)
+                && let Some(secret) = registry.secrets.see(event)
+            {
+                registry.wake(&secret);
+            },
             _ = stopping.wait_for(|stopping| *stopping) => break,
         }
     }
@@ -77,6 +104,7 @@ pub async fn run(ctx: Arc<Context>) {
     if tokio::time::timeout(GRACE, futures::future::join_all(tasks)).await.is_err() {
         tracing::warn!("some passes did not end in time; the next start completes them");
     }
+    Ok(())
 }
 
 impl Secrets {
@@ -104,55 +132,94 @@ impl Secrets {
 }
 
 impl Context {
-    /// Where connection Secrets may be: one namespace, or all.
+    /// Where Secrets may be: one namespace, or all.
     fn secrets_namespace(&self) -> Option<&str> {
         self.watch_namespace.as_deref().filter(|_| self.rights.secret_namespaces.is_empty())
+    }
+
+    /// Notes how a watch fares, and hands on what it saw.
+    fn noted<K>(&self, gate: Gate, event: Result<Event<K>, WatchError>) -> Option<Event<K>> {
+        let what = match gate {
+            Gate::Resources => "DatabaseQueryResources",
+            _ => "Secrets",
+        };
+        match event {
+            Ok(event) => {
+                if !matches!(event, Event::Init | Event::InitApply(_)) {
+                    self.health.has(gate, "listed");
+                }
+                Some(event)
+            }
+            Err(error) => {
+                let why = match gate {
+                    Gate::Resources if error.is_unserved() => NO_DEFINITION.to_owned(),
+                    _ => error.to_string(),
+                };
+                tracing::warn!("watch of {what}: {why}");
+                if error.is_lost() {
+                    self.health.waits(gate, &why);
+                }
+                None
+            }
+        }
     }
 }
 
 impl Registry {
     fn resource(&mut self, event: Event<DynamicObject>) {
         match event {
-            Event::Init => self.listing.clear(),
+            Event::Init => {
+                self.listing.clear();
+                self.arriving.clear();
+            }
             Event::InitApply(object) => {
-                let key = self.applied(&object);
-                self.listing.insert(key);
+                let dbqr = Dbqr::read(&object);
+                self.listing.insert(key(&dbqr));
+                if self.handles.contains_key(&key(&dbqr)) {
+                    self.applied(dbqr, Duration::ZERO);
+                } else {
+                    self.arriving.push(dbqr);
+                }
             }
             Event::InitDone => {
                 let listing = std::mem::take(&mut self.listing);
                 self.handles.retain(|key, _| listing.contains(key));
+                let arriving = std::mem::take(&mut self.arriving);
+                let count = arriving.len();
+                for dbqr in arriving {
+                    self.applied(dbqr, schedule::first_delay(count, actor::jitter()));
+                }
             }
-            Event::Apply(object) => {
-                self.applied(&object);
-            }
+            Event::Apply(object) => self.applied(Dbqr::read(&object), Duration::ZERO),
             Event::Delete(object) => {
                 self.handles.remove(&key(&Dbqr::read(&object)));
             }
         }
     }
 
-    /// A resource is there: its task is told, or started.
-    fn applied(&mut self, object: &DynamicObject) -> Key {
-        let dbqr = Arc::new(Dbqr::read(object));
-        let (key, uid, secret) = (key(&dbqr), dbqr.metadata.uid.clone(), secret(&dbqr));
+    /// A resource is there: its task is told, or started with this delay.
+    fn applied(&mut self, dbqr: Dbqr, delay: Duration) {
+        let dbqr = Arc::new(dbqr);
+        let (key, uid, secrets) = (key(&dbqr), dbqr.metadata.uid.clone(), secrets(&dbqr));
         if let Some(handle) =
             self.handles.get_mut(&key).filter(|handle| handle.uid == uid && !handle.task.is_finished())
         {
-            handle.secret = secret;
+            handle.secrets = secrets;
             handle.seen.send_modify(|seen| {
                 seen.orphaned |= is_orphaned(&dbqr);
                 seen.dbqr = dbqr;
             });
-            return key;
+            return;
         }
         let (seen, receiver) = watch::channel(Seen { orphaned: is_orphaned(&dbqr), dbqr, secret_changes: 0 });
-        let task = tokio::spawn(actor::run(self.ctx.clone(), receiver));
-        self.handles.insert(key.clone(), Handle { uid, secret, seen, task });
-        key
+        let task = tokio::spawn(actor::run(self.ctx.clone(), receiver, delay));
+        self.handles.insert(key, Handle { uid, secrets, seen, task });
     }
 
-    fn wake(&self, secret: &Key) {
-        for handle in self.handles.values().filter(|handle| handle.secret.as_ref() == Some(secret)) {
+    fn wake(&self, (namespace, name): &Key) {
+        let refers =
+            |handle: &&Handle| handle.secrets.as_ref().is_some_and(|secrets| secrets.contains(namespace, name));
+        for handle in self.handles.values().filter(refers) {
             handle.seen.send_modify(|seen| seen.secret_changes += 1);
         }
     }
@@ -168,7 +235,6 @@ fn key(dbqr: &Dbqr) -> Key {
     (namespace.to_owned(), name.to_owned())
 }
 
-fn secret(dbqr: &Dbqr) -> Option<Key> {
-    let reference = &dbqr.spec.as_ref().ok()?.database.connection_secret_ref;
-    Some((reference.namespace_or(dbqr.name().1).to_owned(), reference.name.clone()))
+fn secrets(dbqr: &Dbqr) -> Option<SecretNames> {
+    dbqr.spec.as_ref().ok().map(|spec| SecretNames::of(&spec.database, dbqr.name().1))
 }

@@ -26,11 +26,13 @@ pub struct ChangeDetection {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub table_name: Option<String>,
-    /// Its column that grows with every change.
+    /// Its column that grows with every change. Not needed where the server counts the table's changes; needed for
+    /// views and foreign tables, and wise for a standby.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 130))]
     pub timestamp_column: Option<String>,
-    /// Its columns that identify a row of the query; the primary key where unset.
+    /// Columns of the query whose values name its rows in status and logs; need not be enabled. Where unset, the primary
+    /// key of the (first) table, if all of it is among the columns of the query; else rows have numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 130)))]
     pub key_columns: Option<Vec<String>>,
@@ -39,12 +41,14 @@ pub struct ChangeDetection {
     #[schemars(length(min = 1, max = 16))]
     pub tables: Option<Vec<WatchedTable>>,
     /// Set: look for changes at this interval and run the query every `pollInterval` regardless. Unset: look
-    /// every `pollInterval`, and run the query only on a change. At least `1s`.
+    /// every `pollInterval`, and run the query only on a change. At least `1s`. A look is one small statement: the
+    /// server's counters of changes of the tables, `MAX` of their timestamp columns, and the number of rows where they
+    /// are few or not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("changePollInterval must be at least 1s"))]
     pub change_poll_interval: Option<Duration>,
-    /// Run the query this often regardless: what the look cannot see (deletions, results that change by time
-    /// alone) is seen by this. At least `1s`.
+    /// Run the query this often regardless: what the look cannot see (results that change by time alone, deletions
+    /// behind a view; condition `ChangeDetection` says which) is seen by this. At least `1s`.
     #[serde(default = "defaults::resync_interval")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("resyncInterval must be at least 1s"))]
     pub resync_interval: Duration,
@@ -57,11 +61,11 @@ pub struct WatchedTable {
     /// The table, as an SQL name.
     #[schemars(length(min = 1, max = 255))]
     pub table_name: String,
-    /// Its column that grows with every change.
+    /// Its column that grows with every change; needed for views and foreign tables.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 130))]
     pub timestamp_column: Option<String>,
-    /// Its columns that identify a row of the query.
+    /// Those of the first table name the rows of the query, as `changeDetection.keyColumns` does.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 130)))]
     pub key_columns: Option<Vec<String>>,

@@ -9,6 +9,8 @@ use super::{Duration, defaults};
 /// The database and how to reach it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.sslCertSecretRef) == has(self.sslKeySecretRef)")
+    .message("database.sslCertSecretRef and database.sslKeySecretRef belong together: set both or none"))]
 pub struct Database {
     /// Kind of database.
     #[serde(default, rename = "type")]
@@ -21,19 +23,23 @@ pub struct Database {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notify_connection_secret_ref: Option<ConnectionSecretRef>,
 
-    /// CA certificates (PEM) to verify the server with.
+    /// Certificates (PEM) that vouch for the server's: usually of a certificate authority, or the server's own. In a
+    /// Secret of the connection Secret's namespace. Where the connection Secret names no sslmode, the mode is then
+    /// `verify-full`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssl_root_cert_secret_ref: Option<SecretKeyRef>,
 
-    /// Client certificate (PEM).
+    /// Client certificate (PEM), with what leads to its certificate authority. In a Secret of the connection Secret's
+    /// namespace. Needs `sslKeySecretRef`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssl_cert_secret_ref: Option<SecretKeyRef>,
 
-    /// Key of the client certificate (PEM).
+    /// Private key of the client certificate (PEM, not encrypted). In a Secret of the connection Secret's namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssl_key_secret_ref: Option<SecretKeyRef>,
 
-    /// Bounds of the connection pool.
+    /// Bounds of the connection pool. It is shared by the resources of the namespace whose Secret has the same data and
+    /// whose bounds are the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_pool: Option<ConnectionPool>,
 
@@ -73,8 +79,8 @@ pub struct ConnectionSecretRef {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub namespace: Option<String>,
-    /// Key of a whole connection URI (`postgresql://user:password@host:port/dbname?sslmode=…`). Where set,
-    /// the other keys are not read.
+    /// Key of a whole connection URI (`postgresql://user:password@host:port/dbname?sslmode=…`), or of a string of
+    /// keywords and values. Where set, the other keys are not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub uri_key: Option<String>,
@@ -102,7 +108,8 @@ pub struct ConnectionSecretRef {
     #[serde(default = "defaults::db_name_key", rename = "dbNameKey")]
     #[schemars(length(max = 253))]
     pub db_name_key: String,
-    /// Key of the sslmode; `prefer` where the Secret has no such key.
+    /// Key of the sslmode: `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`, as libpq has them.
+    /// Where the Secret has no such key: `prefer`, or `verify-full` with `sslRootCertSecretRef`.
     #[serde(default = "defaults::ssl_mode_key", rename = "sslModeKey")]
     #[schemars(length(max = 253))]
     pub ssl_mode_key: String,
@@ -115,7 +122,7 @@ impl ConnectionSecretRef {
     }
 }
 
-/// One key of a Secret of the resource's own namespace.
+/// One key of a Secret.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 pub struct SecretKeyRef {
     /// Name of the Secret.
@@ -130,7 +137,7 @@ pub struct SecretKeyRef {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionPool {
-    /// Most connections at a time.
+    /// Most connections at a time; never more than half of the operator's `--max-connections-per-server`.
     #[serde(default = "defaults::max_open_conns")]
     #[schemars(range(min = 1, max = 100))]
     pub max_open_conns: i32,
@@ -138,10 +145,10 @@ pub struct ConnectionPool {
     #[serde(default = "defaults::max_idle_conns")]
     #[schemars(range(min = 0, max = 100))]
     pub max_idle_conns: i32,
-    /// A connection is replaced when it is older; unlimited where unset.
+    /// A connection is not used again when it is older; unlimited where unset or 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conn_max_lifetime: Option<Duration>,
-    /// A connection is closed when it was idle for longer; unlimited where unset.
+    /// A connection is closed when it was idle for longer; unlimited where unset or 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conn_max_idle_time: Option<Duration>,
 }

@@ -12,6 +12,9 @@ pub struct Duration(pub StdDuration);
 /// What the schema accepts; the same texts as the Go operator's.
 const PATTERN: &str = "^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$";
 
+/// The longest, in seconds: 292 years, as Go has it.
+const LONGEST: f64 = 9_223_372_036.0;
+
 const UNITS: [(&str, f64); 7] =
     [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 
@@ -34,7 +37,8 @@ impl Duration {
             seconds += number * scale;
             rest = &rest[unit_end..];
         }
-        (!text.is_empty()).then_some(seconds).and_then(|s| StdDuration::try_from_secs_f64(s).ok()).map(Self)
+        let seconds = Some(seconds).filter(|seconds| !text.is_empty() && *seconds <= LONGEST)?;
+        StdDuration::try_from_secs_f64(seconds).ok().map(Self)
     }
 }
 
@@ -84,7 +88,7 @@ mod tests {
         for (text, millis) in [("30s", 30_000), ("1h30m", 5_400_000), ("1.5s", 1_500), ("250ms", 250), ("0s", 0)] {
             assert_eq!(Duration::parse(text), Some(Duration(StdDuration::from_millis(millis))), "{text}");
         }
-        for text in ["", "5", "s", "5 s", "-5s", "5d", "1.2.3s", "9999999999999999999999h", "5s!"] {
+        for text in ["", "5", "s", "5 s", "-5s", "5d", "1.2.3s", "9999999999999999999999h", "3000000h", "5s!"] {
             assert_eq!(Duration::parse(text), None, "{text}");
         }
     }

@@ -50,8 +50,8 @@ pub struct DatabaseQueryResourceSpec {
     pub database: Database,
 
     /// One or more SQL statements; the last one returns the rows. Those before it run first, in order,
-    /// each its own transaction, on the same connection, also before a look at `timestampColumn`. Transaction
-    /// control is refused.
+    /// each its own transaction, on the same connection, also before a look for changes. Transaction control is
+    /// refused.
     #[schemars(length(min = 1, max = 131072))]
     pub query: String,
 

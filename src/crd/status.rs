@@ -67,7 +67,8 @@ pub struct Status {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
-    /// Number of the row in the result, from 1.
+    /// The row's key, a JSON array of the values of its key columns; where it has none, its number in the result,
+    /// from 1.
     pub row: String,
     /// The object, where it got that far: kind, namespace and name.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,12 +1,12 @@
-//! The columns of a row, as its JSON text shows them: each must have a name of its own, or templates could not
-//! tell them apart. Pure.
+//! The columns of a query, as the JSON text of a row shows them: each must have a name of its own, or templates could
+//! not tell them apart. Pure.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-/// Columns that cannot be told apart.
+/// Columns that cannot be told apart, or one that is missing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadColumns {
     /// Two columns of one name.
@@ -15,10 +15,18 @@ pub enum BadColumns {
     /// A column without a name.
     #[error("column {0} of the query has no name: give it one with AS")]
     Unnamed(usize),
+    /// One that is to be part of the key.
+    #[error("{field}: the query has no column named {name}")]
+    NoKeyColumn {
+        /// The field that names it.
+        field: String,
+        /// Its name.
+        name: String,
+    },
 }
 
-/// Checks the columns of one row; all rows of a query have the same.
-pub fn check(row: &str) -> Result<(), BadColumns> {
+/// The names of the columns of one row, in order; all rows of a query have the same.
+pub fn names(row: &str) -> Result<Vec<String>, BadColumns> {
     let mut json = serde_json::Deserializer::from_str(row);
     let names = json.deserialize_map(Names).unwrap_or_default();
     if let Some(unnamed) = names.iter().position(|name| name == "?column?") {
@@ -27,7 +35,7 @@ pub fn check(row: &str) -> Result<(), BadColumns> {
     let mut seen = HashSet::new();
     match names.iter().find(|name| !seen.insert(name.as_str())) {
         Some(name) => Err(BadColumns::Duplicate(name.clone())),
-        None => Ok(()),
+        None => Ok(names),
     }
 }
 
@@ -56,8 +64,8 @@ mod tests {
 
     #[test]
     fn columns_need_names_of_their_own() {
-        assert_eq!(check(r#"{"a":1,"b":{"a":1}}"#), Ok(()));
-        assert_eq!(check(r#"{"a":1,"b":2,"a":3}"#), Err(BadColumns::Duplicate("a".into())));
-        assert_eq!(check(r#"{"a":1,"?column?":2}"#), Err(BadColumns::Unnamed(2)));
+        assert_eq!(names(r#"{"a":1,"b":{"a":1}}"#), Ok(vec!["a".into(), "b".into()]));
+        assert_eq!(names(r#"{"a":1,"b":2,"a":3}"#), Err(BadColumns::Duplicate("a".into())));
+        assert_eq!(names(r#"{"a":1,"?column?":2}"#), Err(BadColumns::Unnamed(2)));
     }
 }

@@ -1,15 +1,24 @@
 //! A Secret's data become connection settings: from single keys, or from a whole URI or connection string. Nothing
 //! else has a say: no environment, no files, no name of the process's user. Pure.
 
+pub mod certificates;
 mod dsn;
+mod hosts;
 mod parameters;
+pub mod tls;
 mod uri;
+pub mod x509;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use k8s_openapi::ByteString;
+
+use self::certificates::Certificates;
+pub use self::hosts::Host;
+use self::tls::{Tls, TlsParameters};
+use super::denied::DeniedHosts;
 
 /// Which keys of the Secret hold what.
 #[derive(Clone, Debug)]
@@ -26,15 +35,19 @@ pub struct SecretKeys {
     pub password: String,
     /// Database name.
     pub dbname: String,
-    /// sslmode; `prefer` where there is no such key.
+    /// sslmode; where there is no such key `prefer`, or `verify-full` if there are root certificates.
     pub sslmode: String,
 }
 
 /// How to connect. Equal settings may share a connection.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Hosts and ports, tried in order.
-    pub hosts: Vec<(String, u16)>,
+    /// Hosts, tried in order.
+    pub hosts: Vec<Host>,
+    /// Whether hosts and their addresses are tried in a random order instead.
+    pub shuffle: bool,
+    /// Hosts that are not connected to, whoever names them.
+    pub denied: DeniedHosts,
     /// User name.
     pub user: String,
     /// Password, if any.
@@ -49,6 +62,10 @@ pub struct Settings {
     pub options: Option<String>,
     /// Which of several hosts will do.
     pub target: Target,
+    /// Encryption, if any.
+    pub tls: Option<Tls>,
+    /// How a peer that is gone without a word is noticed.
+    pub network: Network,
 }
 
 /// Which of several hosts will do.
@@ -57,12 +74,47 @@ pub enum Target {
     /// The first that answers.
     #[default]
     Any,
-    /// The first that takes writes.
+    /// The first whose sessions can write.
     ReadWrite,
-    /// The first that takes none.
+    /// The first whose sessions cannot.
     ReadOnly,
+    /// The first that is no standby.
+    Primary,
+    /// The first that is one.
+    Standby,
+    /// The first standby, or else the first that answers.
+    PreferStandby,
 }
 
+/// How a peer that is gone without a word is noticed. None of a time or number leaves it to the operating system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Whether a silent connection is tested at all.
+    pub keepalives: bool,
+    /// After how long a silence.
+    pub idle: Option<Duration>,
+    /// How often then.
+    pub interval: Option<Duration>,
+    /// After how many unanswered tests it is given up.
+    pub count: Option<u32>,
+    /// How long what was sent may stay unacknowledged.
+    pub unacknowledged: Option<Duration>,
+}
+
+impl Default for Network {
+    /// Noticed within a minute.
+    fn default() -> Self {
+        Self {
+            keepalives: true,
+            idle: Some(SILENCE),
+            interval: Some(SILENCE / 3),
+            count: Some(3),
+            unacknowledged: Some(SILENCE),
+        }
+    }
+}
+
+const SILENCE: Duration = Duration::from_secs(30);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_PORT: u16 = 5432;
 
@@ -70,6 +122,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             hosts: Vec::new(),
+            shuffle: false,
+            denied: DeniedHosts::default(),
             user: String::new(),
             password: None,
             dbname: String::new(),
@@ -77,6 +131,8 @@ impl Default for Settings {
             application_name: None,
             options: None,
             target: Target::Any,
+            tls: Some(Tls::default()),
+            network: Network::default(),
         }
     }
 }
@@ -108,21 +164,28 @@ pub enum ConnectionError {
         "the connection string has a parameter that is not known; is all in it quoted or percent-encoded that has to be?"
     )]
     UnknownParameter,
-    /// Encryption is asked for.
-    #[error("encrypted connections are not supported yet: sslmode `{0}` needs one")]
-    Encryption(&'static str),
+    /// The server's certificate is to be verified, and with nothing.
+    #[error(
+        "sslmode `{0}` needs certificates to verify the server with: set database.sslRootCertSecretRef, \
+         or sslrootcert=system in the connection string"
+    )]
+    NoRoots(&'static str),
 }
 
-/// Reads the settings.
-pub fn settings(keys: &SecretKeys, data: &BTreeMap<String, ByteString>) -> Result<Settings, ConnectionError> {
+/// Reads the settings; hosts are denied by whoever knows the operator's flags.
+pub fn settings(
+    keys: &SecretKeys,
+    data: &BTreeMap<String, ByteString>,
+    certificates: &Certificates,
+) -> Result<Settings, ConnectionError> {
     let settings = match &keys.uri {
         Some(key) => {
             let text = required(data, key)?;
             let is_dsn = text.contains('=') && !uri::is_uri(text);
             let parameters = if is_dsn { dsn::read(text)? } else { uri::read(text)? };
-            parameters.settings()?
+            parameters.settings(certificates)?
         }
-        None => from_keys(keys, data)?,
+        None => from_keys(keys, data, certificates)?,
     };
     match () {
         () if settings.user.is_empty() => Err(missing(keys, &keys.user)),
@@ -139,20 +202,28 @@ fn missing(keys: &SecretKeys, part: &str) -> ConnectionError {
     }
 }
 
-fn from_keys(keys: &SecretKeys, data: &BTreeMap<String, ByteString>) -> Result<Settings, ConnectionError> {
+fn from_keys(
+    keys: &SecretKeys,
+    data: &BTreeMap<String, ByteString>,
+    certificates: &Certificates,
+) -> Result<Settings, ConnectionError> {
     let port = match optional(data, &keys.port)? {
         None => DEFAULT_PORT,
         Some(text) => {
             port(text).ok_or_else(|| ConnectionError::Bad(keys.port.clone(), "is not a port from 1 to 65535"))?
         }
     };
-    if let Some(mode) = optional(data, &keys.sslmode)? {
-        check_sslmode(mode, || ConnectionError::Bad(keys.sslmode.clone(), "is no sslmode"))?;
+    let mut tls = TlsParameters::default();
+    if let Some(mode) = optional(data, &keys.sslmode)?
+        && !tls.set_mode(mode)
+    {
+        return Err(ConnectionError::Bad(keys.sslmode.clone(), "is no sslmode"));
     }
     let host = required(data, &keys.host)?;
     check_host(host).map_err(|why| ConnectionError::Bad(keys.host.clone(), why))?;
     Ok(Settings {
-        hosts: vec![(host.to_owned(), port)],
+        hosts: vec![Host::from((host.to_owned(), port))],
+        tls: tls.tls(certificates)?,
         user: required(data, &keys.user)?.to_owned(),
         password: optional(data, &keys.password)?.map(Into::into),
         dbname: required(data, &keys.dbname)?.to_owned(),
@@ -183,17 +254,6 @@ fn check_host(host: &str) -> Result<(), &'static str> {
         _ if host.starts_with(['/', '@']) => Err("names a socket; a connection must go to a host"),
         _ if host.contains(',') || host.contains(char::is_whitespace) => Err("is not a single host name"),
         _ => Ok(()),
-    }
-}
-
-/// Accepts the modes under which the server may do without encryption.
-fn check_sslmode(mode: &str, wrong: impl FnOnce() -> ConnectionError) -> Result<(), ConnectionError> {
-    match mode {
-        "disable" | "allow" | "prefer" => Ok(()),
-        "require" => Err(ConnectionError::Encryption("require")),
-        "verify-ca" => Err(ConnectionError::Encryption("verify-ca")),
-        "verify-full" => Err(ConnectionError::Encryption("verify-full")),
-        _ => Err(wrong()),
     }
 }
 

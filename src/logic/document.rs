@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::json::{self, Json, Map};
 use super::object::{self, AppliedHash, Desired, Kind, ObjectId, Owner};
 use super::rights::{Forbidden, Rights};
+use super::row::RowName;
 use crate::crd::{DeletionPolicy, Gvk};
 
 /// What a document needs to become an object.
@@ -85,7 +86,7 @@ pub type FindKind<'a> = dyn Fn(&str, &str) -> Result<Arc<Kind>, String> + 'a;
 /// the cluster has it so already.
 pub fn desired(
     document: Json,
-    row: u64,
+    row: impl Into<RowName>,
     frame: &Frame<'_>,
     find_kind: &FindKind<'_>,
     is_applied: impl Fn(&ObjectId, &AppliedHash) -> bool,

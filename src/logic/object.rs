@@ -8,6 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::row::RowName;
+
 /// Our field manager for server-side apply.
 pub const FIELD_MANAGER: &str = "db-query-operator";
 /// Keeps a DatabaseQueryResource until its objects were cleaned up.
@@ -230,8 +232,8 @@ pub struct Desired {
     pub kind: Arc<Kind>,
     /// Hash of the body without this hash.
     pub hash: AppliedHash,
-    /// Number of the row it came from, from 1.
-    pub row: u64,
+    /// The row it came from.
+    pub row: RowName,
     /// Whether the user protected it from deletion.
     pub protected: bool,
     /// JSON after `{"metadata":{`, our marks included. None where the object is known to be so already.
@@ -242,12 +244,12 @@ const BODY_START: &str = r#"{"metadata":{"#;
 
 impl Desired {
     /// From a whole body that begins with its (non-empty) metadata.
-    pub fn new(id: ObjectId, kind: Arc<Kind>, hash: AppliedHash, row: u64, body: Option<&str>) -> Self {
+    pub fn new(id: ObjectId, kind: Arc<Kind>, hash: AppliedHash, row: impl Into<RowName>, body: Option<&str>) -> Self {
         Self {
             id,
             kind,
             hash,
-            row,
+            row: row.into(),
             protected: false,
             body: body.and_then(|body| body.strip_prefix(BODY_START)).map(Into::into),
         }

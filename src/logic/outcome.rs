@@ -1,5 +1,7 @@
 //! What happened becomes status and events. Pure: the time is an argument.
 
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::guard::Blocked;
@@ -22,6 +24,8 @@ pub enum Outcome {
 pub struct Done {
     /// Rows read.
     pub rows: u64,
+    /// Time until the query had returned them.
+    pub query_time: Duration,
     /// Objects that exist now.
     pub objects: usize,
     /// Objects created, updated, deleted.
@@ -36,6 +40,23 @@ pub struct Done {
     pub kinds: Vec<String>,
     /// How changes are noticed, and which are not.
     pub detection: String,
+}
+
+/// The reason where rows failed.
+const PARTIALLY_FAILED: &str = "PartiallyFailed";
+/// The reason where the server refused deletions.
+const PRUNE_FAILED: &str = "PruneFailed";
+
+impl Outcome {
+    /// Why not all is as it should be: the reason that Ready gets. None where nothing failed.
+    pub fn trouble(&self) -> Option<&'static str> {
+        match self {
+            Self::Failed(failed) => Some(failed.reason),
+            Self::Done(done) if !done.failures.is_empty() => Some(PARTIALLY_FAILED),
+            Self::Done(done) if done.undeleted.is_some() => Some(PRUNE_FAILED),
+            _ => None,
+        }
+    }
 }
 
 /// How many objects were written.
@@ -164,11 +185,11 @@ impl Conditions<'_> {
             let first = first.map(|failure| format!("; row {}: {}", failure.row, failure.message)).unwrap_or_default();
             let message =
                 format!("{} of {} rows failed; nothing is pruned meanwhile{first}", done.failures.rows(), done.rows);
-            self.set(condition::READY, false, "PartiallyFailed", &message);
-            self.set(condition::RECONCILING, true, "PartiallyFailed", "failed rows are tried again");
+            self.set(condition::READY, false, PARTIALLY_FAILED, &message);
+            self.set(condition::RECONCILING, true, PARTIALLY_FAILED, "failed rows are tried again");
         } else if let Some(undeleted) = &done.undeleted {
-            self.set(condition::READY, false, "PruneFailed", undeleted);
-            self.set(condition::RECONCILING, true, "PruneFailed", "deletions are tried again");
+            self.set(condition::READY, false, PRUNE_FAILED, undeleted);
+            self.set(condition::RECONCILING, true, PRUNE_FAILED, "deletions are tried again");
         } else {
             self.remove(condition::RECONCILING);
             let held = done

@@ -6,6 +6,7 @@ use super::document::{self, DocumentError, FindKind, Frame};
 use super::inventory::Inventory;
 use super::json::{self, Json};
 use super::object::{Desired, ObjectId};
+use super::row::{Row, RowName};
 use super::template::{self, Template, TemplateError};
 
 /// Failures that are kept with their message; the others are only counted.
@@ -39,8 +40,8 @@ pub struct Failures {
 /// One failed row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowFailure {
-    /// Number of the row, from 1.
-    pub row: u64,
+    /// Which row.
+    pub row: RowName,
     /// The object, where it got that far.
     pub object: Option<String>,
     /// One word.
@@ -52,7 +53,7 @@ pub struct RowFailure {
 impl Failures {
     /// Adds one.
     pub fn push(&mut self, failure: RowFailure) {
-        self.rows.insert(failure.row);
+        self.rows.insert(failure.row.number);
         if self.kept.len() < KEPT_FAILURES {
             self.kept.push(failure);
         }
@@ -80,7 +81,7 @@ pub struct Renderer<'a> {
     frame: Frame<'a>,
     find_kind: &'a FindKind<'a>,
     known: &'a Inventory,
-    first_row_of: HashMap<ObjectId, u64>,
+    first_row_of: HashMap<ObjectId, RowName>,
     disputed: HashSet<ObjectId>,
     out: Rendered,
 }
@@ -105,11 +106,12 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    /// Renders the next row, given as the text of a JSON object.
-    pub fn row(&mut self, text: &str) {
+    /// Renders the next row.
+    pub fn row(&mut self, row: Row) {
         self.out.rows += 1;
-        let row = self.out.rows;
-        match self.objects(row, text) {
+        let Row { json, key } = row;
+        let row = RowName { number: self.out.rows, key: key.map(Into::into) };
+        match self.objects(&row, &json) {
             Ok(objects) => objects.into_iter().for_each(|desired| self.claim(desired)),
             Err((reason, message)) => self.out.failures.push(RowFailure { row, object: None, reason, message }),
         }
@@ -123,7 +125,7 @@ impl<'a> Renderer<'a> {
     }
 
     /// All objects of one row, or why there are none: a row is all or nothing.
-    fn objects(&self, row: u64, text: &str) -> Result<Vec<Desired>, (&'static str, String)> {
+    fn objects(&self, row: &RowName, text: &str) -> Result<Vec<Desired>, (&'static str, String)> {
         let value = json::parse(text).map_err(|error| ("RenderFailed", format!("the row: {error}")))?;
         let documents =
             self.template.render(value).map_err(|error: TemplateError| ("RenderFailed", error.to_string()))?;
@@ -132,7 +134,7 @@ impl<'a> Renderer<'a> {
             .into_iter()
             .enumerate()
             .map(|(index, document)| {
-                document::desired(document, row, &self.frame, self.find_kind, |id, hash| {
+                document::desired(document, row.clone(), &self.frame, self.find_kind, |id, hash| {
                     self.known.is_applied(id, hash)
                 })
                 .map_err(|error: DocumentError| {
@@ -145,19 +147,74 @@ impl<'a> Renderer<'a> {
 
     /// Two rows or documents for one object: an error of both, and neither is applied.
     fn claim(&mut self, desired: Desired) {
-        let Some(first) = self.first_row_of.insert(desired.id.clone(), desired.row) else {
+        let Some(first) = self.first_row_of.insert(desired.id.clone(), desired.row.clone()) else {
             self.out.desired.push(desired);
             return;
         };
-        let message = if first == desired.row {
+        let second = desired.row;
+        let message = if first.number == second.number {
             format!("two documents of row {first} are the same object")
+        } else if first.key.is_some() && first.key == second.key {
+            format!("rows {} and {} are the same object, and their key is {first}", first.number, second.number)
         } else {
-            format!("rows {first} and {} are the same object", desired.row)
+            format!("rows {first} and {second} are the same object")
         };
-        for row in BTreeSet::from([first, desired.row]) {
-            let object = Some(desired.id.to_string());
-            self.out.failures.push(RowFailure { row, object, reason: "DuplicateObject", message: message.clone() });
+        let object = Some(desired.id.to_string());
+        let failure =
+            |row| RowFailure { row, object: object.clone(), reason: "DuplicateObject", message: message.clone() };
+        if first.number != second.number {
+            self.out.failures.push(failure(first));
         }
+        self.out.failures.push(failure(second));
         self.disputed.insert(desired.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crd::DeletionPolicy;
+    use crate::logic::object::{GroupKind, Kind, Owner};
+    use crate::logic::rights::Rights;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    /// The failures of rows that ask for ConfigMaps of these names, each with its key.
+    fn failures(rows: &[(&str, Option<&str>)]) -> Vec<(String, String)> {
+        let source = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\n";
+        let template = Template::compile(source).unwrap();
+        let owner = Owner { name: "q".into(), namespace: "team".into(), uid: "u".into() };
+        let rights = Rights::default();
+        let frame = Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete };
+        let find_kind = |_: &str, kind: &str| {
+            let group_kind = GroupKind { group: String::new(), kind: kind.into() }.into();
+            Ok(Arc::new(Kind { group_kind, version: "v1".into(), plural: "configmaps".into(), namespaced: true }))
+        };
+        let (dbqr, known) = (Json::Null, Inventory::default());
+        let mut renderer = Renderer::new(&template, &dbqr, frame, &find_kind, &known);
+        for (name, key) in rows {
+            renderer.row(Row { json: json!({ "name": name }).to_string(), key: key.map(Into::into) });
+        }
+        let failures = renderer.finish().failures;
+        failures.kept().iter().map(|failure| (failure.row.to_string(), failure.message.clone())).collect()
+    }
+
+    #[test]
+    fn rows_for_one_object_are_called_by_key_or_number_and_told_apart_either_way() {
+        let both = |first: &str, second: &str, message: &str| {
+            [(first.to_owned(), message.to_owned()), (second.to_owned(), message.to_owned())]
+        };
+        assert_eq!(
+            failures(&[("x", None), ("a", None), ("a", None)]),
+            both("2", "3", "rows 2 and 3 are the same object")
+        );
+        assert_eq!(
+            failures(&[("a", Some("[\"1\"]")), ("a", Some("[null]"))]),
+            both("[\"1\"]", "[null]", "rows [\"1\"] and [null] are the same object")
+        );
+        assert_eq!(
+            failures(&[("a", Some("[\"1\"]")), ("a", Some("[\"1\"]"))]),
+            both("[\"1\"]", "[\"1\"]", "rows 1 and 2 are the same object, and their key is [\"1\"]")
+        );
     }
 }

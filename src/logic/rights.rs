@@ -1,16 +1,20 @@
 //! What a DatabaseQueryResource may touch: its own namespace, and what the operator's flags add. Pure.
 
+use super::denied::DeniedHosts;
 use super::object::{GroupKind, Owner};
 
-/// What the flags allow beyond a resource's own namespace.
+/// What the flags allow beyond a resource's own namespace, and what they deny.
 #[derive(Clone, Debug, Default)]
 pub struct Rights {
     /// `--allow-namespaces`: namespaces that objects may be written to; `*` is all.
     pub namespaces: Vec<String>,
     /// `--allow-cluster-scoped`: cluster-scoped kinds (`Namespace`, `ClusterRole.rbac.authorization.k8s.io`); `*` is all.
     pub cluster_scoped: Vec<String>,
-    /// `--allow-secret-namespaces`: namespaces that connection Secrets may be read from; `*` is all.
+    /// `--allow-secret-namespaces`: namespaces that connection Secrets, and certificates beside them, may be read
+    /// from; `*` is all.
     pub secret_namespaces: Vec<String>,
+    /// `--deny-database-hosts`: hosts that no database may be on.
+    pub denied_database_hosts: DeniedHosts,
 }
 
 /// Something the flags do not allow; the message names the flag.

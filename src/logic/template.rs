@@ -100,7 +100,7 @@ impl Renderer<'_> {
     }
 }
 
-/// Where the text of a line begins, after its spaces.
+/// Where the text of a line begins, after its spaces. What is amiss at the end is so from the last line on.
 fn line_start(text: &str, line: usize) -> Option<usize> {
     let mut start = 0;
     for (number, content) in text.split_inclusive('\n').enumerate() {
@@ -109,7 +109,7 @@ fn line_start(text: &str, line: usize) -> Option<usize> {
         }
         start += content.len();
     }
-    None
+    (line > 0).then(|| text.trim_end().char_indices().next_back().map(|(at, _)| at)).flatten()
 }
 
 #[cfg(test)]

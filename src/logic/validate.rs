@@ -4,26 +4,29 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::ByteString;
 use serde_json::json;
 
 use super::connection::{self, SecretKeys, Settings};
+use super::detect::Detection;
 use super::guard::Guard;
 use super::json::Json;
-use super::object::Owner;
+use super::pool::Bounds;
 use super::rights::{Forbidden, Rights};
 use super::schedule::Schedule;
-use super::sql::{self, Identifier, QualifiedName, Query};
+use super::secrets::{self, Data};
+use super::sql::{self, Query, RowKey};
 use super::template::Template;
 use crate::crd::{
-    ChangeDetectionMode, ConflictPolicy, ConnectionPool, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr,
-    DeletionPolicy, Gvk, TemplateLanguage, defaults,
+    ChangeDetectionMode, ConflictPolicy, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy,
+    Gvk, TemplateLanguage, defaults,
 };
 
 /// A spec that makes sense, with everything parsed that can be.
 pub struct Validated {
     /// How to connect.
     pub settings: Settings,
+    /// Bounds of the pool of such connections.
+    pub pool: Bounds,
     /// What to run.
     pub query: Query,
     /// Longest time a statement may take.
@@ -32,8 +35,8 @@ pub struct Validated {
     pub max_rows: u64,
     /// Whether the last statement runs read-only.
     pub read_only: bool,
-    /// The watermark to look at between full reads.
-    pub watermark: Option<Watermark>,
+    /// What to look at between full reads.
+    pub detection: Option<Detection>,
     /// When to look.
     pub schedule: Schedule,
     /// What to render.
@@ -48,15 +51,6 @@ pub struct Validated {
     pub guard: Guard,
 }
 
-/// `MAX(column)` of a table.
-#[derive(Debug)]
-pub struct Watermark {
-    /// The table.
-    pub table: QualifiedName,
-    /// The column.
-    pub column: Identifier,
-}
-
 /// Why a spec makes no sense, or its Secret; a sentence that names the field, parameter or key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -68,37 +62,41 @@ impl From<Forbidden> for InvalidSpec {
     }
 }
 
-/// Namespace and name of the connection Secret, if it may be read.
-pub fn secret_ref(spec: &Spec, owner: &Owner, rights: &Rights) -> Result<(String, String), InvalidSpec> {
-    let reference = &spec.database.connection_secret_ref;
-    let namespace = reference.namespace_or(&owner.namespace);
-    rights.secret(namespace, owner)?;
-    Ok((namespace.to_owned(), reference.name.clone()))
-}
-
-/// Validates a spec together with the data of its Secret.
-pub fn validate(dbqr: &Dbqr, spec: &Spec, secret: &BTreeMap<String, ByteString>) -> Result<Validated, InvalidSpec> {
+/// Validates a spec together with the data of its Secrets, which are by name.
+pub fn validate(
+    dbqr: &Dbqr,
+    spec: &Spec,
+    secrets: &BTreeMap<String, Data>,
+    rights: &Rights,
+) -> Result<Validated, InvalidSpec> {
     refuse_what_comes_later(spec)?;
-    let settings = connection::settings(&keys(&spec.database.connection_secret_ref), secret)
-        .map_err(|error| InvalidSpec(format!("Secret {}: {error}", spec.database.connection_secret_ref.name)))?;
-    let query = sql::parse_query(&spec.query, spec.database.read_only)
+    let settings = settings(spec, secrets, rights)?;
+    let changes = spec.change_detection.as_ref();
+    let mut query = sql::parse_query(&spec.query, spec.database.read_only)
         .map_err(|error| InvalidSpec(format!("query: {error}")))?;
+    query.key = RowKey::of(changes).map_err(|error| InvalidSpec(error.0))?;
     let (field, source) = template_of(spec)?;
     let template = Template::compile(source).map_err(|error| InvalidSpec(format!("{field}: {error}")))?;
     let at_least = |field: &str, duration: Duration, least: Duration| {
         if duration < least { Err(InvalidSpec(format!("{field} must be at least {least:?}"))) } else { Ok(()) }
     };
     at_least("pollInterval", spec.poll_interval.0, Duration::from_secs(1))?;
+    if let Some(changes) = changes {
+        let probe = changes.change_poll_interval.unwrap_or(spec.poll_interval);
+        at_least("changeDetection.changePollInterval", probe.0, Duration::from_secs(1))?;
+        at_least("changeDetection.resyncInterval", changes.resync_interval.0, Duration::from_secs(1))?;
+    }
     at_least("database.statementTimeout", spec.database.statement_timeout.0, Duration::from_millis(100))?;
     Ok(Validated {
         settings,
+        pool: Bounds::new(spec.database.connection_pool.as_ref()).map_err(|error| InvalidSpec(error.into()))?,
         query,
         statement_timeout: spec.database.statement_timeout.0,
         max_rows: u64::try_from(spec.database.max_rows)
             .map_err(|_| InvalidSpec("database.maxRows must not be negative".into()))?,
         read_only: spec.database.read_only,
-        watermark: watermark(spec)?,
-        schedule: schedule(spec),
+        detection: Detection::of(changes).map_err(|error| InvalidSpec(error.0))?,
+        schedule: Schedule::of(spec.poll_interval.0, changes),
         template,
         dbqr: what_templates_see(dbqr),
         gvk: spec.gvk.clone(),
@@ -112,15 +110,6 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
     let database = &spec.database;
     let changes = spec.change_detection.as_ref();
     let guard = spec.prune_guard.clone().unwrap_or_default();
-    let default_pool = |pool: &ConnectionPool| {
-        *pool
-            == ConnectionPool {
-                max_open_conns: defaults::max_open_conns(),
-                max_idle_conns: defaults::max_idle_conns(),
-                conn_max_lifetime: None,
-                conn_max_idle_time: None,
-            }
-    };
     let later = [
         ("templateLanguage: Go", spec.template_language == TemplateLanguage::Go),
         ("statusUpdateQuery", spec.status_update_query.is_some()),
@@ -133,17 +122,7 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
         ("pruneGuard.window", guard.window != defaults::window()),
         ("database.connectionSecretRef.readonlyHostKey", database.connection_secret_ref.readonly_host_key.is_some()),
         ("database.notifyConnectionSecretRef", database.notify_connection_secret_ref.is_some()),
-        ("database.sslRootCertSecretRef", database.ssl_root_cert_secret_ref.is_some()),
-        ("database.sslCertSecretRef", database.ssl_cert_secret_ref.is_some()),
-        ("database.sslKeySecretRef", database.ssl_key_secret_ref.is_some()),
-        ("database.connectionPool", database.connection_pool.as_ref().is_some_and(|pool| !default_pool(pool))),
         ("changeDetection.mode: Notify", changes.is_some_and(|c| c.mode == ChangeDetectionMode::Notify)),
-        ("changeDetection.keyColumns", changes.is_some_and(|c| c.key_columns.is_some())),
-        ("changeDetection.tables", changes.is_some_and(|c| c.tables.is_some())),
-        (
-            "changeDetection.enabled without timestampColumn",
-            changes.is_some_and(|c| c.enabled && c.timestamp_column.is_none()),
-        ),
     ];
     match later.iter().find(|(_, is_set)| *is_set) {
         Some((field, _)) => Err(InvalidSpec(format!("{field} is not supported yet"))),
@@ -151,35 +130,21 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
     }
 }
 
+fn settings(spec: &Spec, secrets: &BTreeMap<String, Data>, rights: &Rights) -> Result<Settings, InvalidSpec> {
+    let certificates = secrets::certificates(&spec.database, secrets)?;
+    let reference = &spec.database.connection_secret_ref;
+    let nothing = Data::default();
+    let data = secrets.get(&reference.name).unwrap_or(&nothing);
+    let settings = connection::settings(&keys(reference), data, &certificates)
+        .map_err(|error| InvalidSpec(format!("Secret {}: {error}", reference.name)))?;
+    Ok(Settings { denied: rights.denied_database_hosts.clone(), ..settings })
+}
+
 fn template_of(spec: &Spec) -> Result<(&'static str, &str), InvalidSpec> {
     match (&spec.resource_template, &spec.template) {
         (Some(source), None) => Ok(("resourceTemplate", source)),
         (None, Some(source)) => Ok(("template", source)),
         _ => Err(InvalidSpec("set exactly one of resourceTemplate and template (two names of the same field)".into())),
-    }
-}
-
-fn watermark(spec: &Spec) -> Result<Option<Watermark>, InvalidSpec> {
-    let Some(changes) = spec.change_detection.as_ref().filter(|changes| changes.enabled) else { return Ok(None) };
-    let (Some(table), Some(column)) = (&changes.table_name, &changes.timestamp_column) else {
-        return Err(InvalidSpec("changeDetection.enabled needs tableName and timestampColumn".into()));
-    };
-    Ok(Some(Watermark {
-        table: sql::qualified_name(table)
-            .map_err(|error| InvalidSpec(format!("changeDetection.tableName: {error}")))?,
-        column: sql::identifier(column)
-            .map_err(|error| InvalidSpec(format!("changeDetection.timestampColumn: {error}")))?,
-    }))
-}
-
-fn schedule(spec: &Spec) -> Schedule {
-    let poll = spec.poll_interval.0;
-    match spec.change_detection.as_ref().filter(|changes| changes.enabled) {
-        None => Schedule { full: poll, probe: None },
-        Some(changes) => match changes.change_poll_interval {
-            Some(interval) => Schedule { full: poll.min(changes.resync_interval.0), probe: Some(interval.0) },
-            None => Schedule { full: changes.resync_interval.0, probe: Some(poll) },
-        },
     }
 }
 

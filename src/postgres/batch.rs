@@ -1,6 +1,7 @@
 //! Rows on their way out: handed on in batches that are small in number and in bytes, and counted against the limits.
 
 use super::Error;
+use crate::logic::row::Row;
 
 /// Most rows of a batch.
 const ROWS: usize = 256;
@@ -11,7 +12,7 @@ const MOST_BYTES: usize = 1 << 30;
 
 /// Rows that were read and not yet handed on.
 pub(super) struct Batch {
-    rows: Vec<String>,
+    rows: Vec<Row>,
     bytes: usize,
     count: u64,
     max_rows: u64,
@@ -25,13 +26,13 @@ impl Batch {
     }
 
     /// Takes a row in; true once the batch is to be handed on.
-    pub(super) fn push(&mut self, row: String) -> Result<bool, Error> {
+    pub(super) fn push(&mut self, row: Row) -> Result<bool, Error> {
         if self.count == self.max_rows {
             return Err(Error::TooManyRows(self.max_rows));
         }
         self.count += 1;
-        self.bytes_left = self.bytes_left.checked_sub(row.len()).ok_or(Error::TooLarge)?;
-        self.bytes += row.len();
+        self.bytes_left = self.bytes_left.checked_sub(row.bytes()).ok_or(Error::TooLarge)?;
+        self.bytes += row.bytes();
         self.rows.push(row);
         Ok(self.rows.len() >= ROWS || self.bytes >= BYTES)
     }
@@ -42,7 +43,7 @@ impl Batch {
     }
 
     /// The rows since the last time; none if there were none.
-    pub(super) fn take(&mut self) -> Option<Vec<String>> {
+    pub(super) fn take(&mut self) -> Option<Vec<Row>> {
         self.bytes = 0;
         Some(std::mem::take(&mut self.rows)).filter(|rows| !rows.is_empty())
     }
@@ -52,27 +53,32 @@ impl Batch {
 mod tests {
     use super::*;
 
+    /// A row of so many bytes, half of them its key's.
+    fn row(bytes: usize) -> Row {
+        Row { json: "x".repeat(bytes - bytes / 2), key: Some("x".repeat(bytes / 2)) }
+    }
+
     #[test]
     fn a_batch_is_full_by_number_or_by_bytes() {
         let mut batch = Batch::new(u64::MAX);
         assert_eq!(batch.take(), None);
-        let pushed: Vec<bool> = (0..ROWS).map(|_| batch.push("x".into()).unwrap()).collect();
+        let pushed: Vec<bool> = (0..ROWS).map(|_| batch.push(row(1)).unwrap()).collect();
         assert_eq!(pushed.iter().position(|full| *full), Some(ROWS - 1));
         assert_eq!(batch.take().unwrap().len(), ROWS);
-        assert_eq!(batch.push("x".repeat(BYTES - 1)), Ok(false), "it starts anew");
-        assert_eq!(batch.push("x".into()), Ok(true));
+        assert_eq!(batch.push(row(BYTES - 1)), Ok(false), "it starts anew");
+        assert_eq!(batch.push(row(1)), Ok(true));
     }
 
     #[test]
     fn rows_and_bytes_are_bounded_over_all_batches() {
         let mut batch = Batch::new(2);
-        assert_eq!(batch.push("x".into()), Ok(false));
+        assert_eq!(batch.push(row(1)), Ok(false));
         batch.take();
-        assert_eq!(batch.push("x".into()), Ok(false));
-        assert_eq!(batch.push("x".into()), Err(Error::TooManyRows(2)));
+        assert_eq!(batch.push(row(1)), Ok(false));
+        assert_eq!(batch.push(row(1)), Err(Error::TooManyRows(2)));
         let mut batch = Batch { bytes_left: 10, ..Batch::new(9) };
-        assert_eq!(batch.push("x".repeat(10)), Ok(false));
+        assert_eq!(batch.push(row(10)), Ok(false));
         batch.take();
-        assert_eq!(batch.push("x".into()), Err(Error::TooLarge));
+        assert_eq!(batch.push(row(1)), Err(Error::TooLarge));
     }
 }

@@ -10,8 +10,14 @@ use std::time::Duration;
 use tokio_postgres::error::{DbError, ErrorPosition, Severity, SqlState};
 
 use super::phrase::phrase;
+use super::tls::TlsFault;
 use crate::logic::columns::BadColumns;
+use crate::logic::detect::Undetectable;
 use crate::logic::sql::Statement;
+use crate::logic::version::Unsupported;
+
+/// What a server says whose pg_hba.conf has no line, or none that fits, for a connection of this kind.
+const NOT_THIS_WAY: &str = "28000";
 
 /// A connection or query that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,12 +25,32 @@ pub enum Error {
     /// No connection, or it broke.
     #[error("the database cannot be reached: {0}")]
     Unreachable(&'static str),
+    /// The operator's flags deny all the addresses there are.
+    #[error("the operator's --deny-database-hosts does not allow a database on this host")]
+    HostDenied,
+    /// There is no encrypted connection as it was asked for.
+    #[error("{0}")]
+    Tls(TlsFault),
     /// The server answered and does not let us in.
-    #[error("the database refuses the login: {0}")]
-    LoginRefused(Fault),
+    #[error("the database refuses the login: {0}{hint}", hint = .1.hint(.0))]
+    LoginRefused(Fault, Way),
     /// It asks for a password and there is none.
     #[error("the database asks for a password, and the Secret has none")]
     NoPassword,
+    /// The server is none that is supported.
+    #[error("{0}")]
+    Version(#[source] Unsupported),
+    /// Something cannot be had through the pooler that the connection goes through.
+    #[error("the connection goes through a pooler, {0}")]
+    Pooled(#[source] Pooled),
+    /// No connection was free in time.
+    #[error("no connection became free within {waited:?}: {busy}")]
+    Busy {
+        /// What was waited for.
+        busy: Busy,
+        /// How long.
+        waited: Duration,
+    },
     /// A statement failed.
     #[error("{0}")]
     Query(Box<StatementFault>),
@@ -45,9 +71,58 @@ pub enum Error {
     /// Whoever asked for the rows does not take them any more.
     #[error("the rows were not wanted any more")]
     Abandoned,
-    /// Columns that cannot be told apart.
+    /// Columns that cannot be told apart, or one of the key that is missing.
     #[error("{0}")]
     Columns(BadColumns),
+    /// Changes of a table cannot be noticed.
+    #[error("{0}")]
+    Undetectable(Undetectable),
+}
+
+/// In which way a login was tried, for a server that wants another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Without encryption.
+    Plain,
+    /// Encrypted.
+    Encrypted,
+    /// Encrypted, and the server asked for a client certificate in vain.
+    WithoutCertificate,
+    /// Encrypted, and the server was shown one.
+    WithCertificate,
+}
+
+/// What cannot be had through a pooler; says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Pooled {
+    /// Setup statements.
+    #[error(
+        "which may run each transaction on another connection, so that the query's setup statements would be lost: \
+         connect directly to PostgreSQL, or leave them out (ALTER ROLE … SET can set what they set)"
+    )]
+    Setup,
+    /// Options of the connection string.
+    #[error(
+        "which does not let the connection string's options through: connect directly to PostgreSQL, or leave them out"
+    )]
+    Options,
+    /// Transactions.
+    #[error("which has no transactions in its statement mode: set its pool_mode to transaction, or connect directly")]
+    Transactions,
+}
+
+/// Of what there were too few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Busy {
+    /// Connections of the pool.
+    #[error(
+        "all of this pool ({0}) are in use (database.connectionPool.maxOpenConns, but at most half of \
+         --max-connections-per-server)"
+    )]
+    Pool(usize),
+    /// Connections to the server.
+    #[error("all that the operator may have to this server ({0}) are in use (--max-connections-per-server)")]
+    Server(usize),
 }
 
 /// What the server said, without values.
@@ -69,24 +144,61 @@ pub struct StatementFault {
 }
 
 impl Error {
+    /// Whether it tells something of the database: that it was asked at all.
+    pub fn is_of_database(&self) -> bool {
+        !matches!(self, Self::Busy { .. })
+    }
+
     /// Reason of conditions, events and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "DatabaseUnreachable",
-            Self::LoginRefused(_) | Self::NoPassword => "LoginRefused",
+            Self::HostDenied => "HostDenied",
+            Self::Tls(_) => "TlsFailed",
+            Self::LoginRefused(..) | Self::NoPassword => "LoginRefused",
+            Self::Version(_) => "UnsupportedVersion",
+            Self::Pooled(_) => "ThroughPooler",
+            Self::Busy { .. } => "NoFreeConnection",
             _ => "QueryFailed",
         }
     }
 
+    /// Whether a statement failed with a SQLSTATE of this class.
+    pub(super) fn is_of_class(&self, class: &str) -> bool {
+        matches!(self, Self::Query(failed) if failed.fault.state.starts_with(class))
+    }
+
     /// From an error while connecting.
-    pub(super) fn connecting(error: &tokio_postgres::Error) -> Self {
+    pub(super) fn connecting(error: &tokio_postgres::Error, way: Way) -> Self {
+        if let Some(fault) = TlsFault::of(error) {
+            return Self::Tls(fault);
+        }
         match error.as_db_error() {
+            // PgBouncer gives all its errors this state, and PostgreSQL none that a login can meet.
+            Some(db) if *db.code() == SqlState::PROTOCOL_VIOLATION => {
+                match db.message().contains("startup parameter") {
+                    true => Self::Pooled(Pooled::Options),
+                    false => Self::Unreachable(
+                        "a pooler before it refuses the connection; its log says why, such as a wrong user name, password \
+                     or database name, or a limit",
+                    ),
+                }
+            }
             Some(db) if may_pass(db.code()) => {
                 Self::Unreachable("it is starting up, shutting down or has no free connection")
             }
-            Some(db) => Self::LoginRefused(Fault::of(db)),
+            Some(db) => Self::LoginRefused(Fault::of(db), way),
             None if error.source().is_some_and(|source| source.to_string() == "password missing") => Self::NoPassword,
             None => Self::Unreachable(broken(error)),
+        }
+    }
+
+    /// Whether the server did not even look at who it is, because of the way that was tried.
+    pub(super) fn is_of_the_way(&self) -> bool {
+        match self {
+            Self::LoginRefused(fault, _) => fault.state == NOT_THIS_WAY,
+            Self::Unreachable(_) => true,
+            _ => false,
         }
     }
 
@@ -102,10 +214,7 @@ impl Error {
         if ends_the_connection(db) {
             return Self::Unreachable("the server ended the connection");
         }
-        let at = match db.position() {
-            Some(ErrorPosition::Original(at)) => usize::try_from(*at).ok().and_then(position),
-            _ => None,
-        };
+        let at = place(error).and_then(position);
         Self::Query(Box::new(StatementFault {
             which,
             fault: Fault::of(db),
@@ -117,11 +226,30 @@ impl Error {
     /// From an error of a statement of ours, which was for `what`.
     pub(super) fn ours(error: &tokio_postgres::Error, what: &str) -> Self {
         match error.as_db_error() {
+            Some(db) if db.message().contains("statement pooling mode") => Self::Pooled(Pooled::Transactions),
             Some(db) if !ends_the_connection(db) => {
                 let fault = Fault::of(db);
                 Self::Query(Box::new(StatementFault { which: what.to_owned(), fault, place: None, near: None }))
             }
+            Some(_) => Self::Unreachable("the server ended the connection"),
             _ => Self::Unreachable(broken(error)),
+        }
+    }
+}
+
+impl Way {
+    fn hint(self, fault: &Fault) -> &'static str {
+        match self {
+            _ if fault.state != NOT_THIS_WAY => "",
+            Self::Plain => "; the connection was not encrypted (sslmode)",
+            Self::Encrypted => "; the connection was encrypted",
+            Self::WithoutCertificate => {
+                "; the connection was encrypted, without the client certificate that the server asked for \
+                 (database.sslCertSecretRef and database.sslKeySecretRef)"
+            }
+            Self::WithCertificate => {
+                "; the connection was encrypted, with the certificate of database.sslCertSecretRef"
+            }
         }
     }
 }
@@ -153,9 +281,21 @@ impl fmt::Display for StatementFault {
     }
 }
 
+/// Where in the statement's text an error lies, in characters from 1.
+pub(super) fn place(error: &tokio_postgres::Error) -> Option<usize> {
+    match error.as_db_error()?.position()? {
+        ErrorPosition::Original(at) => usize::try_from(*at).ok(),
+        ErrorPosition::Internal { .. } => None,
+    }
+}
+
 /// Not by its state: a function or a foreign table may fail with the states of a lost connection, to elsewhere.
 fn ends_the_connection(error: &DbError) -> bool {
-    matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+    match error.parsed_severity() {
+        Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
+        // PgBouncer leaves out the one that is not translated.
+        None => error.severity() == "FATAL",
+    }
 }
 
 /// States of a server, not of a login: shutting down, starting up, no more connections.
@@ -174,11 +314,10 @@ fn broken(error: &tokio_postgres::Error) -> &'static str {
     match io.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused",
         io::ErrorKind::TimedOut => "no answer in time",
-        io::ErrorKind::PermissionDenied => "no host is of the kind that target_session_attrs asks for",
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no route to the host",
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
             "the connection was cut"
         }
-        _ => "the host's name cannot be resolved, or the network failed",
+        _ => "the network failed",
     }
 }

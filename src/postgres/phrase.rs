@@ -16,7 +16,7 @@ pub fn phrase(state: &str) -> &'static str {
         "23505" => "a value exists already",
         "23514" => "a check constraint does not hold",
         "25006" => "writing in a read-only transaction",
-        "28000" => "this user may not log in, not from here or not without encryption",
+        "28000" => "this user may not log in, not from here or not in this way",
         "28P01" => "wrong user name or password",
         "3D000" => "no such database",
         "3F000" => "no such schema",

@@ -1,24 +1,23 @@
 //! One connection. Everything that is asked of it ends in time, and it is left as it was found or thrown away.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, stream};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config};
 
-use super::Error;
-use crate::logic::connection::{Settings, Target};
+use super::error::{Error, Pooled};
+use super::hosts;
+use super::login::{Encryption, Login, login};
+use super::pool::Held;
+use super::pooler::Mark;
+use super::tls::Tls;
+use crate::logic::connection::{Host, Settings};
+use crate::logic::version;
 
-/// What rows look like as text depends on these, and hashes on that; how a query is split depends on
-/// standard_conforming_strings. Notices are not asked for: nobody could be shown them, as they carry values.
-const FIXED: &str = "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex \
-                     -c extra_float_digits=1 -c standard_conforming_strings=on -c client_min_messages=error";
-/// A peer that is gone without a word is noticed after this.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How long to wait for a cancellation to be delivered.
 const CANCEL: Duration = Duration::from_secs(2);
 
@@ -27,8 +26,16 @@ pub struct Session {
     pub(super) client: Client,
     /// Set while something is asked of it: it stays set where that failed or was given up half-way.
     pub(super) in_use: bool,
-    settings: Settings,
+    /// Whether it is the server's own, rather than one that a pooler lends for a transaction at a time.
+    pub(super) direct: bool,
+    /// Host and port it leads to.
+    pub(super) server: (String, u16),
+    /// When it was opened.
+    pub(super) opened: Instant,
+    /// What a pool counts it by, until it is closed.
+    pub(super) held: Held,
     driver: JoinHandle<()>,
+    encryption: Encryption,
 }
 
 impl fmt::Debug for Session {
@@ -41,77 +48,107 @@ impl fmt::Debug for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.driver.abort();
-        // Without being told, a server notices that nobody listens only when it next has something to say.
+        // Without being told, a server notices that nobody listens only when it next has something to say. One behind a
+        // pooler is asked to look for that itself: the pooler has forgotten by now what it ran for us.
         if self.in_use
+            && self.direct
             && !self.client.is_closed()
             && let Ok(runtime) = Handle::try_current()
         {
-            let token = self.client.cancel_token();
-            runtime.spawn(async move { timeout(CANCEL, token.cancel_query(NoTls)).await });
+            let (token, encryption) = (self.client.cancel_token(), self.encryption.clone());
+            let held = std::mem::take(&mut self.held);
+            runtime.spawn(async move {
+                let _ = timeout(CANCEL, encryption.cancel(token)).await;
+                drop(held);
+            });
         }
     }
 }
 
 impl Session {
-    /// Connects within the settings' time, however silent the server. Hosts are tried in order, and each gets its
-    /// share of the time that is left; a login that is refused is not tried elsewhere, as libpq has it.
+    /// Connects within the settings' time, to the first host that will do.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
-        let start = Instant::now();
-        let mut failure = Error::Unreachable("no host is given");
-        for (index, (host, port)) in settings.hosts.iter().enumerate() {
-            let hosts_left = u32::try_from(settings.hosts.len() - index).unwrap_or(u32::MAX);
-            let share = settings.connect_timeout.saturating_sub(start.elapsed()) / hosts_left;
-            match Self::connect_to(settings, host, *port, share).await {
-                Err(error @ Error::Unreachable(_)) => failure = error,
-                done => return done,
-            }
-        }
-        Err(failure)
+        hosts::connect(settings).await
     }
 
-    async fn connect_to(settings: &Settings, host: &str, port: u16, limit: Duration) -> Result<Self, Error> {
-        let config = config(settings, host, port, limit);
-        let connect = timeout(limit, config.connect(NoTls)).await;
-        let (client, mut connection) =
-            connect.map_err(|_| Error::Unreachable("no answer in time"))?.map_err(|error| Error::connecting(&error))?;
-        // Polled by hand, because the connection's own future writes the text of notices to the log. An error of the
-        // connection is seen by whoever waits for an answer.
-        let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
-        let driver = tokio::spawn(async move { while let Some(Ok(_)) = messages.next().await {} });
-        Ok(Self { client, in_use: false, settings: settings.clone(), driver })
+    /// Connects to one address of a host. Ends in time only if its caller sees to it.
+    pub(super) async fn connect_to(
+        settings: &Settings,
+        host: &Host,
+        address: IpAddr,
+        tls: Option<&Tls<'_>>,
+    ) -> Result<Self, Error> {
+        let mark = Mark::new();
+        let session = match Self::open(settings, host, address, tls, &mark.options(settings.options.as_deref())).await {
+            // PgBouncer refuses options, unless it is told to leave them out.
+            Err(Error::Pooled(Pooled::Options)) => Self::open(settings, host, address, tls, "").await?,
+            opened => {
+                let mut session = opened?;
+                session.direct = mark.has_arrived(&session.client).await?;
+                session
+            }
+        };
+        if !session.direct && settings.options.as_ref().is_some_and(|options| !options.trim().is_empty()) {
+            return Err(Error::Pooled(Pooled::Options));
+        }
+        Ok(session)
+    }
+
+    async fn open(
+        settings: &Settings,
+        host: &Host,
+        address: IpAddr,
+        tls: Option<&Tls<'_>>,
+        options: &str,
+    ) -> Result<Self, Error> {
+        let mut config = config(settings, options);
+        // The name is for certificates; it is not looked up again.
+        config.host(&host.name).hostaddr(address).port(host.port);
+        let Login { client, driver, encryption, version } = login(&config, tls).await?;
+        version::check(version.as_deref()).map_err(Error::Version)?;
+        Ok(Self {
+            client,
+            in_use: false,
+            direct: false,
+            server: (host.name.clone(), host.port),
+            opened: Instant::now(),
+            held: Held::default(),
+            driver,
+            encryption,
+        })
     }
 
     /// Whether it is of no use any more: the connection is gone, or what was asked of it last did not end well.
     pub fn is_closed(&self) -> bool {
         self.in_use || self.client.is_closed()
     }
-
-    /// Whether it was made with these settings.
-    pub fn is_for(&self, settings: &Settings) -> bool {
-        self.settings == *settings
-    }
 }
 
-fn config(settings: &Settings, host: &str, port: u16, limit: Duration) -> Config {
+/// All but where to, and how encrypted.
+fn config(settings: &Settings, options: &str) -> Config {
     let mut config = Config::new();
-    config.host(host).port(port).user(&settings.user).dbname(&settings.dbname);
+    config.user(&settings.user).dbname(&settings.dbname);
     if let Some(password) = &settings.password {
         config.password(password);
     }
-    let options = settings.options.as_deref().unwrap_or_default();
+    // Empty ones would be sent, too.
+    if !options.is_empty() {
+        config.options(options);
+    }
     config
-        .options(format!("{options} {FIXED}").trim())
         .application_name(settings.application_name.as_deref().unwrap_or("db-query-operator"))
-        // For each address that the name stands for: a dead first one must leave time for the second.
-        .connect_timeout(limit / 2)
-        .keepalives_idle(KEEPALIVE)
-        .keepalives_interval(KEEPALIVE / 3)
-        .keepalives_retries(3)
-        .tcp_user_timeout(KEEPALIVE)
-        .target_session_attrs(match settings.target {
-            Target::Any => TargetSessionAttrs::Any,
-            Target::ReadWrite => TargetSessionAttrs::ReadWrite,
-            Target::ReadOnly => TargetSessionAttrs::ReadOnly,
-        });
+        .keepalives(settings.network.keepalives);
+    if let Some(idle) = settings.network.idle {
+        config.keepalives_idle(idle);
+    }
+    if let Some(interval) = settings.network.interval {
+        config.keepalives_interval(interval);
+    }
+    if let Some(count) = settings.network.count {
+        config.keepalives_retries(count);
+    }
+    if let Some(timeout) = settings.network.unacknowledged {
+        config.tcp_user_timeout(timeout);
+    }
     config
 }

@@ -39,18 +39,6 @@ async fn a_secret_without_a_key_stalls_until_it_has_it() {
 }
 
 #[tokio::test]
-async fn encryption_that_is_asked_for_is_never_silently_left_out() {
-    let world = World::new("sslmode", &["a"]).await;
-    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), world.namespace.name());
-    let require = json!({"stringData": {"sslmode": "require"}});
-    secrets.patch("db", &PatchParams::default(), &Patch::Merge(require)).await.unwrap();
-    world.create("q", json!({})).await;
-    let resource = world.condition("q", "Stalled", "True", Some("InvalidSpec")).await;
-    assert!(message(&resource, "Ready").contains("sslmode"));
-    assert!(world.managed().await.is_empty());
-}
-
-#[tokio::test]
 async fn a_uri_connects_as_well() {
     let world = World::new("uri", &["a"]).await;
     let db = &world.database;
@@ -67,8 +55,12 @@ async fn a_uri_connects_as_well() {
         .patch("db", &PatchParams::default(), &Patch::Merge(json!({"stringData": {"fqdn-uri": uri}})))
         .await
         .unwrap();
-    world.create("q", json!({"database": {"connectionSecretRef": {"name": "db", "uriKey": "fqdn-uri"}}})).await;
+    let query = "SELECT name, current_setting('application_name') AS v FROM t";
+    let database = json!({"connectionSecretRef": {"name": "db", "uriKey": "fqdn-uri"}});
+    world.create("q", json!({ "database": database, "query": query })).await;
     world.ready("q").await;
+    // Every operator of these tests runs with PGAPPNAME and more set.
+    world.until_value("a", Some("db-query-operator")).await;
 }
 
 #[tokio::test]
@@ -166,6 +158,36 @@ async fn two_rows_for_one_object_are_an_error_of_both() {
 }
 
 #[tokio::test]
+async fn a_failed_row_is_called_by_its_key() {
+    let world = World::new("row-key", &["good", "Bad_Name"]).await;
+    for (name, changes, row) in [
+        ("given", json!({"keyColumns": ["v", "name"]}), r#"["one","Bad_Name"]"#),
+        ("primary", json!({"tableName": "t"}), r#"["Bad_Name"]"#),
+    ] {
+        let template = format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}-{{{{ row.name }}}}\n");
+        world.create(name, json!({"changeDetection": changes, "resourceTemplate": template})).await;
+        let resource = world.condition(name, "Ready", "False", Some("PartiallyFailed")).await;
+        assert_eq!(resource["status"]["failures"][0]["row"], row);
+        assert!(message(&resource, "Ready").contains(&format!("; row {row}: ")), "{}", message(&resource, "Ready"));
+        let logs = world.operator.logs();
+        assert!(logs.contains(&format!("row={row}")), "{logs}");
+    }
+    let gone = json!({"changeDetection": {"keyColumns": ["name", "gone"]}});
+    world.create("gone", gone).await;
+    let resource = world.condition("gone", "Ready", "False", Some("QueryFailed")).await;
+    let expected = "changeDetection.keyColumns[1]: the query has no column named gone";
+    assert_eq!(message(&resource, "Ready"), expected);
+}
+
+#[tokio::test]
+async fn columns_that_cannot_be_told_apart_are_an_error_without_rows_too() {
+    let world = World::new("no-rows", &[]).await;
+    world.create("q", json!({"query": "SELECT name, v, v FROM t"})).await;
+    let resource = world.condition("q", "Ready", "False", Some("QueryFailed")).await;
+    assert!(message(&resource, "Ready").contains("two columns of the query are named v"));
+}
+
+#[tokio::test]
 async fn an_object_that_the_server_refuses_stops_no_other() {
     let world = World::new("refused", &["good", "Bad_Name"]).await;
     world.create("q", json!({})).await;
@@ -230,6 +252,10 @@ async fn the_api_server_refuses_bad_input_with_a_sentence_that_names_the_field()
         (json!({"pruneGuard": {"maxDeletions": "120%"}}), "pruneGuard.maxDeletions must be"),
         (json!({"database": {"type": "mysql", "connectionSecretRef": {"name": "db"}}}), "spec.database.type"),
         (json!({"database": {"connectionSecretRef": {}}}), "spec.database.connectionSecretRef.name"),
+        (
+            json!({"database": {"connectionSecretRef": {"name": "db"}, "sslCertSecretRef": {"name": "a", "key": "b"}}}),
+            "database.sslCertSecretRef and database.sslKeySecretRef belong together",
+        ),
         (changes(json!({"enabled": true})), "changeDetection.enabled needs tableName or tables"),
         (changes(json!({"timestampColumn": "at"})), "changeDetection.timestampColumn needs"),
         (

@@ -1,4 +1,4 @@
-//! No row value, Secret or DSN in logs, events or status, whatever goes wrong.
+//! No row value, Secret or DSN in logs, events, status or metrics, whatever goes wrong.
 
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
@@ -76,6 +76,8 @@ async fn no_value_is_told_whoever_complains() {
     for name in all {
         told.push(("status", world.get(name).await["status"].to_string()));
     }
+    let (_, metrics) = world.operator.get("/metrics").await;
+    assert!(!metrics.to_lowercase().contains("canary"), "not even names of objects: {metrics}");
     for (place, text) in told {
         // The name of an object is told; nothing else that came from a row is.
         let text = text.replace("CANARY_Name", "").replace("l-canary-v", "");

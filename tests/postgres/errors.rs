@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use dbqo::logic::sql::{identifier, parse_query, qualified_name};
+use dbqo::logic::detect::Detection;
+use dbqo::logic::sql::parse_query;
 use dbqo::postgres::{Error, Session};
 
 use super::{LIMITS, Limits, failure, nothing_runs, read, read_with, session, settings};
@@ -12,7 +13,7 @@ use crate::support::TestDatabase;
 const SECRET: &str = "CANARY";
 
 /// All that an error could show anywhere.
-fn shown(error: &Error) -> String {
+pub fn shown(error: &Error) -> String {
     let mut text = format!("{error} {error:?} {error:#?}");
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -185,13 +186,13 @@ async fn a_connection_that_was_ended_is_told_apart_from_a_failed_query() {
 }
 
 #[tokio::test]
-async fn a_watermark_that_cannot_be_had_is_a_failed_query() {
-    let database = TestDatabase::create("no watermark").await;
+async fn a_session_whose_look_failed_is_not_for_use() {
+    let database = TestDatabase::create("no look").await;
     let query = parse_query("SELECT 1 AS a", true).unwrap();
+    let changes = serde_json::from_value(serde_json::json!({"enabled": true, "tableName": "gone"})).unwrap();
+    let detection = Detection::of(Some(&changes)).unwrap().unwrap();
     let mut session = session(&database).await;
-    let (table, column) = (qualified_name("gone").unwrap(), identifier("at").unwrap());
-    let error = session.watermark(&query, &LIMITS, &table, &column).await.unwrap_err();
+    let error = session.probe(&query, &LIMITS, &detection, None).await.unwrap_err();
     assert_eq!(error.reason(), "QueryFailed");
-    assert!(error.to_string().contains("timestampColumn: no such table (SQLSTATE 42P01)"), "{error}");
-    assert!(session.is_closed(), "a session in the middle of a transaction is not for use");
+    assert!(session.is_closed(), "it is in the middle of a transaction");
 }

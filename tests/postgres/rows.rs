@@ -1,6 +1,7 @@
 //! Which rows come, and what a session leaves behind.
 
-use dbqo::logic::sql::{identifier, parse_query, qualified_name};
+use dbqo::logic::row::Row;
+use dbqo::logic::sql::parse_query;
 use tokio::sync::mpsc;
 
 use super::{LIMITS, Limits, failure, read, session, settings};
@@ -118,28 +119,17 @@ async fn large_rows_come_in_small_batches() {
     let database = TestDatabase::create("large").await;
     let mut session = session(&database).await;
     let query = parse_query("SELECT repeat('x', 1000000) AS text FROM generate_series(1, 40)", true).unwrap();
-    let (sender, mut batches) = mpsc::channel::<Vec<String>>(1);
+    let (sender, mut batches) = mpsc::channel::<Vec<Row>>(1);
     let largest = async {
         let mut largest = 0;
         while let Some(batch) = batches.recv().await {
-            largest = largest.max(batch.iter().map(String::len).sum::<usize>());
+            largest = largest.max(batch.iter().map(Row::bytes).sum::<usize>());
         }
         largest
     };
     let (count, largest) = tokio::join!(session.read(&query, &LIMITS, sender), largest);
     assert_eq!(count, Ok(40));
     assert!(largest < 4_000_000, "{largest} bytes at a time");
-}
-
-#[tokio::test]
-async fn a_watermark_is_the_largest_value_and_not_the_largest_text() {
-    let database = TestDatabase::create("largest").await;
-    let sql = "CREATE SCHEMA app; CREATE TABLE app.plain (v int); INSERT INTO app.plain VALUES (3), (20)";
-    database.client().await.batch_execute(sql).await.unwrap();
-    let query = parse_query("SELECT 1 AS a", true).unwrap();
-    let (table, column) = (qualified_name("APP.Plain").unwrap(), identifier("V").unwrap());
-    let mark = session(&database).await.watermark(&query, &LIMITS, &table, &column).await.unwrap();
-    assert_eq!(mark.as_deref(), Some("20"));
 }
 
 #[tokio::test]

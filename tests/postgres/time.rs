@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use dbqo::logic::connection::Settings;
+use dbqo::logic::row::Row;
 use dbqo::logic::sql::parse_query;
 use dbqo::postgres::{Error, Limits, Session};
 use tokio::net::TcpListener;
@@ -50,7 +51,7 @@ async fn a_silent_host_leaves_time_for_the_next() {
     let database = TestDatabase::create("hosts").await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut settings = settings(&database);
-    settings.hosts.insert(0, ("127.0.0.1".into(), silent.local_addr().unwrap().port()));
+    settings.hosts.insert(0, ("127.0.0.1".to_owned(), silent.local_addr().unwrap().port()).into());
     settings.connect_timeout = Duration::from_secs(4);
     let mut session = Session::connect(&settings).await.unwrap();
     read(&mut session, "SELECT 1 AS a").await.unwrap();
@@ -58,7 +59,7 @@ async fn a_silent_host_leaves_time_for_the_next() {
 
 #[tokio::test]
 async fn a_name_that_is_none_is_not_told() {
-    let settings = Settings { hosts: vec![("no-such-host.invalid".into(), 5432)], ..Settings::default() };
+    let settings = Settings { hosts: vec![("no-such-host.invalid".to_owned(), 5432).into()], ..Settings::default() };
     let error = Session::connect(&settings).await.err().unwrap();
     assert!(error.to_string().contains("cannot be resolved") && !error.to_string().contains("invalid"), "{error}");
 }
@@ -109,7 +110,7 @@ async fn a_read_that_nobody_waits_for_is_stopped() {
 async fn a_slow_reader_slows_the_server_down_and_loses_nothing() {
     let database = TestDatabase::create("slow reader").await;
     let query = parse_query("SELECT g AS id FROM generate_series(1, 5000) g", true).unwrap();
-    let (rows, mut batches) = mpsc::channel::<Vec<String>>(1);
+    let (rows, mut batches) = mpsc::channel::<Vec<Row>>(1);
     let mut session = session(&database).await;
     let slowly = async {
         let mut count = 0;

@@ -4,6 +4,10 @@
 // Each test binary compiles this anew and uses its own part of it.
 #![allow(dead_code, missing_docs)]
 
+pub mod certificates;
+pub mod pgbouncer;
+pub mod random_sql;
+pub mod server;
 pub mod world;
 
 use std::fs::File;
@@ -19,6 +23,8 @@ use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::{conditions, wait};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
 /// What `tests/local/with-servers` tells: `env("POSTGRES_PORT")` reads `DBQO_TEST_POSTGRES_PORT`.
@@ -182,18 +188,53 @@ impl Drop for TestNamespace {
 /// Installs the definition of our resource, once per test binary.
 pub async fn install_crd(client: &kube::Client) {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
-    let install = async || {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds/databasequeryresources.yaml");
-        let yaml = std::fs::read_to_string(file).unwrap();
-        let definition: CustomResourceDefinition = serde_saphyr::from_str(&yaml).unwrap();
-        let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-        let name = definition.name_any();
-        api.patch(&name, &PatchParams::apply("tests").force(), &Patch::Apply(&definition)).await.unwrap();
-        let established = wait::await_condition(api, &name, conditions::is_crd_established());
-        tokio::time::timeout(Duration::from_secs(30), established).await.unwrap().unwrap();
-    };
-    INSTALLED.get_or_init(install).await;
+    INSTALLED.get_or_init(async || install_crd_again(client).await).await;
 }
+
+/// The same however often it was done before.
+pub async fn install_crd_again(client: &kube::Client) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds/databasequeryresources.yaml");
+    let yaml = std::fs::read_to_string(file).unwrap();
+    let definition: CustomResourceDefinition = serde_saphyr::from_str(&yaml).unwrap();
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let name = definition.name_any();
+    api.patch(&name, &PatchParams::apply("tests").force(), &Patch::Apply(&definition)).await.unwrap();
+    let established = wait::await_condition(api, &name, conditions::is_crd_established());
+    tokio::time::timeout(Duration::from_secs(30), established).await.unwrap().unwrap();
+}
+
+/// A copy of the administrator's kubeconfig with another address or account.
+pub fn kubeconfig(name: &str, server: Option<&str>, token: Option<&str>) -> PathBuf {
+    let ours = std::fs::read_to_string(std::env::var("KUBECONFIG").unwrap()).unwrap();
+    let mut config: serde_json::Value = serde_saphyr::from_str(&ours).unwrap();
+    if let Some(server) = server {
+        config["clusters"][0]["cluster"]["server"] = json!(server);
+    }
+    if let Some(token) = token {
+        config["users"][0]["user"] = json!({ "token": token });
+    }
+    let file = PathBuf::from(env("DIR")).join(unique(name));
+    std::fs::write(&file, config.to_string()).unwrap();
+    file
+}
+
+/// All of it wrong.
+const ENVIRONMENT_OF_LIBPQ: [(&str, &str); 14] = [
+    ("PGHOST", "nowhere.invalid"),
+    ("PGHOSTADDR", "192.0.2.1"),
+    ("PGPORT", "1"),
+    ("PGUSER", "nobody"),
+    ("PGPASSWORD", "wrong"),
+    ("PGPASSFILE", "/nowhere"),
+    ("PGDATABASE", "nowhere"),
+    ("PGSERVICE", "nowhere"),
+    ("PGAPPNAME", "leaked"),
+    ("PGOPTIONS", "-c search_path=nowhere -c default_transaction_read_only=on"),
+    ("PGSSLMODE", "verify-full"),
+    ("PGSSLROOTCERT", "/nowhere"),
+    ("PGCHANNELBINDING", "require"),
+    ("PGTARGETSESSIONATTRS", "standby"),
+];
 
 /// The real binary, running beside the test and seeing the test's namespace alone.
 pub struct Operator {
@@ -204,6 +245,11 @@ pub struct Operator {
 impl Operator {
     /// The control plane is shared: an operator that saw all of it would do the other tests' work, too.
     pub fn start(namespace: &str, flags: &[&str]) -> Self {
+        Self::start_with(namespace, flags, &[])
+    }
+
+    /// The same, with more in its environment: `KUBECONFIG`, say.
+    pub fn start_with(namespace: &str, flags: &[&str], environment: &[(&str, &str)]) -> Self {
         let log = PathBuf::from(env("DIR")).join(format!("{}.log", unique(namespace)));
         let output = File::create(&log).unwrap();
         // An operator must not survive a test process that is killed and runs no `drop`.
@@ -215,8 +261,11 @@ impl Operator {
             Command::new(env!("CARGO_BIN_EXE_dbqo"))
         };
         let process = command
-            .args(["run", "--watch-namespace", namespace])
+            .args(["run", "--watch-namespace", namespace, "--listen", "127.0.0.1:0"])
             .args(flags)
+            // What libpq would heed, so that no test passes where that leaks in.
+            .envs(ENVIRONMENT_OF_LIBPQ)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
@@ -233,6 +282,29 @@ impl Operator {
     /// All it has written so far.
     pub fn logs(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// What it serves under this path: status and body. Waits until it serves at all.
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        let address = eventually("the operator says where it serves", Duration::from_secs(30), async || {
+            let logs = self.logs();
+            let line = logs.lines().find(|line| line.contains("serving /metrics"))?;
+            let port: String = line.split_once("127.0.0.1:")?.1.chars().take_while(char::is_ascii_digit).collect();
+            Some(format!("127.0.0.1:{port}"))
+        })
+        .await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    /// A figure of its metrics by name and, as the text has them, labels; None where there is no such series.
+    pub async fn figure(&self, series: &str) -> Option<f64> {
+        let (_, text) = self.get("/metrics").await;
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 
     /// Kills it as a crash would; fine if it has ended already.

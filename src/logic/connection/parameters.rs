@@ -1,128 +1,133 @@
-//! The parameters of a connection string, whichever way it is written, become settings. Those that we do not heed
+//! The parameters of a connection string, whichever way it is written, become settings. Those that nothing heeds
 //! are refused by name, as far as they would have changed something that somebody relies on. Pure.
 
 use std::time::Duration;
 
 use super::ConnectionError::{self, Parameter};
-use super::{DEFAULT_PORT, DEFAULT_TIMEOUT, Settings, Target, check_host, check_sslmode, port};
+use super::certificates::Certificates;
+use super::tls::{TlsParameters, one_of};
+use super::{DEFAULT_TIMEOUT, Settings, Target, hosts};
 
-/// Parameters that name files or services of the operator's machine.
-const FILES: [&str; 11] = [
-    "service",
-    "servicefile",
-    "passfile",
-    "sslcert",
-    "sslkey",
-    "sslrootcert",
-    "sslcrl",
-    "sslcrldir",
-    "sslpassword",
-    "sslkeylogfile",
-    "requirepeer",
+/// Parameters that name files or services of the operator's machine, and what to use instead.
+const FILES: [(&str, &str); 8] = [
+    ("service", "names what is on the operator's machine, which is not allowed"),
+    ("servicefile", "names what is on the operator's machine, which is not allowed"),
+    ("passfile", "names what is on the operator's machine, which is not allowed"),
+    ("sslcert", "names a file, which is not allowed: use database.sslCertSecretRef"),
+    ("sslkey", "names a file, which is not allowed: use database.sslKeySecretRef"),
+    ("sslcrl", "names a file, which is not allowed"),
+    ("sslcrldir", "names a folder, which is not allowed"),
+    ("sslkeylogfile", "names a file, which is not allowed"),
 ];
-/// Parameters that demand what we cannot give yet.
+/// Parameters that ask for what nothing here can do.
 const UNSUPPORTED: [&str; 9] = [
-    "hostaddr",
-    "load_balance_hosts",
-    "max_protocol_version",
-    "min_protocol_version",
-    "replication",
+    "oauth_client_id",
+    "oauth_client_secret",
+    "oauth_issuer",
+    "oauth_scope",
     "require_auth",
     "requiressl",
     "scram_client_key",
     "scram_server_key",
+    "sslpassword",
 ];
-/// Parameters by which encryption can be asked for, and the values that leave it to the server.
-const ENCRYPTION: [(&str, &[&str]); 4] = [
-    ("channel_binding", &["disable", "prefer"]),
-    ("gssencmode", &["disable", "prefer"]),
-    ("sslcertmode", &["disable", "allow"]),
-    ("sslnegotiation", &["postgres"]),
+/// Parameters without a bearing on a TCP connection of ours, whatever their value: rows are always UTF-8, nothing is
+/// compressed, GSSAPI is not used, and nobody's name is asked of a socket.
+const WITHOUT_EFFECT: [&str; 6] =
+    ["client_encoding", "gssdelegation", "gsslib", "krbsrvname", "requirepeer", "sslcompression"];
+/// Parameters of which only some values ask for what can be had.
+const ONLY: [(&str, &[&str], &str); 4] = [
+    ("gssencmode", &["disable", "prefer"], "must be disable or prefer: GSSAPI is not supported"),
+    ("min_protocol_version", &["", "3.0"], "must be 3.0, the version that is spoken"),
+    ("max_protocol_version", &["", "3.0", "3.2", "latest"], "must be 3.0, 3.2 or latest"),
+    ("replication", &["false", "off", "no", "0"], "is not supported: rows are read in normal sessions"),
 ];
-/// Parameters without a bearing on an unencrypted TCP connection of ours, whatever their value: keepalives and timeouts
-/// of the network are the operator's to set, rows are always UTF-8.
-const WITHOUT_EFFECT: [&str; 14] = [
-    "client_encoding",
-    "fallback_application_name",
-    "gssdelegation",
-    "gsslib",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-    "krbsrvname",
-    "ssl_max_protocol_version",
-    "ssl_min_protocol_version",
-    "sslcompression",
-    "sslsni",
-    "tcp_user_timeout",
-];
+/// Longest time between keepalive messages, in seconds, and most of them, that Linux takes.
+const MOST_KEEPALIVE: (u32, u32) = (32_767, 127);
 
 /// What was given so far. Of a name that is given twice the last counts.
 #[derive(Default)]
 pub(super) struct Parameters {
     settings: Settings,
     hosts: String,
+    addresses: String,
     ports: String,
+    fallback_name: Option<String>,
+    tls: TlsParameters,
 }
 
 impl Parameters {
     pub(super) fn set(&mut self, name: &str, value: String) -> Result<(), ConnectionError> {
-        let known = |names: &[&'static str]| names.iter().find(|known| **known == name).copied();
-        if let Some(name) = known(&FILES) {
-            return Err(Parameter(name, "names what is on the operator's machine, which is not allowed"));
+        if let Some((name, why)) = FILES.iter().find(|(known, _)| *known == name) {
+            return Err(Parameter(name, why));
         }
-        if let Some(name) = known(&UNSUPPORTED) {
+        if let Some(name) = UNSUPPORTED.iter().find(|known| **known == name) {
             return Err(Parameter(name, "is not supported"));
         }
-        if let Some((name, optional)) = ENCRYPTION.iter().find(|(known, _)| *known == name) {
-            let is_optional = optional.contains(&value.as_str());
-            let why = "asks for an encrypted connection, which is not supported yet, or is no value for it";
-            return if is_optional { Ok(()) } else { Err(Parameter(name, why)) };
+        if let Some((name, values, why)) = ONLY.iter().find(|(known, ..)| *known == name) {
+            return if values.contains(&value.as_str()) { Ok(()) } else { Err(Parameter(name, why)) };
         }
+        let named = || Some(value.clone()).filter(|name| !name.is_empty());
         let settings = &mut self.settings;
         match name {
             "host" => self.hosts = value,
+            "hostaddr" => self.addresses = value,
             "port" => self.ports = value,
             "user" => settings.user = value,
-            "password" => settings.password = Some(value).filter(|password| !password.is_empty()),
+            "password" => settings.password = named(),
             "dbname" => settings.dbname = value,
-            "sslmode" => check_sslmode(&value, || Parameter("sslmode", "is no sslmode"))?,
             "connect_timeout" => settings.connect_timeout = timeout(&value)?,
-            "application_name" => settings.application_name = Some(value).filter(|name| !name.is_empty()),
+            "application_name" => settings.application_name = named(),
+            "fallback_application_name" => self.fallback_name = named(),
             "options" => settings.options = Some(value),
             "target_session_attrs" => settings.target = target(&value)?,
-            _ if known(&WITHOUT_EFFECT).is_some() => {}
+            "load_balance_hosts" => {
+                let ways = [("disable", false), ("random", true)];
+                settings.shuffle = one_of(&ways, &value, "load_balance_hosts", "must be disable or random")?;
+            }
+            "keepalives" => settings.network.keepalives = number("keepalives", &value, u32::MAX)? != 0,
+            "keepalives_idle" => {
+                settings.network.idle = seconds(number("keepalives_idle", &value, MOST_KEEPALIVE.0)?);
+            }
+            "keepalives_interval" => {
+                settings.network.interval = seconds(number("keepalives_interval", &value, MOST_KEEPALIVE.0)?);
+            }
+            "keepalives_count" => {
+                let count = number("keepalives_count", &value, MOST_KEEPALIVE.1)?;
+                settings.network.count = Some(count).filter(|count| *count > 0);
+            }
+            "tcp_user_timeout" => {
+                let milliseconds = number("tcp_user_timeout", &value, u32::MAX)?;
+                settings.network.unacknowledged =
+                    Some(Duration::from_millis(milliseconds.into())).filter(|timeout| !timeout.is_zero());
+            }
+            _ if WITHOUT_EFFECT.contains(&name) => {}
+            _ if self.tls.set(name, &value)? => {}
             _ => return Err(ConnectionError::UnknownParameter),
         }
         Ok(())
     }
 
-    /// Puts hosts and ports together: one port for all hosts, or one for each.
-    pub(super) fn settings(self) -> Result<Settings, ConnectionError> {
-        let mut settings = self.settings;
-        if self.hosts.is_empty() {
-            return Ok(settings);
-        }
-        let hosts: Vec<&str> = self.hosts.split(',').collect();
-        let ports = self.ports.split(',').map(one_port).collect::<Result<Vec<u16>, _>>()?;
-        if ports.len() != 1 && ports.len() != hosts.len() {
-            return Err(Parameter("port", "must be one, or one for each host"));
-        }
-        for (host, port) in hosts.into_iter().zip(ports.into_iter().cycle()) {
-            check_host(host).map_err(|why| Parameter("host", why))?;
-            settings.hosts.push((host.to_owned(), port));
-        }
-        Ok(settings)
+    /// Puts together what goes together.
+    pub(super) fn settings(self, certificates: &Certificates) -> Result<Settings, ConnectionError> {
+        Ok(Settings {
+            hosts: hosts::hosts(&self.hosts, &self.addresses, &self.ports)?,
+            tls: self.tls.tls(certificates)?,
+            application_name: self.settings.application_name.clone().or(self.fallback_name),
+            ..self.settings
+        })
     }
 }
 
-/// As libpq: nothing is the default.
-fn one_port(text: &str) -> Result<u16, ConnectionError> {
-    match text {
-        "" => Ok(DEFAULT_PORT),
-        _ => port(text).ok_or(Parameter("port", "is not a number from 1 to 65535")),
-    }
+/// As libpq: a negative number is 0.
+fn number(name: &'static str, text: &str, most: u32) -> Result<u32, ConnectionError> {
+    let number: i32 = text.trim().parse().map_err(|_| Parameter(name, "is not a whole number"))?;
+    Some(number.max(0).unsigned_abs()).filter(|number| *number <= most).ok_or(Parameter(name, "is too large"))
+}
+
+/// As libpq: 0 leaves it to the system.
+fn seconds(number: u32) -> Option<Duration> {
+    Some(Duration::from_secs(number.into())).filter(|time| !time.is_zero())
 }
 
 /// As libpq: 0 waits for ever, which nothing of ours does; 1 counts as 2.
@@ -135,10 +140,14 @@ fn timeout(text: &str) -> Result<Duration, ConnectionError> {
 }
 
 fn target(text: &str) -> Result<Target, ConnectionError> {
-    match text {
-        "any" => Ok(Target::Any),
-        "read-write" | "primary" => Ok(Target::ReadWrite),
-        "read-only" | "standby" => Ok(Target::ReadOnly),
-        _ => Err(Parameter("target_session_attrs", "must be any, read-write or read-only")),
-    }
+    let targets = [
+        ("any", Target::Any),
+        ("read-write", Target::ReadWrite),
+        ("read-only", Target::ReadOnly),
+        ("primary", Target::Primary),
+        ("standby", Target::Standby),
+        ("prefer-standby", Target::PreferStandby),
+    ];
+    let why = "must be any, read-write, read-only, primary, standby or prefer-standby";
+    one_of(&targets, text, "target_session_attrs", why)
 }

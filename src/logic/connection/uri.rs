@@ -29,7 +29,11 @@ pub(super) fn read(uri: &str) -> Result<Parameters, ConnectionError> {
         parameters.set("port", ports.join(","))?;
     }
     for one in given.split('&').filter(|one| !one.is_empty()) {
-        let (name, value) = one.split_once('=').unwrap_or((one, ""));
+        let (name, value) = match one.split_once('=').unwrap_or((one, "")) {
+            // As libpq reads what is meant for JDBC.
+            ("ssl", "true") => ("sslmode", "require"),
+            pair => pair,
+        };
         parameters.set(name, decoded(value, "parameters")?)?;
     }
     Ok(parameters)

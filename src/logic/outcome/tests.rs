@@ -1,5 +1,6 @@
 use super::*;
 use crate::logic::render::RowFailure;
+use crate::logic::row::RowName;
 use k8s_openapi::jiff::Timestamp;
 
 fn at(second: i64) -> Time {
@@ -31,12 +32,24 @@ fn all_applied_is_ready_and_nothing_else() {
 fn failed_rows_are_not_ready_and_reconciling_and_at_most_ten_are_listed() {
     let mut failures = Failures::default();
     for row in 1..=25 {
-        failures.push(RowFailure { row, object: None, reason: "RenderFailed", message: "m".into() });
+        failures.push(RowFailure { row: row.into(), object: None, reason: "RenderFailed", message: "m".into() });
     }
     let status = after(&Status::default(), Outcome::Done(Done { rows: 30, failures, ..Done::default() }), 1);
     assert_eq!(says(&status, condition::READY), Some(("False".into(), "PartiallyFailed".into())));
     assert_eq!(says(&status, condition::RECONCILING).unwrap().0, "True");
     assert_eq!((status.failures.len(), status.failed_rows), (10, Some(25)));
+}
+
+#[test]
+fn a_failed_row_is_called_by_its_key_where_it_has_one() {
+    let mut failures = Failures::default();
+    let row = RowName { number: 7, key: Some(r#"["acme",null]"#.into()) };
+    failures.push(RowFailure { row, object: None, reason: "RenderFailed", message: "why".into() });
+    failures.push(RowFailure { row: 9.into(), object: None, reason: "RenderFailed", message: "why".into() });
+    let status = after(&Status::default(), Outcome::Done(Done { rows: 30, failures, ..Done::default() }), 1);
+    assert_eq!((status.failures[0].row.as_str(), status.failures[1].row.as_str()), (r#"["acme",null]"#, "9"));
+    let message = &status.condition(condition::READY).unwrap().message;
+    assert!(message.contains(r#"2 of 30 rows failed"#) && message.contains(r#"row ["acme",null]: why"#), "{message}");
 }
 
 #[test]
@@ -91,4 +104,20 @@ fn only_what_became_different_is_told() {
     let away = after(&first, failed(false, Some(false)), 2);
     assert!(notices(&first, &away)[0].warning);
     assert_eq!(notices(&away, &after(&away, failed(false, Some(false)), 3)), vec![]);
+}
+
+#[test]
+fn what_went_wrong_is_counted_under_the_reason_that_ready_gets() {
+    let mut failures = Failures::default();
+    failures.push(RowFailure { row: 1.into(), object: None, reason: "RenderFailed", message: "m".into() });
+    for outcome in [
+        Outcome::Done(Done { failures, ..Done::default() }),
+        Outcome::Done(Done { undeleted: Some("why".into()), ..Done::default() }),
+        failed(true, None),
+    ] {
+        let status = after(&Status::default(), outcome.clone(), 1);
+        assert_eq!(says(&status, condition::READY).unwrap().1, outcome.trouble().unwrap());
+    }
+    assert_eq!(Outcome::Done(Done::default()).trouble(), None);
+    assert_eq!(Outcome::Unchanged.trouble(), None);
 }

@@ -31,6 +31,43 @@ impl fmt::Display for QualifiedName {
     }
 }
 
+impl Identifier {
+    /// A name that the server's catalogs have.
+    pub fn of_catalog(name: String) -> Self {
+        Self(name)
+    }
+
+    /// The name itself, as the server's catalogs have it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As one would write it: quoted only where it has to be.
+    pub fn shown(&self) -> String {
+        let starts = self.0.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if starts && self.0.chars().all(plain) { self.0.clone() } else { self.to_string() }
+    }
+}
+
+impl QualifiedName {
+    /// The schema, where one was given.
+    pub fn schema(&self) -> Option<&str> {
+        self.0.iter().rev().nth(1).map(Identifier::as_str)
+    }
+
+    /// The table, without its schema.
+    pub fn table(&self) -> &str {
+        self.0.last().map_or("", Identifier::as_str)
+    }
+
+    /// As one would write it: quoted only where it has to be.
+    pub fn shown(&self) -> String {
+        let names: Vec<String> = self.0.iter().map(Identifier::shown).collect();
+        names.join(".")
+    }
+}
+
 /// Reads a column's name.
 pub fn identifier(text: &str) -> Result<Identifier, SqlError> {
     let mut names = names(text)?;
@@ -85,6 +122,19 @@ mod tests {
             ("GRÖSSE", "\"grÖsse\""),
         ] {
             assert_eq!(qualified_name(text).unwrap().to_string(), sql, "{text}");
+        }
+    }
+
+    #[test]
+    fn people_see_quotes_only_where_they_are_needed() {
+        for (text, schema, table, shown) in [
+            ("Tenants", None, "tenants", "tenants"),
+            ("public.Tenants_2", Some("public"), "tenants_2", "public.tenants_2"),
+            (r#""My Schema".t"#, Some("My Schema"), "t", r#""My Schema".t"#),
+            (r#""2""#, None, "2", r#""2""#),
+        ] {
+            let name = qualified_name(text).unwrap();
+            assert_eq!((name.schema(), name.table(), name.shown().as_str()), (schema, table, shown), "{text}");
         }
     }
 

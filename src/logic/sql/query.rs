@@ -1,8 +1,8 @@
 //! A query: setup statements and the one that returns the rows. Pure.
 
-use super::SqlError;
 use super::lexer::{Kind, Token};
 use super::split::{Part, split};
+use super::{RowKey, SqlError};
 
 /// A query that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +11,10 @@ pub struct Query {
     pub setup: Vec<Statement>,
     /// The statement that returns the rows.
     pub last: Statement,
+    /// What names the rows that it returns.
+    pub key: RowKey,
     /// Whether the last statement changes data and returns rows by RETURNING.
-    changes_data: bool,
+    pub(super) changes_data: bool,
 }
 
 /// One statement as the user wrote it.
@@ -29,11 +31,6 @@ pub struct Statement {
 /// The longest name that an error repeats, in characters: PostgreSQL cuts names at 63 bytes.
 const LONGEST_NAME: usize = 70;
 
-/// Around the last statement, so that each row comes as one JSON text. The newlines keep a trailing `--` comment
-/// from swallowing the end.
-const READ: (&str, &str) = ("SELECT row_to_json(q.*)::text FROM (\n", "\n) q");
-const WRITE: (&str, &str) = ("WITH q AS (\n", "\n) SELECT row_to_json(q.*)::text FROM q");
-
 impl Query {
     /// How many statements there are.
     pub fn len(&self) -> usize {
@@ -48,23 +45,6 @@ impl Query {
     /// How a sentence about statement `number` (from 1) begins.
     pub fn which(&self, number: usize) -> String {
         format!("statement {number} of {}", self.len())
-    }
-
-    /// The last statement, wrapped so that each row is one JSON text.
-    pub fn wrapped(&self) -> String {
-        let (before, after) = self.wrapping();
-        [before, &self.last.text, after].concat()
-    }
-
-    /// A position that the server gave for the wrapped text (characters, from 1), in the last statement as it was
-    /// written; None if it lies outside.
-    pub fn position_in_last(&self, position: usize) -> Option<usize> {
-        let before = self.wrapping().0.chars().count();
-        position.checked_sub(before).filter(|p| (1..=self.last.text.chars().count()).contains(p))
-    }
-
-    fn wrapping(&self) -> (&'static str, &'static str) {
-        if self.changes_data { WRITE } else { READ }
     }
 }
 
@@ -110,7 +90,12 @@ pub fn parse_query(text: &str, read_only: bool) -> Result<Query, SqlError> {
             column: before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1,
         }
     };
-    Ok(Query { setup: parts.iter().map(statement).collect(), last: statement(&last), changes_data })
+    Ok(Query {
+        setup: parts.iter().map(statement).collect(),
+        last: statement(&last),
+        key: RowKey::default(),
+        changes_data,
+    })
 }
 
 /// A word of a statement in upper case, and how deep in parentheses it stands.
@@ -213,17 +198,15 @@ mod tests {
     }
 
     #[test]
-    fn setup_runs_first_and_the_last_is_wrapped() {
+    fn setup_runs_first_and_the_last_returns_the_rows() {
         let query = parse_query("SET a = 1;\nSELECT 1 AS x -- one\n;", true).unwrap();
         assert_eq!(query.setup, [Statement { text: "SET a = 1".into(), line: 1, column: 1 }]);
-        assert_eq!(query.wrapped(), "SELECT row_to_json(q.*)::text FROM (\nSELECT 1 AS x\n) q");
-        assert_eq!(query.last.line, 2);
+        assert_eq!(query.last, Statement { text: "SELECT 1 AS x".into(), line: 2, column: 1 });
     }
 
     #[test]
     fn data_is_changed_only_where_allowed_and_returned() {
-        let query = parse_query("DELETE FROM t RETURNING id", false).unwrap();
-        assert_eq!(query.wrapped(), "WITH q AS (\nDELETE FROM t RETURNING id\n) SELECT row_to_json(q.*)::text FROM q");
+        assert!(parse_query("DELETE FROM t RETURNING id", false).unwrap().changes_data);
         assert!(refusal("DELETE FROM t RETURNING id", true).contains("database.readOnly: false"));
         assert!(refusal("DELETE FROM t", false).contains("RETURNING"));
         assert!(
@@ -299,11 +282,9 @@ mod tests {
     #[test]
     fn a_position_of_the_server_is_found_in_what_the_user_wrote() {
         let query = parse_query("SET a = 1;\nSELECT id,\n  nmae FROM t", true).unwrap();
-        let in_wrapped = query.wrapped().find("nmae").unwrap() + 1;
-        let position = query.position_in_last(in_wrapped).unwrap();
+        let position = query.last.text.find("nmae").unwrap() + 1;
         assert_eq!(query.last.place(position), (3, 3));
         assert_eq!(query.last.word_at(position), Some("nmae"));
-        assert_eq!(query.position_in_last(3), None, "that is ours");
         let one_line = parse_query("SET a = 'ü'; SELECT nmae FROM t", true).unwrap();
         assert_eq!((one_line.last.place(8), one_line.last.word_at(8)), ((1, 21), Some("nmae")));
         let literal = parse_query("SELECT 'secret'::int", true).unwrap();

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     fn texts(sql: &str) -> Vec<&str> {
-        split(sql).unwrap().into_iter().map(|part| &sql[part.range]).collect()
+        crate::logic::sql::statements(sql).unwrap()
     }
 
     #[test]

@@ -16,7 +16,9 @@ mod environment;
 mod exact;
 mod failure;
 mod filters;
+mod lexer;
 mod marks;
+mod meter;
 mod operands;
 
 use std::sync::Arc;

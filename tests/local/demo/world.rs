@@ -205,7 +205,7 @@ fn start_operator(log: &PathBuf) -> Result<Child, String> {
         .ok_or("no target folder")?;
     let file = File::create(log).map_err(text)?;
     Command::new(&binary)
-        .arg("run")
+        .args(["run", "--listen", "off"])
         .stderr(file)
         .spawn()
         .map_err(|error| format!("{} did not start: {error}; run `make demo`", binary.display()))

@@ -2,12 +2,13 @@
 //! and where they want text a value is written as we write it (`true`, not `True`).
 
 use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
-use minijinja::{Environment, Error, State, Value, filters, tests};
+use minijinja::{Environment, Error, State, Value, filters, functions, tests};
 
 use super::convert::to_json;
 use super::environment::Setup;
 use super::exact::Exact;
 use super::marks::resolve;
+use super::operands;
 use crate::logic::yaml::slot::scalar_text;
 
 /// What a filter wants its arguments to be.
@@ -70,10 +71,10 @@ fn wrap(env: &mut Environment<'static>, setup: Setup, name: &'static str, wants:
                 *arg = resolve(state, arg, deep)?;
             }
             match wants {
-                Wants::AllText => *arg = as_text(arg)?,
-                Wants::Text if at == 0 => *arg = as_text(arg)?,
-                Wants::Numbers => *arg = Exact::computable(arg)?,
-                Wants::Ordered => *arg = Exact::comparable(arg)?,
+                Wants::AllText => *arg = as_text(state, arg)?,
+                Wants::Text if at == 0 => *arg = as_text(state, arg)?,
+                Wants::Numbers => *arg = Exact::computable(state, arg)?,
+                Wants::Ordered => *arg = Exact::comparable(state, arg)?,
                 Wants::Text | Wants::Values | Wants::Format => {}
             }
         }
@@ -89,10 +90,10 @@ fn asks_for_numbers(format: Option<&Value>) -> bool {
 }
 
 /// A value as text, but for numbers: filters that count need them, and they print as we print.
-fn as_text(value: &Value) -> Result<Value, Error> {
+fn as_text(state: &State, value: &Value) -> Result<Value, Error> {
     Ok(match value.kind() {
         ValueKind::None | ValueKind::Bool | ValueKind::Seq | ValueKind::Map if !value.is_kwargs() => {
-            Value::from(scalar_text(&to_json(value)?))
+            Value::from(scalar_text(&to_json(state, value)?))
         }
         _ => match Exact::of(value) {
             Some(number) => Value::from(number.to_string()),
@@ -101,19 +102,18 @@ fn as_text(value: &Value) -> Result<Value, Error> {
     })
 }
 
-/// What [`super::operands`] puts behind the operands of `~`.
-pub(super) fn operand(value: &Value) -> Result<Value, Error> {
-    as_text(value)
-}
-
-/// What [`super::operands`] puts behind the operands of what computes or compares.
-pub(super) fn computable(value: &Value) -> Result<Value, Error> {
-    Exact::computable(value)
-}
-
-/// What [`super::operands`] puts around what is negated.
-pub(super) fn same(value: Value) -> Value {
-    value
+/// What [`super::operands`] puts behind and around operands, and the functions that want machine numbers.
+pub(super) fn add_operands(env: &mut Environment<'static>) {
+    env.add_filter(operands::TEXT, |state: &State, value: &Value| as_text(state, value));
+    env.add_filter(operands::NUMBER, Exact::float);
+    env.add_filter(operands::NEGATED, Exact::float);
+    env.add_filter(operands::COMPARED, |state: &State, value: &Value| Exact::computable(state, value));
+    env.add_function(operands::SAME, |value: Value| value);
+    let range = Value::from_function(functions::range);
+    env.add_function("range", move |state: &mut State, bounds: Rest<ValueOrKwargs>| {
+        let bounds: Vec<Value> = bounds.into_values().iter().map(Exact::float).collect();
+        range.call(state, &bounds)
+    });
 }
 
 /// Wraps the tests: they see machine numbers, and the text that markers stand for.
@@ -141,7 +141,7 @@ pub(super) fn wrap_tests(env: &mut Environment<'static>, setup: Setup) {
 fn wrap_test(env: &mut Environment<'static>, setup: Setup, name: &'static str, inner: Value) {
     env.add_test(name, move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<bool, Error> {
         let args = args.into_values();
-        let seen = |arg| Exact::computable(&resolve(state, arg, setup.deep)?);
+        let seen = |arg| Exact::computable(state, &resolve(state, arg, setup.deep)?);
         let args = args.iter().map(seen).collect::<Result<Vec<_>, _>>()?;
         Ok(inner.call(state, &args)?.is_true())
     });

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use minijinja::Value;
 use minijinja::value::{Enumerator, Object, ObjectExt, ValueKind};
+use minijinja::{Error, State, Value};
 
 use super::exact::Exact;
 use super::failure::Reason;
+use super::meter::Meter;
 use crate::logic::json::{Json, Map, Number};
 
 /// Deeper values are refused; parsed JSON is never that deep.
@@ -82,45 +83,50 @@ fn from_number(number: &Number) -> Value {
 }
 
 /// A template's value as JSON. Undefined never gets here.
-pub(super) fn to_json(value: &Value) -> Result<Json, Reason> {
-    nested(value, 0)
+pub(super) fn to_json(state: &State, value: &Value) -> Result<Json, Error> {
+    nested(value, 0, &Meter::new(state))
 }
 
-fn nested(value: &Value, depth: usize) -> Result<Json, Reason> {
+fn nested(value: &Value, depth: usize, meter: &Meter) -> Result<Json, Error> {
     if depth > MAX_DEPTH {
-        return Err(Reason("a value is nested too deeply"));
+        return Err(Reason("a value is nested too deeply").into());
     }
+    meter.visit(0)?;
     match value.kind() {
         ValueKind::Undefined | ValueKind::None => Ok(Json::Null),
         ValueKind::Bool => Ok(Json::Bool(value.is_true())),
-        ValueKind::String => Ok(Json::String(value.as_str().unwrap_or_default().to_owned())),
-        ValueKind::Number => number(value).map(Json::Number),
+        ValueKind::String => {
+            let text = value.as_str().unwrap_or_default();
+            meter.visit(text.len())?;
+            Ok(Json::String(text.to_owned()))
+        }
+        ValueKind::Number => Ok(Json::Number(number(value)?)),
         ValueKind::Seq | ValueKind::Iterable => {
             let items = value.try_iter().map_err(|_| NOT_DATA)?;
-            items.map(|item| nested(&item, depth + 1)).collect::<Result<_, _>>().map(Json::Array)
+            items.map(|item| nested(&item, depth + 1, meter)).collect::<Result<_, _>>().map(Json::Array)
         }
         ValueKind::Map => {
             let mut map = Map::default();
             for key in value.try_iter().map_err(|_| NOT_DATA)? {
                 let inner = value.get_item(&key).map_err(|_| NOT_DATA)?;
-                map.insert(key_text(&key)?, nested(&inner, depth + 1)?);
+                map.insert(key_text(&key, meter)?, nested(&inner, depth + 1, meter)?);
             }
             Ok(Json::Object(map))
         }
         _ => match Exact::of(value) {
             Some(number) => Ok(Json::Number(number.clone())),
-            None => Err(NOT_DATA),
+            None => Err(NOT_DATA.into()),
         },
     }
 }
 
 const NOT_DATA: Reason = Reason("this is not a value that can be written");
 
-fn key_text(key: &Value) -> Result<String, Reason> {
-    match nested(key, MAX_DEPTH)? {
+fn key_text(key: &Value, meter: &Meter) -> Result<String, Error> {
+    match nested(key, MAX_DEPTH, meter)? {
         Json::String(text) => Ok(text),
-        Json::Bool(_) | Json::Number(_) => Ok(nested(key, MAX_DEPTH)?.to_string()),
-        _ => Err(Reason("a key of a map must be text, a number or a boolean")),
+        key @ (Json::Bool(_) | Json::Number(_)) => Ok(key.to_string()),
+        _ => Err(Reason("a key of a map must be text, a number or a boolean").into()),
     }
 }
 

@@ -5,7 +5,7 @@ use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{AutoEscape, Environment, Error, State, UndefinedBehavior, Value};
 
 use super::marks::{self, Mode};
-use super::{builtins, filters, operands};
+use super::{builtins, filters};
 
 /// The one template of an environment.
 pub(super) const NAME: &str = "template";
@@ -59,10 +59,7 @@ pub(super) fn environment(setup: Setup, source: &str) -> Result<Environment<'sta
     for (name, filter) in filters::ALL {
         add(&mut env, name, setup, *filter);
     }
-    env.add_filter(operands::TEXT, builtins::operand);
-    env.add_filter(operands::NUMBER, builtins::computable);
-    env.add_filter(operands::NEGATED, builtins::computable);
-    env.add_function(operands::SAME, builtins::same);
+    builtins::add_operands(&mut env);
     env.add_function("fail", filters::fail);
     env.add_template_owned(NAME, source.to_owned())?;
     Ok(env)

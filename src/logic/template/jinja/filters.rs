@@ -47,7 +47,7 @@ impl Call<'_, '_, '_> {
     }
 
     fn json(&self) -> Result<Json, Error> {
-        Ok(to_json(&self.value()?)?)
+        to_json(self.state, &self.value()?)
     }
 
     fn text(&self) -> Result<String, Error> {
@@ -121,7 +121,7 @@ fn nindent(call: &mut Call) -> Result<Value, Error> {
 fn trim(call: &mut Call) -> Result<Value, Error> {
     let (chars,) = from_args::<(Option<Value>,)>(call.arguments())?;
     if let Some(chars) = chars.filter(|chars| !chars.is_none()) {
-        let chars = scalar_text(&to_json(&resolve(call.state, &chars, call.deep)?)?);
+        let chars = scalar_text(&to_json(call.state, &resolve(call.state, &chars, call.deep)?)?);
         return Ok(Value::from(call.text()?.trim_matches(|c| chars.contains(c))));
     }
     match (call.captured(), call.mode) {
@@ -134,7 +134,7 @@ fn trim(call: &mut Call) -> Result<Value, Error> {
 fn join(call: &mut Call) -> Result<Value, Error> {
     let (joiner, attribute) = from_args::<(Option<Value>, Option<String>)>(call.arguments())?;
     let joiner = match joiner {
-        Some(joiner) => scalar_text(&to_json(&resolve(call.state, &joiner, call.deep)?)?),
+        Some(joiner) => scalar_text(&to_json(call.state, &resolve(call.state, &joiner, call.deep)?)?),
         None => String::new(),
     };
     let list = call.value()?;
@@ -147,7 +147,7 @@ fn join(call: &mut Call) -> Result<Value, Error> {
             Some(attribute) => item.get_attr(attribute)?,
             None => item,
         };
-        texts.push(scalar_text(&to_json(&resolve(call.state, &item, true)?)?));
+        texts.push(scalar_text(&to_json(call.state, &resolve(call.state, &item, true)?)?));
     }
     Ok(Value::from(texts.join(&joiner)))
 }

@@ -6,6 +6,7 @@ use minijinja::{AutoEscape, Error, ErrorKind, Output, State, Value};
 
 use super::convert::to_json;
 use super::failure::Reason;
+use super::meter::Meter;
 use crate::logic::yaml::slot::{self, Edit, Segment, Slot, Slots, segments};
 
 /// How values are written.
@@ -37,7 +38,7 @@ pub(super) fn format(mode: Mode, out: &mut Output, state: &mut State, value: &Va
     if value.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
-    let slot = Slot::plain(to_json(value)?);
+    let slot = Slot::plain(to_json(state, value)?);
     match mode {
         Mode::Text => Ok(out.write_str(&slot.text())?),
         Mode::Marked => {
@@ -68,7 +69,7 @@ pub(super) fn resolve(state: &State, value: &Value, deep: bool) -> Result<Value,
             None => Value::from(text),
         });
     }
-    if !deep || !holds_text(value, 0)? {
+    if !deep || !holds_text(value, 0, &Meter::new(state))? {
         return Ok(value.clone());
     }
     match value.kind() {
@@ -91,15 +92,16 @@ pub(super) fn resolve(state: &State, value: &Value, deep: bool) -> Result<Value,
     }
 }
 
-fn holds_text(value: &Value, depth: usize) -> Result<bool, Error> {
+fn holds_text(value: &Value, depth: usize, meter: &Meter) -> Result<bool, Error> {
     if depth > 100 {
         return Err(Reason("a value is nested too deeply").into());
     }
+    meter.visit(0)?;
     match value.kind() {
         ValueKind::String => Ok(value.is_safe()),
         ValueKind::Seq | ValueKind::Iterable => {
             for item in value.try_iter()? {
-                if holds_text(&item, depth + 1)? {
+                if holds_text(&item, depth + 1, meter)? {
                     return Ok(true);
                 }
             }
@@ -107,7 +109,7 @@ fn holds_text(value: &Value, depth: usize) -> Result<bool, Error> {
         }
         ValueKind::Map => {
             for key in value.try_iter()? {
-                if key.is_safe() || holds_text(&value.get_item(&key)?, depth + 1)? {
+                if key.is_safe() || holds_text(&value.get_item(&key)?, depth + 1, meter)? {
                     return Ok(true);
                 }
             }

@@ -1,0 +1,54 @@
+//! What each look came to, for the log and the metrics: told here and nowhere else.
+
+use std::time::Duration;
+
+use crate::crd::{Status, condition};
+use crate::logic::object::Owner;
+use crate::logic::outcome::{Changed, Done, Outcome};
+use crate::metrics::{Series, Sync};
+
+/// One look ended like this, after so long; `status` is what the user is told of it.
+pub fn look(series: &Series, owner: &Owner, outcome: &Outcome, status: &Status, took: Duration) {
+    if let Outcome::Done(done) = outcome {
+        log(owner, done, took);
+        series.queried(done.query_time);
+        series.synced(sync(done));
+    }
+    if let Some(reason) = outcome.trouble() {
+        series.failed(reason);
+    }
+    if !matches!(outcome, Outcome::Unchanged) {
+        series.reconciled(took);
+    }
+    series.ready(status.condition(condition::READY).is_some_and(|ready| ready.status == "True"));
+}
+
+/// A line for the look, and one for each of the first failures: thousands of rows may fail of one mistake.
+fn log(owner: &Owner, done: &Done, took: Duration) {
+    for failure in done.failures.kept() {
+        let object = failure.object.as_deref();
+        tracing::warn!(dbqr = %owner, row = %failure.row, object, reason = failure.reason, "failed: {}", failure.message);
+    }
+    if let Some(undeleted) = &done.undeleted {
+        tracing::warn!(dbqr = %owner, "{undeleted}");
+    }
+    let Changed { created, updated, deleted } = done.changed;
+    let Sync { rows, objects, failed_rows: failed, blocked, .. } = sync(done);
+    let (query_ms, took_ms) = (done.query_time.as_millis() as u64, took.as_millis() as u64);
+    tracing::info!(
+        dbqr = %owner, rows, objects, created, updated, deleted, failed, blocked, query_ms, took_ms, "reconciled"
+    );
+}
+
+fn sync(done: &Done) -> Sync {
+    let Changed { created, updated, deleted } = done.changed;
+    Sync {
+        rows: done.rows,
+        failed_rows: done.failures.rows(),
+        objects: done.objects,
+        blocked: done.blocked.as_ref().map_or(0, |(count, _)| *count),
+        created,
+        updated,
+        deleted,
+    }
+}

@@ -1,0 +1,67 @@
+//! Says how changes are noticed, and which of them late. Pure.
+
+use std::time::Duration;
+
+use super::{Detection, Fingerprint, Kind, Mark, Watched};
+use crate::crd;
+use crate::logic::schedule::Schedule;
+
+/// So many tables are named.
+const NAMED: usize = 4;
+
+/// What the condition says. `looked` is what is looked at, where changes are looked for, and what the last look found.
+pub fn message(schedule: &Schedule, looked: Option<(&Detection, &Fingerprint)>) -> String {
+    let full = every(schedule.full);
+    let (Some((detection, print)), Some(probe)) = (looked, schedule.probe) else {
+        return format!("the query runs every {full}");
+    };
+    let tables: Vec<(&Watched, &Mark)> = detection.tables.iter().zip(&print.tables).collect();
+    let names_where = |which: &dyn Fn(&Mark) -> bool| names(tables.iter().filter(|(_, mark)| which(mark)));
+    let bare = |mark: &Mark| matches!(mark.signals.kind, Kind::View | Kind::ForeignTable);
+    let uncounted = |mark: &Mark| !bare(mark) && !mark.signals.counters;
+    let why = print.server.uncounted();
+    let mut late = vec!["results that change by time alone".to_owned(), "changes of other tables".into()];
+    if let Some(names) = names_where(&bare) {
+        late.push(format!(
+            "of {names}, told by MAX of the timestamp column alone: deletions, transactions that commit late, and \
+             changes that leave MAX as it is"
+        ));
+    }
+    if let Some(names) = names_where(&|mark| uncounted(mark) && mark.signals.ask.newest) {
+        late.push(format!(
+            "of {names}, not counted because {why}: transactions that commit late, and updates that leave MAX of the \
+             timestamp column as it is"
+        ));
+    }
+    if let Some(names) = names_where(&|mark| uncounted(mark) && !mark.signals.ask.newest) {
+        late.push(format!("of {names}, not counted because {why} and without a timestamp column: updates"));
+    }
+    if let Some(names) = names_where(&|mark| mark.signals.partly_foreign) {
+        late.push(format!("of foreign partitions of {names}: changes that leave MAX of a timestamp column as it is"));
+    }
+    let lag = match tables.iter().any(|(_, mark)| mark.signals.counters) {
+        true => ". The server's counters of changes may be some ten seconds late",
+        false => "",
+    };
+    format!(
+        "{}: looked at every {}; the query runs on a change, and every {full} regardless. Seen only by the latter: \
+         {}{lag}",
+        names(tables.iter()).unwrap_or_default(),
+        every(probe),
+        late.join("; ")
+    )
+}
+
+fn every(duration: Duration) -> String {
+    crd::Duration(duration).to_string()
+}
+
+/// The tables' names, the first few of them; None where there are no tables.
+fn names<'a>(tables: impl Iterator<Item = &'a (&'a Watched, &'a Mark)>) -> Option<String> {
+    let names: Vec<String> = tables.map(|(watched, _)| watched.table.shown()).collect();
+    match names.len() {
+        0 => None,
+        few if few <= NAMED => Some(names.join(", ")),
+        many => Some(format!("{} and {} more", names[..NAMED].join(", "), many - NAMED)),
+    }
+}

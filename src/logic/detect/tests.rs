@@ -1,0 +1,246 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::logic::schedule::Schedule;
+
+fn detection(changes: Value) -> Detection {
+    let mut enabled = json!({"enabled": true});
+    enabled.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    Detection::of(Some(&serde_json::from_value(enabled).unwrap())).unwrap().unwrap()
+}
+
+fn counting() -> Server {
+    Server { standby: false, track_counts: true, counting_since: "then".into() }
+}
+
+/// A table of a few rows with everything that could be wished for.
+fn table() -> Relation {
+    Relation {
+        oid: 7,
+        kind: 'r',
+        has_column: true,
+        may_select_column: true,
+        may_select: true,
+        partly_foreign: false,
+        rows: 10.0,
+        bytes: 8192,
+        state: 1,
+    }
+}
+
+fn found(server: Server, relation: Option<Relation>) -> Found {
+    Found { server, tables: vec![FoundTable { relation, newest: Some("2024".into()), count: Some(10) }] }
+}
+
+fn signals(changes: Value, server: Server, relation: Relation) -> Result<Signals, String> {
+    let print = detection(changes).fingerprint(found(server, Some(relation)));
+    print.map(|print| print.tables()[0].signals).map_err(|error| error.to_string())
+}
+
+/// Whether counters, MAX and the number of rows tell.
+fn told(changes: Value, server: Server, relation: Relation) -> (bool, bool, bool) {
+    let signals = signals(changes, server, relation).unwrap();
+    (signals.counters, signals.ask.newest, signals.ask.count)
+}
+
+#[test]
+fn every_field_of_the_spec_counts() {
+    assert_eq!(Detection::of(None), Ok(None));
+    let off = serde_json::from_value(json!({"tableName": "t"})).unwrap();
+    assert_eq!(Detection::of(Some(&off)), Ok(None));
+    let several = detection(json!({"tables": [{"tableName": "a"}, {"tableName": "S.b", "timestampColumn": "At"}]}));
+    let shown = |watched: &Watched| (watched.table.shown(), watched.column.as_ref().map(Identifier::shown));
+    assert_eq!(
+        several.tables.iter().map(shown).collect::<Vec<_>>(),
+        [("a".into(), None), ("s.b".into(), Some("at".into()))]
+    );
+    assert_eq!(several.tables[1].column_field(), "changeDetection.tables[1].timestampColumn");
+    let one = detection(json!({"tableName": "t"}));
+    assert_eq!(one.tables[0].table_field(), "changeDetection.tableName");
+}
+
+#[test]
+fn a_name_that_is_none_is_told_with_its_field() {
+    let refused = |changes: Value| {
+        let changes = serde_json::from_value(changes).unwrap();
+        Detection::of(Some(&changes)).unwrap_err().to_string()
+    };
+    for (changes, field) in [
+        (json!({"enabled": true, "tableName": "a b"}), "changeDetection.tableName: "),
+        (json!({"enabled": true, "tableName": "a", "timestampColumn": "b.c"}), "changeDetection.timestampColumn: "),
+        (
+            json!({"enabled": true, "tables": [{"tableName": "a"}, {"tableName": ""}]}),
+            "changeDetection.tables[1].tableName: ",
+        ),
+        (json!({"enabled": true}), "changeDetection.enabled needs tableName or tables"),
+        (json!({"enabled": true, "tableName": "a", "tables": [{"tableName": "b"}]}), "set only one of"),
+    ] {
+        let message = refused(changes);
+        assert!(message.starts_with(field), "{message}");
+    }
+}
+
+#[test]
+fn counters_tell_and_rows_are_counted_only_where_they_are_few_or_not_counted_already() {
+    let with = || json!({"tableName": "t", "timestampColumn": "at"});
+    let without = || json!({"tableName": "t"});
+    let large = || Relation { rows: 100_000.0, ..table() };
+    assert_eq!(told(with(), counting(), table()), (true, true, true));
+    assert_eq!(told(without(), counting(), table()), (true, false, true));
+    assert_eq!(told(with(), counting(), large()), (true, true, false));
+    assert_eq!(told(without(), counting(), large()), (true, false, false));
+    assert_eq!(told(without(), counting(), Relation { rows: 99_999.0, ..table() }), (true, false, true));
+    let bloated = Relation { bytes: 64 << 20, ..table() };
+    assert_eq!(told(without(), counting(), bloated), (true, false, false), "to count would read it all");
+    for server in [Server { standby: true, ..counting() }, Server { track_counts: false, ..counting() }] {
+        assert_eq!(told(with(), server.clone(), large()), (false, true, true));
+        assert_eq!(told(without(), server, large()), (false, false, true));
+    }
+    let unreadable = || Relation { may_select: false, may_select_column: false, ..table() };
+    assert_eq!(told(without(), counting(), unreadable()), (true, false, false), "counters are everybody's");
+    for kind in ['p', 'm'] {
+        assert_eq!(told(with(), counting(), Relation { kind, ..table() }), (true, true, true));
+    }
+    for kind in ['v', 'f'] {
+        assert_eq!(told(with(), counting(), Relation { kind, ..table() }), (false, true, false));
+    }
+    let partly = Relation { partly_foreign: true, kind: 'p', ..table() };
+    assert_eq!(told(with(), counting(), partly), (true, true, false), "another server's rows are not counted here");
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_told_with_field_and_table() {
+    let with = || json!({"tables": [{"tableName": "S.T", "timestampColumn": "At"}]});
+    let without = || json!({"tableName": "S.T"});
+    let missing = detection(with()).fingerprint(found(counting(), None)).unwrap_err().to_string();
+    assert_eq!(missing, "changeDetection.tables[0].tableName: there is no table s.t");
+    let standby = Server { standby: true, ..counting() };
+    for (changes, server, relation, message) in [
+        (
+            with(),
+            counting(),
+            Relation { has_column: false, ..table() },
+            "changeDetection.tables[0].timestampColumn: s.t has no column at",
+        ),
+        (
+            with(),
+            counting(),
+            Relation { may_select_column: false, ..table() },
+            "changeDetection.tables[0].timestampColumn: permission denied: this role may not select at of s.t",
+        ),
+        (
+            without(),
+            counting(),
+            Relation { kind: 'v', ..table() },
+            "changeDetection.timestampColumn: s.t is a view, whose changes nobody counts: it needs this column",
+        ),
+        (
+            without(),
+            counting(),
+            Relation { kind: 'f', ..table() },
+            "changeDetection.timestampColumn: s.t is a foreign table, whose changes are not counted here: it needs this column",
+        ),
+        (
+            without(),
+            standby,
+            Relation { may_select: false, ..table() },
+            "changeDetection.timestampColumn: changes of s.t are not counted (the server is a standby): it needs this column",
+        ),
+        (
+            without(),
+            counting(),
+            Relation { kind: 'i', ..table() },
+            "changeDetection.tableName: s.t is no table or view",
+        ),
+    ] {
+        assert_eq!(signals(changes, server, relation).unwrap_err(), message);
+    }
+}
+
+#[test]
+fn whatever_differs_is_a_change_be_it_more_or_less() {
+    let detection = detection(json!({"tableName": "t", "timestampColumn": "at"}));
+    let print = |server: Server, relation: Relation, newest: Option<&str>, count: i64| {
+        let newest = newest.map(Into::into);
+        let tables = vec![FoundTable { relation: Some(relation), newest, count: Some(count) }];
+        detection.fingerprint(Found { server, tables }).unwrap()
+    };
+    let before = print(counting(), table(), Some("2024"), 10);
+    assert_eq!(before, print(counting(), table(), Some("2024"), 10));
+    let estimates = Relation { rows: 11.0, bytes: 16384, ..table() };
+    assert_eq!(before, print(counting(), estimates, Some("2024"), 10), "estimates are no data");
+    for (what, after) in [
+        ("counters or file", print(counting(), Relation { state: 0, ..table() }, Some("2024"), 10)),
+        ("another table of that name", print(counting(), Relation { oid: 8, ..table() }, Some("2024"), 10)),
+        ("a later change", print(counting(), table(), Some("2025"), 10)),
+        ("the latest row is gone", print(counting(), table(), Some("2023"), 10)),
+        ("no row is left", print(counting(), table(), None, 0)),
+        ("fewer rows", print(counting(), table(), Some("2024"), 9)),
+        (
+            "counters began anew",
+            print(Server { counting_since: "now".into(), ..counting() }, table(), Some("2024"), 10),
+        ),
+        ("another server", print(Server { standby: true, ..counting() }, table(), Some("2024"), 10)),
+    ] {
+        assert_ne!(before, after, "{what}");
+    }
+}
+
+#[test]
+fn a_look_knows_from_the_one_before_what_to_ask_for() {
+    let detection = detection(json!({"tables": [{"tableName": "a", "timestampColumn": "at"}, {"tableName": "b"}]}));
+    assert_eq!(detection.nothing(), [Ask::default(), Ask::default()]);
+    let large = Relation { rows: 1e9, ..table() };
+    let tables = [table(), large].map(|relation| FoundTable { relation: Some(relation), ..FoundTable::default() });
+    let print = detection.fingerprint(Found { server: counting(), tables: tables.into() }).unwrap();
+    assert_eq!(print.asks(), [Ask { newest: true, count: true }, Ask::default()]);
+}
+
+fn says(changes: Value, server: Server, relation: Relation) -> String {
+    let detection = detection(changes);
+    let tables =
+        detection.tables.iter().map(|_| FoundTable { relation: Some(relation.clone()), ..FoundTable::default() });
+    let print = detection.fingerprint(Found { tables: tables.collect(), server }).unwrap();
+    let schedule = Schedule { full: Duration::from_secs(600), probe: Some(Duration::from_secs(30)) };
+    message(&schedule, Some((&detection, &print)))
+}
+
+#[test]
+fn the_message_says_how_changes_are_noticed_and_which_are_not() {
+    let with = || json!({"tableName": "t", "timestampColumn": "at"});
+    let without = || json!({"tableName": "t"});
+    let off = Schedule { full: Duration::from_secs(60), probe: None };
+    assert_eq!(message(&off, None), "the query runs every 1m");
+    let plain = says(with(), counting(), table());
+    assert_eq!(
+        plain,
+        "t: looked at every 30s; the query runs on a change, and every 10m regardless. Seen only by the latter: results \
+         that change by time alone; changes of other tables. The server's counters of changes may be some ten seconds late"
+    );
+    let view = says(with(), counting(), Relation { kind: 'v', ..table() });
+    assert!(view.contains("of t, told by MAX of the timestamp column alone: deletions"), "{view}");
+    assert!(view.contains("commit late") && !view.contains("counters"), "{view}");
+    let standby = says(with(), Server { standby: true, ..counting() }, table());
+    assert!(
+        standby.contains("of t, not counted because the server is a standby: transactions that commit late"),
+        "{standby}"
+    );
+    assert!(!standby.contains("deletions") && !standby.contains("counters"), "{standby}");
+    let uncounted = says(without(), Server { track_counts: false, ..counting() }, table());
+    assert!(
+        uncounted.contains("of t, not counted because track_counts is off and without a timestamp column: updates"),
+        "{uncounted}"
+    );
+    let partly = says(without(), counting(), Relation { kind: 'p', partly_foreign: true, ..table() });
+    assert!(partly.contains("of foreign partitions of t: changes that leave MAX"), "{partly}");
+}
+
+#[test]
+fn the_message_stays_short_however_many_tables_there_are() {
+    let tables: Vec<Value> =
+        (0..16).map(|n| json!({"tableName": format!("{}{n}", "x".repeat(50)), "timestampColumn": "at"})).collect();
+    let said = says(json!({ "tables": tables }), counting(), Relation { kind: 'v', ..table() });
+    assert!(said.contains("and 12 more") && said.len() < 1000, "{} bytes: {said}", said.len());
+}

@@ -1,0 +1,91 @@
+//! Whether a pooler such as PgBouncer stands between us and the server, and how to do without a session of our own
+//! then: it may give every transaction another connection, so each one brings all its settings along.
+
+use std::hash::{BuildHasher, RandomState};
+
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::error::Pooled;
+use super::{Error, Limits, Session};
+use crate::logic::sql::Query;
+
+/// What rows look like as text depends on these, and hashes on that; how a query is split depends on
+/// standard_conforming_strings. Notices are not asked for: nobody could be shown them, as they carry values.
+const FIXED: [(&str, &str); 7] = [
+    ("TimeZone", "UTC"),
+    ("DateStyle", "ISO"),
+    ("IntervalStyle", "postgres"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "1"),
+    ("standard_conforming_strings", "on"),
+    ("client_min_messages", "error"),
+];
+/// What others have set in a connection and left behind, where it would decide which rows there are.
+const LEFT_BEHIND: [&str; 2] = ["search_path", "role"];
+/// When we close a connection, the pooler closes that to the server, which looks for it this often while it works. Not
+/// all systems can; where they cannot, the setting is an error.
+const NOTICE: &str = "SELECT pg_catalog.set_config('client_connection_check_interval', '1s', true) \
+                      WHERE pg_catalog.version() LIKE '%linux%'";
+/// Our startup options set this, too, to be looked for in the session.
+const MARK: &str = "dbqo.session";
+
+/// The value of [`MARK`] in one session. No other has the same, so nobody can have left it behind in a connection
+/// that a pooler shares out.
+pub(super) struct Mark(String);
+
+impl Mark {
+    pub(super) fn new() -> Self {
+        Self(format!("{:016x}", RandomState::new().hash_one(0)))
+    }
+
+    /// Startup options: those of the connection string, then ours, which win.
+    pub(super) fn options(&self, given: Option<&str>) -> String {
+        let ours = FIXED.iter().map(|(name, value)| format!("-c {name}={value}"));
+        let all = given.map(Into::into).into_iter().chain(ours).chain([format!("-c {MARK}={}", self.0)]);
+        all.collect::<Vec<String>>().join(" ")
+    }
+
+    /// Whether the startup options have arrived at the server, so that the session is ours alone.
+    pub(super) async fn has_arrived(&self, client: &Client) -> Result<bool, Error> {
+        let sql = format!("SELECT pg_catalog.current_setting('{MARK}', true)");
+        let answer = client.simple_query(&sql).await.map_err(|error| Error::ours(&error, "the session"))?;
+        Ok(answer.iter().any(|message| match message {
+            SimpleQueryMessage::Row(row) => row.try_get(0).is_ok_and(|mark| mark == Some(self.0.as_str())),
+            _ => false,
+        }))
+    }
+}
+
+/// Our timeouts, as `SET` or `SET LOCAL` statements.
+pub(super) fn timeouts(set: &str, limits: &Limits) -> String {
+    let milliseconds = limits.statement_timeout.as_millis().min(i32::MAX as u128 / 2);
+    format!(
+        "{set} statement_timeout = {milliseconds}; {set} lock_timeout = {milliseconds}; \
+         {set} idle_in_transaction_session_timeout = {}",
+        milliseconds * 2
+    )
+}
+
+impl Session {
+    /// Before anything is asked for a query: refuses what could not hold, and leaves the session of use then.
+    pub(super) fn enter(&mut self, query: &Query) -> Result<(), Error> {
+        if !self.direct && !query.setup.is_empty() {
+            return Err(Error::Pooled(Pooled::Setup));
+        }
+        self.in_use = true;
+        Ok(())
+    }
+
+    /// Begins a transaction. Through a pooler, the settings of the session come with it, in one message.
+    pub(super) async fn begin(&self, read_only: bool, limits: &Limits) -> Result<(), Error> {
+        let begin = if read_only { "BEGIN READ ONLY" } else { "BEGIN" };
+        if self.direct {
+            return self.own(begin, limits).await;
+        }
+        let fixed = FIXED.iter().map(|(name, value)| format!("SET LOCAL {name} = '{value}'"));
+        let defaults = LEFT_BEHIND.iter().map(|name| format!("SET LOCAL {name} TO DEFAULT"));
+        let last = [timeouts("SET LOCAL", limits), NOTICE.into()];
+        let all = [begin.into()].into_iter().chain(defaults).chain(fixed).chain(last);
+        self.own(&all.collect::<Vec<String>>().join("; "), limits).await
+    }
+}

@@ -1,0 +1,183 @@
+//! The manifests of `deploy/`: they apply, and what they allow is what the operator needs.
+
+use std::fs;
+use std::path::Path;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service, ServiceAccount};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::GroupVersionKind;
+use kube::{Client, ResourceExt};
+use serde_json::{Value, json};
+
+use crate::support::world::{PATIENCE, World, condition};
+use crate::support::{Operator, eventually, kubeconfig};
+
+const ACCOUNT: &str = "db-query-operator";
+const NAMESPACE: &str = "dbqo-system";
+
+/// What `kubectl apply -f` takes from a folder, in its order.
+fn manifests(folder: &str) -> Vec<DynamicObject> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    let documents = |file| serde_saphyr::from_multiple::<DynamicObject>(&fs::read_to_string(file).unwrap()).unwrap();
+    files.into_iter().flat_map(documents).collect()
+}
+
+/// As `kubectl apply --server-side` does.
+async fn apply(client: &Client, object: &DynamicObject, params: PatchParams) {
+    let gvk = GroupVersionKind::try_from(object.types.as_ref().unwrap()).unwrap();
+    let (kind, _) = kube::discovery::pinned_kind(client, &gvk).await.unwrap();
+    let api: Api<DynamicObject> = match object.namespace() {
+        Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &kind),
+        None => Api::all_with(client.clone(), &kind),
+    };
+    let params = params.validation_strict();
+    let applied = api.patch(&object.name_any(), &params, &Patch::Apply(object)).await;
+    applied.unwrap_or_else(|error| panic!("{} {}: {error}", gvk.kind, object.name_any()));
+}
+
+/// Waits until the API server has learned of the rules.
+async fn until_allowed(client: &Client, verb: &str, group: &str, resource: &str) {
+    let review: SubjectAccessReview = serde_json::from_value(json!({"spec": {
+        "user": format!("system:serviceaccount:{NAMESPACE}:{ACCOUNT}"),
+        "groups": ["system:serviceaccounts", "system:authenticated"],
+        "resourceAttributes": {"verb": verb, "group": group, "resource": resource},
+    }}))
+    .unwrap();
+    let api: Api<SubjectAccessReview> = Api::all(client.clone());
+    eventually(&format!("{ACCOUNT} may {verb} {resource}"), PATIENCE, async || {
+        let answer = api.create(&PostParams::default(), &review).await.unwrap();
+        answer.status.unwrap().allowed.then_some(())
+    })
+    .await;
+}
+
+/// A world whose operator has the rights and the flags of the manifests, and these flags.
+async fn under_the_manifests(test: &str, flags: &[&str]) -> World {
+    let mut world = World::new(test, &["a", "b"]).await;
+    world.operator.terminate();
+    let objects = manifests("deploy");
+    for object in &objects {
+        apply(&world.client, object, PatchParams::apply("kubectl").force()).await;
+    }
+    until_allowed(&world.client, "list", "", "secrets").await;
+    until_allowed(&world.client, "patch", "apps", "deployments").await;
+    let accounts: Api<ServiceAccount> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
+    let token = accounts.create_token_request(ACCOUNT, &PostParams::default(), &request).await.unwrap();
+    let file = kubeconfig(test, None, Some(&token.status.unwrap().token));
+    let deployment = objects.iter().find(|object| object.types.as_ref().unwrap().kind == "Deployment").unwrap();
+    let args = deployment.data["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+    // Tests listen on ports of their own.
+    let args = args.iter().map(|arg| arg.as_str().unwrap()).filter(|arg| !arg.starts_with("--listen") && *arg != "run");
+    let flags: Vec<&str> = args.chain(flags.iter().copied()).collect();
+    world.operator = Operator::start_with(world.namespace.name(), &flags, &[("KUBECONFIG", file.to_str().unwrap())]);
+    world
+}
+
+#[tokio::test]
+async fn the_manifests_apply_and_their_pod_is_admitted() {
+    let world = under_the_manifests("manifests", &[]).await;
+    let pods: Api<Pod> = Api::namespaced(world.client.clone(), NAMESPACE);
+    eventually("the strictest Pod Security level admits the Pod", PATIENCE, async || {
+        let pods = pods.list(&ListParams::default().labels("app.kubernetes.io/name=db-query-operator")).await.unwrap();
+        (!pods.items.is_empty()).then_some(())
+    })
+    .await;
+    eventually("the operator is ready", PATIENCE, async || {
+        (world.operator.get("/readyz").await.0 == 200).then_some(())
+    })
+    .await;
+    for object in manifests("deploy/optional") {
+        apply(&world.client, &object, PatchParams::apply("kubectl").dry_run()).await;
+    }
+}
+
+#[tokio::test]
+async fn the_examples_work_under_the_rights_of_the_manifests_from_creation_to_deletion() {
+    let world = under_the_manifests("examples", &["--allow-cluster-scoped=Namespace", "--allow-namespaces=*"]).await;
+    let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples/tables.sql");
+    world.run_sql(&fs::read_to_string(tables).unwrap()).await;
+    world.create_secret("example-db").await;
+    let mut names = Vec::new();
+    for mut object in manifests("deploy/examples") {
+        object.metadata.namespace = Some(world.namespace.name().to_owned());
+        if object.types.as_ref().unwrap().kind == "Secret" {
+            apply(&world.client, &object, PatchParams::apply("kubectl").dry_run()).await;
+        } else {
+            apply(&world.client, &object, PatchParams::apply("kubectl")).await;
+            names.push(object.name_any());
+        }
+    }
+    assert_eq!(names, ["app-deployments", "tenant-configmaps", "tenant-namespaces"]);
+    for name in &names {
+        world.ready(name).await;
+    }
+    let deployments: Api<Deployment> = Api::namespaced(world.client.clone(), world.namespace.name());
+    let services: Api<Service> = Api::namespaced(world.client.clone(), world.namespace.name());
+    let replicas = async |name: &str| deployments.get_opt(name).await.unwrap().map(|it| it.spec.unwrap().replicas);
+    assert_eq!(replicas("acme-shop").await, Some(Some(2)));
+    assert!(services.get_opt("globex-shop").await.unwrap().is_some());
+    let settings = world.config_maps().get("tenant-acme").await.unwrap().data.unwrap().remove("settings.yaml").unwrap();
+    let settings: Value = serde_saphyr::from_str(&settings).unwrap();
+    assert_eq!(settings, json!({"theme": "dark", "languages": ["en", "nl"]}));
+    let inside: Api<ConfigMap> = Api::namespaced(world.client.clone(), "tenant-globex");
+    assert!(inside.get_opt("tenant").await.unwrap().is_some());
+
+    world.run_sql("UPDATE apps SET replicas = 3 WHERE tenant = 'acme'; DELETE FROM apps WHERE tenant = 'globex'").await;
+    eventually("the Deployments follow", PATIENCE, async || {
+        (replicas("acme-shop").await == Some(Some(3)) && replicas("globex-shop").await.is_none()).then_some(())
+    })
+    .await;
+    // What is said a second time is counted: another request, another right.
+    for _ in 0..2 {
+        world.run_sql("ALTER TABLE apps RENAME TO gone").await;
+        world.condition("app-deployments", "Ready", "False", Some("QueryFailed")).await;
+        world.run_sql("ALTER TABLE gone RENAME TO apps").await;
+        world.ready("app-deployments").await;
+    }
+    let events: Api<Event> = Api::namespaced(world.client.clone(), world.namespace.name());
+    eventually("the event of the failed query was counted", PATIENCE, async || {
+        let events = events.list(&ListParams::default()).await.unwrap().items;
+        events.iter().any(|it| it.reason.as_deref() == Some("QueryFailed") && it.series.is_some()).then_some(())
+    })
+    .await;
+
+    for name in &names {
+        world.delete(name).await;
+    }
+    eventually("all resources are gone", PATIENCE, async || {
+        world.dbqrs().list(&ListParams::default()).await.unwrap().items.is_empty().then_some(())
+    })
+    .await;
+    assert_eq!((replicas("acme-shop").await, world.managed().await), (None, vec![]));
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    let left = namespaces.get_opt("tenant-acme").await.unwrap();
+    assert!(left.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()));
+    let logs = world.operator.logs();
+    for word in ["not allowed", "403", "Forbidden", "forbidden"] {
+        assert!(!logs.contains(word), "{word}: {logs}");
+    }
+    let (_, metrics) = world.operator.get("/metrics").await;
+    assert!(!metrics.contains(r#"code="403""#), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_kind_without_a_rule_is_refused_by_verb_and_resource() {
+    let world = under_the_manifests("no-rule", &[]).await;
+    let template = "apiVersion: v1\nkind: PodTemplate\nmetadata:\n  name: {{ row.name }}\n";
+    world.create("q", json!({ "resourceTemplate": template })).await;
+    world.create("other", json!({})).await;
+    let resource = world.condition("q", "Ready", "False", None).await;
+    let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap();
+    let expected = format!("not allowed to get podtemplates in namespace {}", world.namespace.name());
+    assert!(message.contains(&expected), "{message}");
+    assert!(world.operator.logs().contains(&expected));
+    world.ready("other").await;
+}
