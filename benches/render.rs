@@ -107,7 +107,7 @@ impl Workload {
             number % 5 + 1,
             8000 + number % 100,
             100 + number % 9 * 50,
-            number % 2 == 0,
+            number.is_multiple_of(2),
             number % 3,
         )
     }
