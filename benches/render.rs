@@ -20,7 +20,8 @@ use dbqo::logic::object::{GroupKind, Kind, Known, Owner};
 use dbqo::logic::render::{Rendered, Renderer};
 use dbqo::logic::rights::Rights;
 use dbqo::logic::row::Row;
-use dbqo::logic::template::Template;
+use dbqo::logic::template::{Language, Template};
+use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
 // As the operator has it.
@@ -66,9 +67,9 @@ fn main() -> Result<()> {
 impl Workload {
     fn measure(&self, criterion: &mut Criterion, go: Option<&Path>) -> Result<()> {
         let rows: Vec<String> = (1..=ROWS).map(|number| self.row(number)).collect();
-        let template = Template::compile(&std::fs::read_to_string(self.source("jinja"))?)?;
+        let jinja = self.template(Language::Jinja)?;
         let nothing = Inventory::default();
-        let first = render(&template, &rows, &nothing);
+        let first = render(&jinja, &rows, &nothing);
         if !first.failures.is_empty() {
             return Err(format!("{}: {:?}", self.name, first.failures).into());
         }
@@ -78,10 +79,17 @@ impl Workload {
             (desired.id, known)
         }));
 
+        let gotmpl = self.template(Language::Go)?;
+        let other = render(&gotmpl, &rows, &nothing).desired.first().and_then(|desired| desired.body(None));
+        if without_hash(&other.ok_or("no body")?)? != without_hash(&body)? {
+            return Err(format!("{}: the Go template makes another object", self.name).into());
+        }
+
         let mut group = criterion.benchmark_group(self.name);
         group.throughput(Throughput::Elements(ROWS as u64));
-        group.bench_function("jinja", |b| b.iter(|| render(&template, black_box(&rows), &nothing)));
-        group.bench_function("jinja, nothing changed", |b| b.iter(|| render(&template, black_box(&rows), &applied)));
+        group.bench_function("jinja", |b| b.iter(|| render(&jinja, black_box(&rows), &nothing)));
+        group.bench_function("jinja, nothing changed", |b| b.iter(|| render(&jinja, black_box(&rows), &applied)));
+        group.bench_function("Go template", |b| b.iter(|| render(&gotmpl, black_box(&rows), &nothing)));
         if let Some(go) = go {
             let mut go = GoProgram::start(go, &self.source("gotmpl"), &rows)?;
             if without_hash(&go.first_body)? != without_hash(&body)? {
@@ -92,6 +100,11 @@ impl Workload {
         }
         group.finish();
         Ok(())
+    }
+
+    fn template(&self, language: Language) -> Result<Template> {
+        let extension = if language == Language::Go { "gotmpl" } else { "jinja" };
+        Ok(Template::compile(&std::fs::read_to_string(self.source(extension))?, language)?)
     }
 
     fn source(&self, language: &str) -> PathBuf {
@@ -107,7 +120,7 @@ impl Workload {
             number % 5 + 1,
             8000 + number % 100,
             100 + number % 9 * 50,
-            number % 2 == 0,
+            number.is_multiple_of(2),
             number % 3,
         )
     }
@@ -127,7 +140,7 @@ fn render(template: &Template, rows: &[String], known: &Inventory) -> Rendered {
         kinds.borrow_mut().entry(key).or_insert_with(|| Ok(deployment())).clone()
     };
     let frame = Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete };
-    let mut renderer = Renderer::new(template, &dbqr, frame, &find_kind, known);
+    let mut renderer = Renderer::new(template, &dbqr, Timestamp::UNIX_EPOCH, frame, &find_kind, known);
     rows.iter().for_each(|row| renderer.row(Row { json: row.clone(), key: None }));
     renderer.finish()
 }

@@ -67,7 +67,7 @@ fn what_decides_is_pure() {
         "env::var",
         "std::fs",
         "std::net::Tcp",
-        "RandomState",
+        "RandomState::",
     ];
     for name in ["crd", "logic"] {
         nowhere(&layer(name), &clients, "crd and logic have no client");

@@ -100,10 +100,8 @@ pub fn desired(
     let id = place(&mut metadata, &kind, frame)?;
     let protected = mark(&mut metadata, frame.owner)?;
     let in_own_namespace = id.namespace.as_deref() == Some(frame.owner.namespace.as_str());
-    if in_own_namespace && frame.deletion_policy == DeletionPolicy::Delete && !protected {
-        metadata.insert("ownerReferences".into(), owner_reference(frame.owner));
-    }
-    let (body, hash) = body(metadata, &document);
+    let owned = in_own_namespace && frame.deletion_policy == DeletionPolicy::Delete && !protected;
+    let (body, hash) = body(metadata, &document, owned.then_some(frame.owner));
     let body = (!is_applied(&id, &hash)).then_some(body);
     Ok(Desired::new(id, kind, hash, row, body.as_deref()).protected(protected))
 }
@@ -183,7 +181,7 @@ fn strings<'a>(metadata: &'a mut Map, field: &str) -> Result<&'a mut Map, Docume
 }
 
 fn empty() -> Json {
-    Json::Object(Map::new())
+    Json::Object(Map::default())
 }
 
 fn refuse_ours(map: &Map, field: &str, ours: &[&str]) -> Result<(), DocumentError> {
@@ -193,39 +191,42 @@ fn refuse_ours(map: &Map, field: &str, ours: &[&str]) -> Result<(), DocumentErro
     }
 }
 
-fn owner_reference(owner: &Owner) -> Json {
-    let fields = [
-        ("apiVersion", "konnektr.io/v1alpha1".into()),
-        ("kind", "DatabaseQueryResource".into()),
-        ("name", owner.name.as_str().into()),
-        ("uid", owner.uid.as_str().into()),
-        ("controller", Json::Bool(true)),
-        ("blockOwnerDeletion", Json::Bool(true)),
-    ];
-    Json::Array(vec![Json::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())])
+/// Appends `"ownerReferences":[…]`.
+fn owner_references(out: &mut String, owner: &Owner) {
+    out.push_str(r#""ownerReferences":[{"apiVersion":"konnektr.io/v1alpha1","kind":"DatabaseQueryResource","name":"#);
+    json::append_string(out, &owner.name);
+    out.push_str(r#","uid":"#);
+    json::append_string(out, &owner.uid);
+    out.push_str(r#","controller":true,"blockOwnerDeletion":true}]"#);
 }
 
 /// As long as a hash, so that the hash can be written over it.
 const NO_HASH: &str = "00000000000000000000000000000000";
+/// Most bodies are shorter.
+const BODY: usize = 2 << 10;
 
-/// The body with its hash annotation. Metadata comes first, so that a uid can be put into it when sent, and
-/// so that the first hash annotation in the text is ours.
-fn body(metadata: Map, rest: &Map) -> (String, AppliedHash) {
-    let mut body = String::with_capacity(1 << 10);
+/// The body with its hash annotation, and a reference to its owner if it is to have one. Metadata comes first, so that
+/// a uid can be put into it when sent, and so that the first hash annotation in the text is ours.
+fn body(metadata: Map, rest: &Map, owner: Option<&Owner>) -> (String, AppliedHash) {
+    let mut body = String::with_capacity(BODY);
     body.push_str(r#"{"metadata":"#);
-    // Writing to a string cannot fail.
-    let _ = Json::Object(metadata).write(&mut body);
+    json::append(&mut body, &Json::Object(metadata));
+    if let Some(owner) = owner {
+        body.pop();
+        body.push(',');
+        owner_references(&mut body, owner);
+        body.push('}');
+    }
     for (key, value) in rest {
         body.push(',');
-        let _ = json::write_string(key, &mut body);
+        json::append_string(&mut body, key);
         body.push(':');
-        let _ = value.write(&mut body);
+        json::append(&mut body, value);
     }
     body.push('}');
     let hash = AppliedHash::of(body.as_bytes());
-    let annotation = format!(r#""{}":"{NO_HASH}"#, object::APPLIED_HASH);
-    if let Some(at) = body.find(&annotation) {
-        let end = at + annotation.len();
+    let annotation = format!(r#""{}":"{NO_HASH}""#, object::APPLIED_HASH);
+    if let Some(end) = body.find(&annotation).map(|start| start + annotation.len() - 1) {
         body.replace_range(end - NO_HASH.len()..end, &hash.0);
     }
     (body, hash)

@@ -6,12 +6,14 @@ mod read;
 
 use std::fmt::{self, Write};
 
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 pub use read::{NotJson, parse};
 
-/// Names and values in the order they were written.
-pub type Map = IndexMap<String, Json>;
+/// Names and values in the order they were written. Rendering a row fills dozens of them, with few names each, so the
+/// hash is one that is fast on short texts; its seed is random, as names come from rows.
+pub type Map = IndexMap<String, Json, RandomState>;
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,49 +154,57 @@ impl Json {
 impl fmt::Display for Json {
     /// Writes JSON without spaces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f)
+        write(f, self)
     }
 }
 
-impl Json {
-    /// Writes JSON without spaces.
-    pub fn write(&self, out: &mut impl Write) -> fmt::Result {
-        match self {
-            Self::Null => out.write_str("null"),
-            Self::Bool(true) => out.write_str("true"),
-            Self::Bool(false) => out.write_str("false"),
-            Self::Number(number) => number.write(out),
-            Self::String(text) => write_string(text, out),
-            Self::Array(items) => {
-                out.write_char('[')?;
-                for (at, item) in items.iter().enumerate() {
-                    if at > 0 {
-                        out.write_char(',')?;
-                    }
-                    item.write(out)?;
+/// Appends what [`Json`]'s Display writes. Bodies of objects are made by it, and a Formatter is slow.
+pub fn append(out: &mut String, value: &Json) {
+    // A String takes everything.
+    let _ = write(out, value);
+}
+
+/// Appends a string in quotes.
+pub fn append_string(out: &mut String, text: &str) {
+    let _ = string(out, text);
+}
+
+fn write(out: &mut impl Write, value: &Json) -> fmt::Result {
+    match value {
+        Json::Null => out.write_str("null"),
+        Json::Bool(value) => out.write_str(if *value { "true" } else { "false" }),
+        Json::Number(number) => number.write(out),
+        Json::String(text) => string(out, text),
+        Json::Array(items) => {
+            out.write_char('[')?;
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.write_char(',')?;
                 }
-                out.write_char(']')
+                write(out, item)?;
             }
-            Self::Object(map) => {
-                out.write_char('{')?;
-                for (at, (name, value)) in map.iter().enumerate() {
-                    if at > 0 {
-                        out.write_char(',')?;
-                    }
-                    write_string(name, out)?;
-                    out.write_char(':')?;
-                    value.write(out)?;
+            out.write_char(']')
+        }
+        Json::Object(map) => {
+            out.write_char('{')?;
+            for (at, (name, value)) in map.iter().enumerate() {
+                if at > 0 {
+                    out.write_char(',')?;
                 }
-                out.write_char('}')
+                string(out, name)?;
+                out.write_char(':')?;
+                write(out, value)?;
             }
+            out.write_char('}')
         }
     }
 }
 
-/// Writes a string in quotes.
-pub fn write_string(text: &str, out: &mut impl Write) -> fmt::Result {
+/// A string in quotes.
+fn string(out: &mut impl Write, text: &str) -> fmt::Result {
     let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-    if text.bytes().all(is_plain) {
+    // To the end in any case: a loop without a way out works on many bytes at a time.
+    if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
         out.write_char('"')?;
         out.write_str(text)?;
         return out.write_char('"');

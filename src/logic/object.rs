@@ -103,8 +103,16 @@ pub struct AppliedHash(pub String);
 impl AppliedHash {
     /// The hash of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes)[..16].iter().map(|b| format!("{b:02x}")).collect())
+        Self(hexadecimal(&Sha256::digest(bytes)[..16]))
     }
+}
+
+/// Two digits for each byte.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half & 15)]);
+    let mut text = String::with_capacity(2 * bytes.len());
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]));
+    text
 }
 
 /// The DatabaseQueryResource on whose behalf we act.

@@ -132,7 +132,7 @@ impl<'a> Renderer<'a> {
     fn objects(&self, row: &RowName, text: &str) -> Result<Vec<Desired>, (&'static str, String)> {
         let value = json::parse(text).map_err(|error| ("RenderFailed", format!("the row: {error}")))?;
         let documents =
-            self.template.render(&value).map_err(|error: TemplateError| ("RenderFailed", error.to_string()))?;
+            self.template.render(value).map_err(|error: TemplateError| ("RenderFailed", error.to_string()))?;
         let many = documents.len() > 1;
         documents
             .into_iter()

@@ -16,6 +16,8 @@ mod language;
 mod marked;
 mod skeletons;
 
+use std::sync::Arc;
+
 use k8s_openapi::jiff::Timestamp;
 
 pub use error::TemplateError;
@@ -74,7 +76,8 @@ pub struct Renderer<'a> {
 impl Renderer<'_> {
     /// Renders one row: its YAML documents in order, without those that are empty or null. See
     /// [`Template::compile`] for the stack it needs.
-    pub fn render(&self, row: &Json) -> Result<Vec<Json>, TemplateError> {
+    pub fn render(&self, row: Json) -> Result<Vec<Json>, TemplateError> {
+        let row = &Arc::new(row);
         let Marked { text, slots } = self.rendering.render(row)?;
         if text.len() > MAX_OUTPUT {
             return Err(TemplateError::new("the rendered text is longer than 4 MiB"));

@@ -278,7 +278,7 @@ async fn every_type_gives_a_usable_value_in_every_language() {
             })
             .collect();
         let template = Template::compile(&source, of.language).unwrap();
-        let documents = template.renderer(&Json::Null, Timestamp::UNIX_EPOCH).render(&row).unwrap();
+        let documents = template.renderer(&Json::Null, Timestamp::UNIX_EPOCH).render(row.clone()).unwrap();
         let Json::Object(document) = &documents[0] else { panic!() };
         for (n, case) in CASES.iter().enumerate() {
             let Json::Object(got) = &document[&format!("c{n}")] else { panic!() };
@@ -330,7 +330,7 @@ async fn decimal_numbers_are_computed_with_in_every_language() {
               equal: {{ eq .Row.hundred 100.0 }}\nany: {{ if .Row.nothing }}some{{ else }}none{{ end }}\n";
     for (language, source) in [(Language::Jinja, jinja), (Language::Go, go)] {
         let template = Template::compile(source, language).unwrap();
-        let documents = template.renderer(&Json::Null, Timestamp::UNIX_EPOCH).render(&row).unwrap();
+        let documents = template.renderer(&Json::Null, Timestamp::UNIX_EPOCH).render(row.clone()).unwrap();
         let expected = r#"{"total":37.5,"written":12.50,"more":true,"equal":true,"any":"none"}"#;
         assert_eq!(documents[0].to_string(), expected, "{language:?}");
     }
@@ -349,7 +349,7 @@ async fn a_nul_in_json_is_kept_or_refused_and_never_mangled() {
         (Language::Go, "v: {{ .Row.j }}\nw: \"{{ .Row.j.a }}!\"\nb: {{ .Row.j.a | b64enc }}"),
     ] {
         let template = Template::compile(source, language).unwrap();
-        let documents = template.renderer(&Json::Null, Timestamp::UNIX_EPOCH).render(&row).unwrap();
+        let documents = template.renderer(&Json::Null, Timestamp::UNIX_EPOCH).render(row.clone()).unwrap();
         let expected = r#"{"v":{"\u0000":1,"a":"x\u0000y"},"w":"x\u0000y!","b":"eAB5"}"#;
         assert_eq!(documents[0].to_string(), expected, "{language:?}");
     }

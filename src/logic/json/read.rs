@@ -1,13 +1,5 @@
-//! Reads JSON. serde_json does the reading; numbers that it would round are taken from their text in a second pass,
-//! which most texts do not need.
-
-use std::cell::Cell;
-use std::fmt;
-
-use serde::Deserializer as _;
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::Deserializer;
-use serde_json::value::RawValue;
+//! Reads JSON. Readers that are to be had round numbers on the way, so the structure is read here, and strings with
+//! escapes are left to serde_json.
 
 use super::{Json, Map, Number};
 
@@ -21,148 +13,126 @@ pub struct NotJson;
 
 /// Reads a whole text. Of a name that stands twice in an object, the last value counts.
 pub fn parse(text: &str) -> Result<Json, NotJson> {
-    if has_fraction(text) {
-        return exact(serde_json::from_str(text).map_err(|_| NotJson)?, 0);
-    }
-    let rounded = Cell::new(false);
-    let mut reader = Deserializer::from_str(text);
-    let value = Value { rounded: &rounded }.deserialize(&mut reader);
-    match value.and_then(|value| reader.end().map(|()| value)) {
-        Ok(value) if !rounded.get() => Ok(value),
-        // An error may mean no more than a number that is larger than any machine's.
-        _ => exact(serde_json::from_str(text).map_err(|_| NotJson)?, 0),
+    let mut reader = Reader { text, at: 0 };
+    let value = reader.value(0)?;
+    match reader.next() {
+        None => Ok(value),
+        Some(_) => Err(NotJson),
     }
 }
 
-/// Whether a number has a fraction: the first pass would read it, and all else, for nothing.
-fn has_fraction(text: &str) -> bool {
-    let mut in_string = false;
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => in_string = !in_string,
-            b'\\' => {
-                bytes.next();
+/// A text and how far it was read, in bytes. All that is looked for is ASCII, so that is always between characters.
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// The next byte that is not white space; it is not read yet.
+    fn next(&mut self) -> Option<u8> {
+        let bytes = self.text.as_bytes();
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(self.at) {
+            self.at += 1;
+        }
+        bytes.get(self.at).copied()
+    }
+
+    /// Reads a byte if it is the next one.
+    fn take(&mut self, byte: u8) -> bool {
+        let is_next = self.next() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    fn require(&mut self, byte: u8) -> Result<(), NotJson> {
+        if self.take(byte) { Ok(()) } else { Err(NotJson) }
+    }
+
+    /// Reads a value that is inside so many arrays and objects.
+    fn value(&mut self, depth: usize) -> Result<Json, NotJson> {
+        match self.next().ok_or(NotJson)? {
+            b'{' | b'[' if depth == MAX_DEPTH => Err(NotJson),
+            b'{' => self.object(depth + 1),
+            b'[' => self.array(depth + 1),
+            b'"' => self.string().map(Json::String),
+            b'-' | b'0'..=b'9' => Number::parse(self.word()).map(Json::Number).ok_or(NotJson),
+            _ => match self.word() {
+                "null" => Ok(Json::Null),
+                "true" => Ok(Json::Bool(true)),
+                "false" => Ok(Json::Bool(false)),
+                _ => Err(NotJson),
+            },
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Json, NotJson> {
+        self.require(b'{')?;
+        let mut map = Map::default();
+        if self.take(b'}') {
+            return Ok(Json::Object(map));
+        }
+        loop {
+            let name = self.string()?;
+            self.require(b':')?;
+            map.insert(name, self.value(depth)?);
+            if !self.take(b',') {
+                return self.require(b'}').map(|()| Json::Object(map));
             }
-            b'.' if !in_string => return true,
-            _ => {}
         }
     }
-    false
-}
 
-/// A value, noting whether a number in it may have been rounded.
-#[derive(Clone, Copy)]
-struct Value<'a> {
-    rounded: &'a Cell<bool>,
-}
-
-impl<'de> DeserializeSeed<'de> for Value<'_> {
-    type Value = Json;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Value<'_> {
-    type Value = Json;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
-        Ok(Json::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-        Ok(Json::Number(i128::from(value).into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-        Ok(Json::Number(i128::from(value).into()))
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Json, E> {
-        self.rounded.set(true);
-        Ok(Json::Null)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
-        Ok(Json::String(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Json, E> {
-        Ok(Json::String(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
-        let mut out = Vec::new();
-        while let Some(item) = items.next_element_seed(self)? {
-            out.push(item);
+    fn array(&mut self, depth: usize) -> Result<Json, NotJson> {
+        self.require(b'[')?;
+        let mut items = Vec::new();
+        if self.take(b']') {
+            return Ok(Json::Array(items));
         }
-        Ok(Json::Array(out))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
-        let mut out = Map::new();
-        while let Some(name) = entries.next_key()? {
-            out.insert(name, entries.next_value_seed(self)?);
+        loop {
+            items.push(self.value(depth)?);
+            if !self.take(b',') {
+                return self.require(b']').map(|()| Json::Array(items));
+            }
         }
-        Ok(Json::Object(out))
-    }
-}
-
-/// The value of a text, level by level, numbers from their own text.
-fn exact(raw: &RawValue, depth: usize) -> Result<Json, NotJson> {
-    let text = raw.get();
-    let mut reader = Deserializer::from_str(text);
-    match text.as_bytes().first() {
-        Some(b'{' | b'[') if depth == MAX_DEPTH => Err(NotJson),
-        Some(b'{') => reader.deserialize_map(Level { depth }).map_err(|_| NotJson),
-        Some(b'[') => reader.deserialize_seq(Level { depth }).map_err(|_| NotJson),
-        Some(b'-' | b'0'..=b'9') => Number::parse(text).map(Json::Number).ok_or(NotJson),
-        _ => Value { rounded: &Cell::new(false) }.deserialize(&mut reader).map_err(|_| NotJson),
-    }
-}
-
-/// One level of arrays or objects, whose parts are read by [`exact`].
-struct Level {
-    depth: usize,
-}
-
-impl<'de> Visitor<'de> for Level {
-    type Value = Json;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
-        let mut out = Vec::new();
-        while let Some(item) = items.next_element::<&RawValue>()? {
-            out.push(exact(item, self.depth + 1).map_err(A::Error::custom)?);
+    fn string(&mut self) -> Result<String, NotJson> {
+        self.require(b'"')?;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            let rest = self.text.as_bytes().get(self.at..).ok_or(NotJson)?;
+            let len = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).ok_or(NotJson)?;
+            self.at += len;
+            match rest.get(len) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.at += 2;
+                }
+                _ => return Err(NotJson),
+            }
         }
-        Ok(Json::Array(out))
+        self.at += 1;
+        if escaped {
+            return serde_json::from_str(self.text.get(start - 1..self.at).ok_or(NotJson)?).map_err(|_| NotJson);
+        }
+        Ok(self.text.get(start..self.at - 1).ok_or(NotJson)?.to_owned())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
-        let mut out = Map::new();
-        while let Some(name) = entries.next_key::<String>()? {
-            let value = entries.next_value::<&RawValue>()?;
-            out.insert(name, exact(value, self.depth + 1).map_err(A::Error::custom)?);
-        }
-        Ok(Json::Object(out))
+    /// Reads the characters that numbers and literals are made of.
+    fn word(&mut self) -> &'a str {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+        let len = rest.bytes().take_while(is_part).count();
+        self.at += len;
+        rest.get(..len).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::str::FromStr;
+
     use super::*;
 
     #[test]
@@ -180,6 +150,25 @@ mod tests {
             "[\"\\ud800\",1.50]",
         ] {
             assert_eq!(parse(text), Err(NotJson), "{text}");
+        }
+    }
+
+    /// Also where a text was damaged: every byte of the text is changed in turn.
+    #[test]
+    fn what_serde_json_reads_is_read_the_same() {
+        let text =
+            r#" {"a" : [1, -2.5,0, 1e-7,true,false ,null], "é\n\u00e9\ud834\udd1e\/": {"":{},"b":[ ]}, "c":"\t\"x" }"#;
+        let mut texts = vec![text.to_owned(), "\"a\"".into(), "7 ".into(), "\u{FEFF}1".into(), "1\u{A0}".into()];
+        for (at, c) in text.char_indices() {
+            for other in ["", "\"", "\\", "{", "]", ",", ":", "0", "-", " ", "e", "\u{1}", "é", "1,", "nul"] {
+                texts.push(format!("{}{other}{}", &text[..at], &text[at + c.len_utf8()..]));
+                texts.push(format!("{}{other}", &text[..at]));
+            }
+        }
+        for text in texts {
+            let expected = serde_json::from_str::<serde_json::Value>(&text).map(|value| value.to_string());
+            let read = parse(&text).map(|value| serde_json::Value::from_str(&value.to_string()).unwrap().to_string());
+            assert_eq!(read.ok(), expected.ok(), "{text}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a template language has to be able to do.
 
+use std::sync::Arc;
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::TemplateError;
@@ -15,11 +17,11 @@ pub(super) trait Engine: Send + Sync {
 /// Renders rows for one DatabaseQueryResource.
 pub(super) trait Rendering {
     /// One row's text, with markers in the places of its values.
-    fn render(&self, row: &Json) -> Result<Marked, TemplateError>;
+    fn render(&self, row: &Arc<Json>) -> Result<Marked, TemplateError>;
 
     /// The template's line that writes this place (in bytes) of the row's marked text, if that can be told.
     /// Asked only after an error, so it may take its time.
-    fn line_of(&self, row: &Json, at: usize) -> Option<usize>;
+    fn line_of(&self, row: &Arc<Json>, at: usize) -> Option<usize>;
 }
 
 /// Text with markers, and the values they stand for.

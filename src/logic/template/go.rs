@@ -57,7 +57,7 @@ impl Go {
 impl Engine for Go {
     fn rendering<'a>(&'a self, dbqr: &Json, now: Timestamp) -> Box<dyn Rendering + 'a> {
         let shared = Arc::new(Shared::new(now));
-        let metadata = metadata(shared.null.from_json(dbqr));
+        let metadata = metadata(shared.null.value_of(dbqr));
         Box::new(AtWork {
             template: self,
             metadata: ("Metadata".into(), metadata),
@@ -101,7 +101,7 @@ struct AtWork<'a> {
 }
 
 impl Rendering for AtWork<'_> {
-    fn render(&self, row: &Json) -> Result<Marked, TemplateError> {
+    fn render(&self, row: &Arc<Json>) -> Result<Marked, TemplateError> {
         let names = self.names(row);
         match self.run(&self.machine, &names) {
             Ok(text) => Ok(Marked { text, slots: self.shared.take_slots() }),
@@ -109,7 +109,7 @@ impl Rendering for AtWork<'_> {
         }
     }
 
-    fn line_of(&self, row: &Json, at: usize) -> Option<usize> {
+    fn line_of(&self, row: &Arc<Json>, at: usize) -> Option<usize> {
         let text = self.run(self.noted()?, &self.names(row)).ok()?;
         let state = self.shared.state();
         let span = state.spans.iter().rev().find(|span| span.written <= at)?;
@@ -120,9 +120,9 @@ impl Rendering for AtWork<'_> {
 
 impl AtWork<'_> {
     /// What the template starts with: `.`, and `$`.
-    fn names(&self, row: &Json) -> Value {
+    fn names(&self, row: &Arc<Json>) -> Value {
         let (metadata, value) = self.metadata.clone();
-        let names = [(metadata, value), (self.row.clone(), self.shared.null.from_json(row))];
+        let names = [(metadata, value), (self.row.clone(), self.shared.null.value_of(row))];
         Value::Map(Arc::new(BTreeMap::from(names)))
     }
 

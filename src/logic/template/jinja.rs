@@ -30,7 +30,7 @@ use super::TemplateError;
 use super::engine::{Engine, Marked, Rendering};
 use crate::logic::json::Json;
 use crate::logic::yaml::slot::Slots;
-use convert::{Names, from_json};
+use convert::{Names, from_json, from_row};
 use environment::{NAME, Setup};
 use marks::{Marks, Mode};
 
@@ -86,7 +86,7 @@ struct AtWork<'a> {
 }
 
 impl Rendering for AtWork<'_> {
-    fn render(&self, row: &Json) -> Result<Marked, TemplateError> {
+    fn render(&self, row: &Arc<Json>) -> Result<Marked, TemplateError> {
         let names = self.names(row);
         let rendered = self.template.env.get_template(NAME).and_then(|t| t.render_captured(names.clone()));
         let mut rendered = rendered.map_err(|e| self.failed(&e))?;
@@ -99,14 +99,14 @@ impl Rendering for AtWork<'_> {
         Ok(marked)
     }
 
-    fn line_of(&self, row: &Json, at: usize) -> Option<usize> {
+    fn line_of(&self, row: &Arc<Json>, at: usize) -> Option<usize> {
         locate(&self.template.env, &self.names(row), at)
     }
 }
 
 impl AtWork<'_> {
-    fn names(&self, row: &Json) -> Value {
-        Value::from_object(Names { row: from_json(row), dbqr: self.dbqr.clone() })
+    fn names(&self, row: &Arc<Json>) -> Value {
+        Value::from_object(Names { row: from_row(row), dbqr: self.dbqr.clone() })
     }
 
     fn failed(&self, error: &minijinja::Error) -> TemplateError {

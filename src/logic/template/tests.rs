@@ -19,7 +19,7 @@ fn resource() -> Json {
 
 /// The documents as the API server would read them.
 fn rendered(template: &Template, row: Value) -> Result<Vec<Value>, TemplateError> {
-    let documents = template.renderer(&resource(), Timestamp::UNIX_EPOCH).render(&row.into())?;
+    let documents = template.renderer(&resource(), Timestamp::UNIX_EPOCH).render(row.into())?;
     Ok(documents.iter().map(|document| serde_json::from_str(&document.to_string()).unwrap()).collect())
 }
 

@@ -100,7 +100,7 @@ impl Fill<'_> {
             }
             _ => {}
         }
-        let mut out = Map::with_capacity(entries.len());
+        let mut out = Map::with_capacity_and_hasher(entries.len(), Default::default());
         let mut open_key: Option<String> = None;
         for entry in entries {
             match entry {

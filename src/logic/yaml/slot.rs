@@ -1,7 +1,7 @@
 //! Markers and what they stand for. While a template is rendered, a value is kept in a slot and
 //! its marker is written in its place: `U+E000`, `y` for a tree, the slot's number, `U+E001`.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use super::to_yaml;
 use crate::logic::json::Json;
@@ -239,9 +239,10 @@ impl Slots {
 }
 
 /// Writes the marker of a slot.
-pub fn write_marker(number: usize, is_tree: bool, out: &mut impl Write) -> std::fmt::Result {
-    let tree = if is_tree { "y" } else { "" };
-    write!(out, "{OPEN}{tree}{number}{CLOSE}")
+pub fn write_marker(number: usize, is_tree: bool, out: &mut impl Write) -> fmt::Result {
+    out.write_str(if is_tree { "\u{E000}y" } else { "\u{E000}" })?;
+    write!(out, "{number}")?;
+    out.write_str("\u{E001}")
 }
 
 /// A piece of marked text.

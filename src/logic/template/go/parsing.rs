@@ -40,7 +40,7 @@ fn parsed(call: &Call, parse: fn(&str) -> Result<Json, Reason>) -> Result<Value,
         }
         _ => return Ok(value.clone()),
     };
-    Ok(shared.null.from_json(&json))
+    Ok(shared.null.value_of(&json))
 }
 
 const NOT_YAML: &str = "the text is not YAML that we read";

@@ -169,9 +169,9 @@ fn write_leaf(out: &mut String, spec: Spec, verb: char, value: &Value) -> Option
         }
         ('x' | 'X', Value::String(text)) => pad(out, spec, &hex(text, spec, verb == 'X'), false),
         (_, Value::String(_) | Value::Bool(_) | Value::Nil) => return None,
-        ('d' | 'b' | 'o' | 'O' | 'x' | 'X' | 'c' | 'q' | 'U', number) => whole(out, spec, verb, integer(number)?)?,
+        ('d' | 'b' | 'o' | 'O' | 'x' | 'X' | 'c' | 'q' | 'U', number) => whole(out, spec, verb, integer(number)?),
         // With Go's own digits, or those it came with.
-        ('v' | 's', Value::Int(number)) => whole(out, spec, 'd', *number)?,
+        ('v' | 's', Value::Int(number)) => whole(out, spec, 'd', *number),
         ('v' | 's', Value::Function(_)) if spec.precision.is_none() => {
             let Some(Carried::Exact(digits)) = Carried::of(value) else { return None };
             let sign = if spec.plus && !digits.starts_with('-') { "+" } else { "" };
@@ -206,13 +206,13 @@ fn cut(text: &str, spec: Spec) -> &str {
     text.get(..end).unwrap_or(text)
 }
 
-fn whole(out: &mut String, spec: Spec, verb: char, number: i64) -> Option<()> {
+fn whole(out: &mut String, spec: Spec, verb: char, number: i64) {
     let magnitude = number.unsigned_abs();
     let char = || u32::try_from(number).ok().and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER);
     let (prefix, digits) = match verb {
-        'c' => return Some(pad(out, spec, char().encode_utf8(&mut [0; 4]), false)),
-        'q' => return Some(pad(out, spec, &quoted(char().encode_utf8(&mut [0; 4]), '\'', spec.plus), false)),
-        'U' => return Some(pad(out, spec, &format!("U+{magnitude:04X}"), false)),
+        'c' => return pad(out, spec, char().encode_utf8(&mut [0; 4]), false),
+        'q' => return pad(out, spec, &quoted(char().encode_utf8(&mut [0; 4]), '\'', spec.plus), false),
+        'U' => return pad(out, spec, &format!("U+{magnitude:04X}"), false),
         'b' => (if spec.sharp { "0b" } else { "" }, format!("{magnitude:b}")),
         'o' => (if spec.sharp { "0" } else { "" }, format!("{magnitude:o}")),
         'O' => ("0o", format!("{magnitude:o}")),
@@ -237,7 +237,6 @@ fn whole(out: &mut String, spec: Spec, verb: char, number: i64) -> Option<()> {
     // Digits that a precision asks for leave no room for zeros of the width.
     let spec = Spec { zero: spec.zero && spec.precision.is_none(), ..spec };
     pad(out, spec, &format!("{sign}{prefix}{digits}"), true);
-    Some(())
 }
 
 /// A float without its plus sign.

@@ -115,11 +115,7 @@ pub(super) fn check_blocks(source: &str, actions: &[Action]) -> Result<(), Templ
                 }
                 _ => return refuse("else belongs to nothing"),
             },
-            "end" => {
-                if open.pop().is_none() {
-                    return refuse("end closes nothing");
-                }
-            }
+            "end" if open.pop().is_none() => return refuse("end closes nothing"),
             "break" | "continue" if !open.iter().any(|block| block.word == "range") => {
                 return refuse("there is no range around this");
             }

@@ -73,15 +73,15 @@ impl Null {
     }
 
     /// JSON as a template sees it.
-    pub(super) fn from_json(&self, json: &Json) -> Value {
+    pub(super) fn value_of(&self, json: &Json) -> Value {
         match json {
             Json::Null => self.value(),
             Json::Bool(value) => Value::Bool(*value),
             Json::Number(number) => from_number(number),
             Json::String(text) => Value::String(text.as_str().into()),
-            Json::Array(items) => Value::List(items.iter().map(|item| self.from_json(item)).collect()),
+            Json::Array(items) => Value::List(items.iter().map(|item| self.value_of(item)).collect()),
             Json::Object(map) => {
-                let entry = |(name, value): (&String, &Json)| (name.as_str().into(), self.from_json(value));
+                let entry = |(name, value): (&String, &Json)| (name.as_str().into(), self.value_of(value));
                 Value::Map(Arc::new(map.iter().map(entry).collect()))
             }
         }

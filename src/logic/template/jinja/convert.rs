@@ -1,9 +1,9 @@
 //! Values between JSON, which rows and objects are, and minijinja, which templates compute with.
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use minijinja::value::{Enumerator, Object, ValueKind};
+use minijinja::value::{Enumerator, Object, ObjectExt, ValueKind};
 use minijinja::{Error, State, Value};
 
 use super::exact::Exact;
@@ -25,6 +25,56 @@ pub(super) fn from_json(json: &Json) -> Value {
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(items) => Value::from(items.iter().map(from_json).collect::<Vec<_>>()),
         Json::Object(map) => Value::from_pairs(map.iter().map(|(key, value)| (key.as_str(), from_json(value)))),
+    }
+}
+
+/// A row as a template sees it.
+pub(super) fn from_row(row: &Arc<Json>) -> Value {
+    match &**row {
+        Json::Object(map) => Value::from_object(Row { row: row.clone(), values: vec![OnceLock::new(); map.len()] }),
+        other => from_json(other),
+    }
+}
+
+/// A row whose values are converted when they are asked for, as most templates use few of them. In all else it is the
+/// map that [`from_json`] makes.
+#[derive(Debug)]
+struct Row {
+    row: Arc<Json>,
+    /// One for each column.
+    values: Vec<OnceLock<Value>>,
+}
+
+impl Row {
+    fn value(&self, name: &str) -> Option<Value> {
+        let Json::Object(map) = &*self.row else { return None };
+        let (at, _, json) = map.get_full(name)?;
+        Some(self.values.get(at)?.get_or_init(|| from_json(json)).clone())
+    }
+}
+
+impl Object for Row {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.value(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        self.value(name)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        self.mapped_rev_key_value_enumerator(|this| {
+            let mut names: Vec<&str> = match &*this.row {
+                Json::Object(map) => map.keys().map(String::as_str).collect(),
+                _ => Vec::new(),
+            };
+            names.sort_unstable();
+            Box::new(names.into_iter().map(|name| (Value::from(name), this.value(name).unwrap_or_default())))
+        })
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        Some(self.values.len())
     }
 }
 
@@ -69,7 +119,7 @@ impl Conversion<'_, '_, '_> {
                 items.map(|item| self.nested(&item, depth + 1)).collect::<Result<_, _>>().map(Json::Array)
             }
             ValueKind::Map => {
-                let mut map = Map::new();
+                let mut map = Map::default();
                 for key in value.try_iter().map_err(|_| NOT_DATA)? {
                     let inner = value.get_item(&key).map_err(|_| NOT_DATA)?;
                     map.insert(self.key(&key)?, self.nested(&inner, depth + 1)?);

@@ -12,6 +12,7 @@ use super::environment::{Call, Filter};
 use super::failure::Reason;
 use super::marks::{Mode, indent_text, mark, resolve, trim_text};
 use crate::logic::json::{self, Json};
+use crate::logic::object::hexadecimal;
 use crate::logic::template::marked::TOO_LARGE;
 use crate::logic::yaml;
 use crate::logic::yaml::slot::{self, Edit, Form, MAX_BYTES, Slot, scalar_text};
@@ -31,7 +32,7 @@ pub(super) const ALL: &[(&str, Filter)] = &[
     ("join", join),
     ("b64encode", |call| Ok(Value::from(STANDARD.encode(call.text()?)))),
     ("b64decode", b64decode),
-    ("sha256", |call| Ok(Value::from(hex(&Sha256::digest(call.text()?))))),
+    ("sha256", |call| Ok(Value::from(hexadecimal(&Sha256::digest(call.text()?))))),
     ("dnsLabel", |call| Ok(Value::from(dns_label::dns_label(&call.text()?)))),
     ("truncate", truncate),
     ("trunc", trunc),
@@ -274,8 +275,4 @@ fn required(call: &mut Call) -> Result<Value, Error> {
 /// `fail(message)`. The message is not shown: it may be a value.
 pub(super) fn fail(_message: Option<Value>) -> Result<Value, Error> {
     Err(Reason("the template calls fail").into())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,7 +9,7 @@ fn written(expression: &str, row: &str) -> String {
     let template = jinja(&source).unwrap_or_else(|e| panic!("{e}: {source}"));
     let documents = template
         .renderer(&Json::Null, Timestamp::UNIX_EPOCH)
-        .render(&json::parse(row).unwrap())
+        .render(json::parse(row).unwrap())
         .unwrap_or_else(|e| panic!("{e}: {source}"));
     let Json::Object(document) = &documents[0] else { panic!("{source}") };
     document["v"].to_string()
@@ -132,7 +132,7 @@ fn an_expression_gives_the_same_whichever_way_its_numbers_are_written() {
             let template = jinja(&source).unwrap_or_else(|e| panic!("{e}: {source}"));
             template
                 .renderer(&Json::Null, Timestamp::UNIX_EPOCH)
-                .render(&json::parse(row).unwrap())
+                .render(json::parse(row).unwrap())
                 .map_err(|e| e.to_string())
         };
         assert_eq!(render(exact), render(short), "{expression}");

@@ -7,7 +7,7 @@ use crate::logic::json;
 fn written(expression: &str, row: &str) -> String {
     let source = format!("v: {{{{ {expression} }}}}");
     let template = compile(&source).unwrap_or_else(|e| panic!("{e}: {source}"));
-    let documents = template.renderer(&Json::Null, Timestamp::UNIX_EPOCH).render(&json::parse(row).unwrap());
+    let documents = template.renderer(&Json::Null, Timestamp::UNIX_EPOCH).render(json::parse(row).unwrap());
     let documents = documents.unwrap_or_else(|e| panic!("{e}: {source}"));
     let Json::Object(document) = &documents[0] else { panic!("{source}") };
     document["v"].to_string()
@@ -192,7 +192,7 @@ fn an_expression_gives_the_same_whichever_way_its_numbers_are_written() {
             let template = compile(&source).unwrap_or_else(|e| panic!("{e}: {source}"));
             template
                 .renderer(&Json::Null, Timestamp::UNIX_EPOCH)
-                .render(&json::parse(row).unwrap())
+                .render(json::parse(row).unwrap())
                 .map_err(|e| e.to_string())
         };
         assert_eq!(render(exact), render(short), "{expression}");
