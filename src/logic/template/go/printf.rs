@@ -1,13 +1,15 @@
 //! `printf`, as Go's fmt has it. Where Go writes a note about a mistake into the text (`%!d(string=x)`), this is an
 //! error. Numbers are numbers: `%d` takes all that are whole, `%f` whole ones too, and `%s` what `%v` takes.
 
-use std::fmt::Write;
+mod floats;
+mod texts;
 
 use gotmpl::Value;
 
 use super::failure::Reason;
-use super::functions::printed_float;
 use super::value::{Carried, integer, nearest};
+use floats::floating;
+use texts::{hex, quoted};
 
 /// Wider or more precise formats are refused.
 const MAX_WIDTH: i64 = 1000;
@@ -237,97 +239,6 @@ fn whole(out: &mut String, spec: Spec, verb: char, number: i64) {
     // Digits that a precision asks for leave no room for zeros of the width.
     let spec = Spec { zero: spec.zero && spec.precision.is_none(), ..spec };
     pad(out, spec, &format!("{sign}{prefix}{digits}"), true);
-}
-
-/// A float without its plus sign.
-fn floating(float: f64, verb: char, spec: Spec) -> String {
-    if !float.is_finite() {
-        return printed_float(float);
-    }
-    let text = match (verb, spec.precision) {
-        ('f' | 'F', precision) => format!("{float:.*}", precision.unwrap_or(6)),
-        ('e' | 'E', precision) => exponential(float, precision.unwrap_or(6)),
-        (_, None) => printed_float(float),
-        (_, Some(precision)) => general(float, precision.max(1)),
-    };
-    if verb.is_ascii_uppercase() { text.to_uppercase() } else { text }
-}
-
-fn exponential(float: f64, precision: usize) -> String {
-    let text = format!("{float:.precision$e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    format!("{digits}e{}", signed(exponent.parse().unwrap_or(0)))
-}
-
-/// An exponent as Go writes it: with its sign, and two digits at least.
-fn signed(exponent: i32) -> String {
-    format!("{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
-}
-
-/// `%.3g`: so many digits, without zeros at the end.
-fn general(float: f64, precision: usize) -> String {
-    let text = format!("{float:.*e}", precision - 1);
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let stripped = |text: &str| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text.to_owned(),
-    };
-    let shortest = printed_float(float).chars().filter(char::is_ascii_digit).count();
-    let limit = if precision > shortest && shortest as i32 > exponent { shortest as i32 } else { precision as i32 };
-    if exponent < -4 || exponent >= limit {
-        return format!("{}e{}", stripped(digits), signed(exponent));
-    }
-    stripped(&format!("{float:.*}", usize::try_from(precision as i32 - 1 - exponent).unwrap_or(0)))
-}
-
-fn hex(text: &str, spec: Spec, upper: bool) -> String {
-    let bytes = text.as_bytes();
-    let bytes = &bytes[..spec.precision.unwrap_or(bytes.len()).min(bytes.len())];
-    let prefix = if !spec.sharp || bytes.is_empty() {
-        ""
-    } else if upper {
-        "0X"
-    } else {
-        "0x"
-    };
-    let mut out = prefix.to_owned();
-    for (at, byte) in bytes.iter().enumerate() {
-        if at > 0 && spec.space {
-            out.push(' ');
-            out.push_str(prefix);
-        }
-        let _ = if upper { write!(out, "{byte:02X}") } else { write!(out, "{byte:02x}") };
-    }
-    out
-}
-
-/// A Go literal.
-fn quoted(text: &str, quote: char, ascii: bool) -> String {
-    let mut out = String::from(quote);
-    for c in text.chars() {
-        let is_shown = c == ' '
-            || !(c.is_control()
-                || c.is_whitespace()
-                || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{ffff}'));
-        let _ = match c {
-            '\\' => write!(out, "\\\\"),
-            c if c == quote => write!(out, "\\{c}"),
-            '\u{7}' => write!(out, "\\a"),
-            '\u{8}' => write!(out, "\\b"),
-            '\u{c}' => write!(out, "\\f"),
-            '\n' => write!(out, "\\n"),
-            '\r' => write!(out, "\\r"),
-            '\t' => write!(out, "\\t"),
-            '\u{b}' => write!(out, "\\v"),
-            c if is_shown && (c.is_ascii() || !ascii) => write!(out, "{c}"),
-            c if u32::from(c) < 0x80 => write!(out, "\\x{:02x}", u32::from(c)),
-            c if u32::from(c) < 0x10000 => write!(out, "\\u{:04x}", u32::from(c)),
-            c => write!(out, "\\U{:08x}", u32::from(c)),
-        };
-    }
-    out.push(quote);
-    out
 }
 
 /// Fills up to the width. Zeros go between the sign of a number and its digits.
