@@ -23,7 +23,9 @@ test: ## Check format, lints, documentation, and run all tests, on servers of th
 	# Tests on servers spend their time waiting: more of them at a time than there are cores.
 	RUST_TEST_THREADS=8 $(with-servers) cargo test --locked
 
-bench: ## Measure first sync, memory, log, restart and idling; with flushes, as a real database has them
+bench: ## Measure rendering and comparing, first sync, memory, log, restart and idling
+	cargo bench --locked --bench render --bench inventory
+	# With flushes, as a real database has them.
 	DBQO_LOCAL_FSYNC=on $(with-servers) cargo bench --locked --bench sync --bench idle
 
 build: ## Build the operator, target/release/dbqo
