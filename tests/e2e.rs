@@ -4,6 +4,8 @@ mod support;
 
 #[path = "e2e/bad_input.rs"]
 mod bad_input;
+#[path = "e2e/binding.rs"]
+mod binding;
 #[path = "e2e/connections.rs"]
 mod connections;
 #[path = "e2e/delete.rs"]
