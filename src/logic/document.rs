@@ -219,8 +219,7 @@ fn body(metadata: Map, rest: &Map, owner: Option<&Owner>) -> (String, AppliedHas
     }
     for (key, value) in rest {
         body.push(',');
-        json::append_string(&mut body, key);
-        body.push(':');
+        json::append_key(&mut body, key);
         json::append(&mut body, value);
     }
     body.push('}');

@@ -3,6 +3,7 @@
 
 mod pretty;
 mod read;
+mod write;
 
 use std::fmt::{self, Write};
 
@@ -10,6 +11,7 @@ use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 pub use read::{NotJson, parse};
+pub use write::{append, append_key, append_string};
 
 /// Names and values in the order they were written. Rendering a row fills dozens of them, with few names each, so the
 /// hash is one that is fast on short texts; its seed is random, as names come from rows.
@@ -149,67 +151,6 @@ impl Json {
             _ => None,
         }
     }
-}
-
-impl fmt::Display for Json {
-    /// Writes JSON without spaces.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(f, self)
-    }
-}
-
-/// Appends what [`Json`]'s Display writes. Bodies of objects are made by it, and a Formatter is slow.
-pub fn append(out: &mut String, value: &Json) {
-    // A String takes everything.
-    let _ = write(out, value);
-}
-
-/// Appends a string in quotes.
-pub fn append_string(out: &mut String, text: &str) {
-    let _ = string(out, text);
-}
-
-fn write(out: &mut impl Write, value: &Json) -> fmt::Result {
-    match value {
-        Json::Null => out.write_str("null"),
-        Json::Bool(value) => out.write_str(if *value { "true" } else { "false" }),
-        Json::Number(number) => number.write(out),
-        Json::String(text) => string(out, text),
-        Json::Array(items) => {
-            out.write_char('[')?;
-            for (at, item) in items.iter().enumerate() {
-                if at > 0 {
-                    out.write_char(',')?;
-                }
-                write(out, item)?;
-            }
-            out.write_char(']')
-        }
-        Json::Object(map) => {
-            out.write_char('{')?;
-            for (at, (name, value)) in map.iter().enumerate() {
-                if at > 0 {
-                    out.write_char(',')?;
-                }
-                string(out, name)?;
-                out.write_char(':')?;
-                write(out, value)?;
-            }
-            out.write_char('}')
-        }
-    }
-}
-
-/// A string in quotes.
-fn string(out: &mut impl Write, text: &str) -> fmt::Result {
-    let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-    // To the end in any case: a loop without a way out works on many bytes at a time.
-    if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
-        out.write_char('"')?;
-        out.write_str(text)?;
-        return out.write_char('"');
-    }
-    out.write_str(&serde_json::to_string(text).map_err(|_| fmt::Error)?)
 }
 
 impl From<&str> for Json {

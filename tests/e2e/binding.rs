@@ -1,6 +1,7 @@
 //! What a row holds reaches the cluster byte for byte, and costs nobody else anything.
 
-use kube::api::ListParams;
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
 use crate::support::world::{World, condition};
@@ -20,6 +21,14 @@ data:
     end
   json: {{ row.tree | toJson | quote }}
   {{ row.tree | toYaml }}
+---
+apiVersion: apps/v1
+kind: ControllerRevision
+metadata:
+  name: jinja-{{ row.id }}
+revision: {{ row.id }}
+data:
+  {{ row.any | toYaml }}
 "#;
 
 const GO: &str = r#"apiVersion: v1
@@ -34,6 +43,14 @@ data:
     end
   json: {{ .Row.tree | toJson | quote }}
   {{- toYaml .Row.tree | nindent 2 }}
+---
+apiVersion: apps/v1
+kind: ControllerRevision
+metadata:
+  name: go-{{ .Row.id }}
+revision: {{ .Row.id }}
+data:
+  {{- toYaml .Row.any | nindent 2 }}
 "#;
 
 /// What means something to YAML, JSON, a template language, SQL or our own markers.
@@ -133,7 +150,8 @@ async fn whatever_a_row_holds_is_read_back_from_the_cluster_byte_for_byte() {
     for (id, value) in (0_i32..).zip(&values) {
         world.sql.execute("INSERT INTO h VALUES ($1, $2)", &[&id, value]).await.unwrap();
     }
-    let query = "SELECT id, v, jsonb_build_object('spliced', v) AS tree FROM h";
+    let query = "SELECT id, v, jsonb_build_object('spliced', v) AS tree, \
+                 jsonb_build_object('v', v, 'k' || v, jsonb_build_array(v, id)) AS any FROM h";
     for (name, template) in [("jinja", JINJA), ("go", GO)] {
         world.create(name, json!({"query": query, "resourceTemplate": template})).await;
     }
@@ -155,6 +173,14 @@ async fn whatever_a_row_holds_is_read_back_from_the_cluster_byte_for_byte() {
                 "{name} {id}"
             );
             assert_eq!(&data["spliced"], value, "{name} {id}");
+        }
+        let revisions: Api<ControllerRevision> = Api::namespaced(world.client.clone(), world.namespace.name());
+        let found = revisions.list(&ListParams::default().labels(&selector)).await.unwrap().items;
+        assert_eq!(found.len(), values.len());
+        for object in found {
+            let (id, data) = (usize::try_from(object.revision).unwrap(), object.data.unwrap().0);
+            let value = &values[id];
+            assert_eq!(data, json!({"v": value, format!("k{value}"): [value, id]}), "{name} {id}");
         }
     }
 }
