@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput};
-use dbqo::logic::inventory::Inventory;
+use dbqo::logic::inventory::{Doubt, Inventory};
 use dbqo::logic::object::{AppliedHash, Desired, GroupKind, Kind, Known, ObjectId};
 use dbqo::logic::render::Rendered;
 
@@ -45,7 +45,8 @@ fn hash(criterion: &mut Criterion) {
 fn difference(criterion: &mut Criterion) {
     let kind = config_map();
     let inventory = Inventory::of((0..OBJECTS).map(|number| {
-        let known = Known { uid: "u".into(), hash: Some(hash_of(number, 0)), protected: false, deleting: false };
+        let known =
+            Known { uid: "u".into(), hash: Some(hash_of(number, 0)), row_key: None, protected: false, deleting: false };
         (id(&kind, number), known)
     }));
     let body = format!(r#"{{"metadata":{{{}"#, "x".repeat(BODY));
@@ -66,7 +67,7 @@ fn difference(criterion: &mut Criterion) {
                 |rendered| {
                     let wanted = rendered.ids();
                     let plan = inventory.plan(rendered.desired);
-                    let stale = inventory.stale(&wanted);
+                    let stale = inventory.stale(&wanted, Doubt::None);
                     assert_eq!((plan.update.len(), stale.len()), (OBJECTS / 100 * percent, 0));
                     plan
                 },

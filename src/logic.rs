@@ -13,6 +13,7 @@ pub mod kubernetes;
 pub mod object;
 pub mod outcome;
 pub mod pool;
+pub mod prune;
 pub mod render;
 pub mod retry;
 pub mod rights;

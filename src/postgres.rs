@@ -17,6 +17,7 @@ use std::time::Duration;
 
 pub use error::{Busy, Error, Pooled, Way};
 pub use pool::{Lease, Pool, Pools};
+pub use query::Read;
 pub use session::Session;
 pub use tls::TlsFault;
 

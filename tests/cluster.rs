@@ -19,7 +19,7 @@ mod secrecy;
 
 use std::sync::Arc;
 
-use dbqo::cluster::{Cluster, Limits};
+use dbqo::cluster::{Cluster, Deleted, Failure, Limits};
 use dbqo::logic::object::{
     APPLIED_HASH, AppliedHash, Desired, Kind, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, Owner,
 };
@@ -93,6 +93,12 @@ impl World {
         merge(&mut body, object);
         let params = PatchParams::apply("somebody-else");
         self.api(kind).patch(name, &params, &Patch::Apply(&body)).await.unwrap()
+    }
+
+    /// Deletes the object that there is now.
+    async fn delete(&self, kind: &Kind, name: &str) -> Result<Deleted, Failure> {
+        let uid = self.api(kind).get_opt(name).await.unwrap().and_then(|object| object.metadata.uid);
+        self.cluster.delete_owned(kind, &self.id(kind, name), &uid.unwrap_or_default(), &self.owner).await
     }
 
     async fn get(&self, kind: &Kind, name: &str) -> DynamicObject {

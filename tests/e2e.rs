@@ -22,6 +22,8 @@ mod languages;
 mod mistakes;
 #[path = "e2e/observe.rs"]
 mod observe;
+#[path = "e2e/prune.rs"]
+mod prune;
 #[path = "e2e/secrecy.rs"]
 mod secrecy;
 #[path = "e2e/start.rs"]

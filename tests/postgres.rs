@@ -85,7 +85,7 @@ async fn read_rows(session: &mut Session, query: &Query, limits: &Limits) -> Res
         all
     };
     let (read, all) = tokio::join!(session.read(query, limits, rows), collect);
-    assert!(read.as_ref().is_ok_and(|count| *count == all.len() as u64) || read.is_err());
+    assert!(read.as_ref().is_ok_and(|read| read.rows == all.len() as u64) || read.is_err());
     read.map(|_| all)
 }
 

@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::request::{Call, METADATA_LIST, Metadata, asked, encoded, list_path};
 use crate::logic::object;
 use crate::logic::object::{
-    APPLIED_HASH, AppliedHash, Kind, Known, OUR_LABELS, ObjectId, Owner, Ownership, annotation, is_protected,
+    APPLIED_HASH, AppliedHash, Kind, Known, OUR_LABELS, ObjectId, Owner, Ownership, ROW_KEY, annotation, is_protected,
 };
 
 /// Objects of one answer.
@@ -135,6 +135,7 @@ pub(super) fn known(meta: &ObjectMeta) -> Known {
     Known {
         uid: meta.uid.as_deref().unwrap_or_default().into(),
         hash: annotation(meta, APPLIED_HASH).filter(|_| labelled).map(|hash| AppliedHash(hash.to_owned())),
+        row_key: annotation(meta, ROW_KEY).map(Into::into),
         protected: is_protected(meta),
         deleting: meta.deletion_timestamp.is_some(),
     }

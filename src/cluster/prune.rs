@@ -17,7 +17,7 @@ const TRIES: u32 = 4;
 pub enum Deleted {
     /// It is deleted, or being deleted and waiting for finalizers.
     Deleted,
-    /// It did not exist any more.
+    /// It did not exist any more; there may be another of its name.
     AlreadyGone,
     /// It is not ours, and was not touched.
     NotOurs(Ownership),
@@ -26,12 +26,15 @@ pub enum Deleted {
 }
 
 impl Cluster {
-    /// Deletes an object if it is the owner's and not protected. What is deleted is exactly the object that was
-    /// looked at: its uid and version are preconditions.
-    pub async fn delete_owned(&self, kind: &Kind, id: &ObjectId, owner: &Owner) -> Result<Deleted, Failure> {
+    /// Deletes the object of this uid if it is the owner's and not protected. What is deleted is exactly the object that
+    /// was looked at: its uid and version are preconditions.
+    pub async fn delete_owned(&self, kind: &Kind, id: &ObjectId, uid: &str, owner: &Owner) -> Result<Deleted, Failure> {
         let mut tries = 1;
         loop {
             let Some(meta) = self.metadata(kind, id).await? else { return Ok(Deleted::AlreadyGone) };
+            if meta.uid.as_deref() != Some(uid) {
+                return Ok(Deleted::AlreadyGone);
+            }
             match self.ownership(&meta, owner) {
                 Ownership::Ours if is_protected(&meta) => return Ok(Deleted::Protected),
                 Ownership::Ours if meta.deletion_timestamp.is_some() => return Ok(Deleted::Deleted),

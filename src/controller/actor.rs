@@ -104,7 +104,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
     let owner =
         Owner { name: name.into(), namespace: namespace.into(), uid: dbqr.metadata.uid.clone().unwrap_or_default() };
     let kinds = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind)).collect();
-    let memory = Memory { kinds, ..Memory::default() };
+    let memory = Memory { kinds, key_columns: dbqr.status.key_columns.clone(), ..Memory::default() };
     let report = Report::new(&dbqr.status, now);
     let mut stopping = ctx.stopping.clone();
     let mut actor = Actor {
@@ -204,7 +204,7 @@ impl Actor {
         let by_time = if self.again.is_some_and(|again| begin >= again.at) { Source::Retry } else { Source::Poll };
         self.series.woken(self.woken.take().unwrap_or(by_time));
         let result = self.reconcile(dbqr, look).await;
-        self.report.kinds_are(&self.memory.kinds);
+        self.report.recorded(&self.memory.kinds, self.memory.key_columns.is_some());
         let outcome = match result {
             Ok(outcome) => outcome,
             Err(Error::Stopped) => return,

@@ -6,6 +6,7 @@ use futures::StreamExt;
 use super::{Context, error::Error};
 use crate::cluster::{self, Deleted, Owned, Scope};
 use crate::logic::object::{GroupKind, Kind, ObjectId, Owner, Ownership};
+use crate::logic::prune::Stale;
 use crate::logic::rights::Rights;
 
 /// Deletions in flight for one resource.
@@ -21,29 +22,31 @@ pub fn scope(kind: &Kind, owner: &Owner, rights: &Rights) -> Scope {
 pub async fn delete(
     ctx: &Context,
     owner: &Owner,
-    ids: Vec<ObjectId>,
+    objects: Vec<Stale>,
     go_on: &(dyn Fn() -> bool + Send + Sync),
 ) -> Vec<(ObjectId, Result<Deleted, cluster::Error>)> {
-    let (last, first): (Vec<_>, Vec<_>) =
-        ids.into_iter().partition(|id| matches!(id.kind.kind.as_str(), "CustomResourceDefinition" | "Namespace"));
+    let (last, first): (Vec<_>, Vec<_>) = objects
+        .into_iter()
+        .partition(|(id, _)| matches!(id.kind.kind.as_str(), "CustomResourceDefinition" | "Namespace"));
     let mut results = Vec::new();
-    for ids in [first, last] {
-        let deletions = futures::stream::iter(ids).take_while(|_| std::future::ready(go_on())).map(async |id| {
-            let result = delete_one(ctx, owner, &id).await;
-            (id, result)
-        });
+    for objects in [first, last] {
+        let deletions =
+            futures::stream::iter(objects).take_while(|_| std::future::ready(go_on())).map(async |(id, uid)| {
+                let result = delete_one(ctx, owner, &id, &uid).await;
+                (id, result)
+            });
         results.extend(deletions.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
     }
     results
 }
 
-async fn delete_one(ctx: &Context, owner: &Owner, id: &ObjectId) -> Result<Deleted, cluster::Error> {
+async fn delete_one(ctx: &Context, owner: &Owner, id: &ObjectId, uid: &str) -> Result<Deleted, cluster::Error> {
     if ctx.rights.place(&id.kind, id.namespace.as_deref(), owner).is_err() {
         tracing::warn!(dbqr = %owner, object = %id, "left alone: the operator's flags no longer allow it to be deleted");
         return Ok(Deleted::Protected);
     }
     let Some(kind) = ctx.cluster.served(&id.kind).await? else { return Ok(Deleted::AlreadyGone) };
-    let deleted = ctx.cluster.delete_owned(&kind, id, owner).await?;
+    let deleted = ctx.cluster.delete_owned(&kind, id, uid, owner).await?;
     match &deleted {
         Deleted::Deleted => tracing::info!(dbqr = %owner, object = %id, "deleted"),
         Deleted::NotOurs(_) => tracing::warn!(dbqr = %owner, object = %id, "not deleted: it is not ours"),
@@ -88,10 +91,10 @@ pub async fn clean_up(
         let (listed, _) = everywhere(ctx, &served, owner).await.map_err(failed)?;
         for owned in listed.into_iter().filter(|owned| owned.ownership == Ownership::Ours) {
             let stays = owned.known.protected || keep;
-            if stays { kept.push((served.clone(), owned.id)) } else { gone.push(owned.id) }
+            if stays { kept.push((served.clone(), owned.id)) } else { gone.push((owned.id, owned.known.uid)) }
         }
     }
-    for id in &gone {
+    for (id, _) in &gone {
         // Left behind it would be without anybody who knows of it: whoever took the right away has to decide.
         let allowed = ctx.rights.place(&id.kind, id.namespace.as_deref(), owner);
         allowed.map_err(|forbidden| Error::CleanUp(format!("{id} is left: {forbidden}")))?;

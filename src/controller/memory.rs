@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::logic::detect::Fingerprint;
 use crate::logic::inventory::Inventory;
 use crate::logic::object::GroupKind;
+use crate::logic::prune::Pruning;
 use crate::logic::validate::Validated;
 use crate::postgres::Pool;
 
@@ -21,11 +22,13 @@ pub struct Memory {
     pub inventory: Option<Recalled>,
     /// Kinds that are recorded in the status.
     pub kinds: BTreeSet<GroupKind>,
+    /// The columns by whose values all objects are marked with their row, as recorded in the status.
+    pub key_columns: Option<Vec<String>>,
     /// The fingerprint of the watched tables before the last read that was worked through; what failed of it is tried
     /// again by itself.
     pub fingerprint: Option<Fingerprint>,
-    /// Objects there were when deletions were last not held back: what the prune guard counts against.
-    pub baseline: Option<usize>,
+    /// Which deletions there were lately, and which are held back.
+    pub pruning: Pruning,
 }
 
 /// The inventory and when it was listed.

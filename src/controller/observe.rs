@@ -46,7 +46,7 @@ fn sync(done: &Done) -> Sync {
         rows: done.rows,
         failed_rows: done.failures.rows(),
         objects: done.objects,
-        blocked: done.blocked.as_ref().map_or(0, |(count, _)| *count),
+        blocked: done.held.as_ref().map_or(0, |held| held.count + held.waiting),
         created,
         updated,
         deleted,

@@ -1,7 +1,7 @@
 //! The pipeline: what one look at one DatabaseQueryResource does, in order.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,14 +16,15 @@ use super::{Context, cleanup, deep, detect, error::Error};
 use crate::cluster::{ApplyError, Deleted, Work};
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr};
 use crate::logic::document::Frame;
-use crate::logic::inventory::Inventory;
-use crate::logic::object::{Desired, GroupKind, Kind, Known, ObjectId, Owner, Ownership};
+use crate::logic::inventory::{Doubt, Inventory};
+use crate::logic::object::{APPROVE_PRUNE, Desired, GroupKind, Kind, Known, ObjectId, Owner, Ownership};
 use crate::logic::outcome::{Done, Outcome};
+use crate::logic::prune::{Situation, Stale, Verdict};
 use crate::logic::render::{Rendered, Renderer, RowFailure};
 use crate::logic::row::Row;
 use crate::logic::schedule::Look;
 use crate::logic::validate::Validated;
-use crate::postgres::{Limits, Pool};
+use crate::postgres::{Limits, Pool, Read};
 
 /// What exists is listed anew when the last listing is older, at the next full read.
 const LISTING_AGE: Duration = Duration::from_secs(600);
@@ -57,20 +58,19 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
         return Ok(Outcome::Unchanged);
     }
     let before = pass.recall(memory).await?;
-    let (rendered, query_time) = pass.unless_stopped(pass.read(&valid, &pool, &before)).await?;
+    let (rendered, read, query_time) = pass.unless_stopped(pass.read(&valid, &pool, &before)).await?;
     drop(before);
     let wanted = rendered.ids();
     let (detection, language) = (detect::told(&valid, fingerprint.as_ref()), Some(valid.template.language()));
     let Rendered { rows, failures, .. } = rendered;
     let mut done = Done { rows, query_time, failures, detection, language, ..Done::default() };
-    pass.apply(memory, rendered.desired, &mut done).await?;
-    if valid.prune && done.failures.is_empty() {
-        pass.prune(memory, &valid, &wanted, &mut done).await;
-    }
+    pass.apply(memory, rendered.desired, &read.key_columns, &mut done).await?;
+    pass.prune(memory, &valid, &wanted, &read.key_columns, &mut done).await;
     memory.fingerprint = fingerprint;
     done.kinds = pass.kinds_left(memory, &done).await;
+    done.key_columns = memory.key_columns.clone();
     done.objects = memory.inventory.as_ref().map_or(0, |recalled| recalled.inventory.len());
-    Ok(Outcome::Done(done))
+    Ok(Outcome::Done(done.into()))
 }
 
 /// The bounds of whatever is asked of the database.
@@ -106,19 +106,17 @@ impl Pass<'_> {
             );
         }
         let inventory = Arc::new(Inventory::of(objects));
-        memory.baseline.get_or_insert(inventory.len());
         memory.inventory = Some(Recalled { inventory: inventory.clone(), at: Instant::now() });
         Ok(inventory)
     }
 
-    /// Rows are rendered on a thread of their own while they stream in; the transaction ends with the last row. Tells
-    /// as well how long the query took.
+    /// Rows are rendered on a thread of their own while they stream in; the transaction ends with the last row.
     async fn read(
         &self,
         valid: &Arc<Validated>,
         pool: &Arc<Pool>,
         known: &Arc<Inventory>,
-    ) -> Result<(Rendered, Duration), Error> {
+    ) -> Result<(Rendered, Read, Duration), Error> {
         let mut lease = pool.lease().await.map_err(Error::Query)?;
         let (rows, mut batches) = mpsc::channel::<Vec<Row>>(4);
         let (valid_too, known, owner, rights) =
@@ -142,25 +140,40 @@ impl Pass<'_> {
         });
         let limits = limits(valid);
         let begin = Instant::now();
-        let read = async { lease.session.read(&valid.query, &limits, rows).await.map(|_| begin.elapsed()) };
+        let read = async { lease.session.read(&valid.query, &limits, rows).await.map(|read| (read, begin.elapsed())) };
         let (read, rendered) = tokio::join!(read, rendered);
-        let query_time = read.map_err(Error::Query)?;
+        let (read, query_time) = read.map_err(Error::Query)?;
         lease.give_back();
-        Ok((rendered.ok_or(Error::Render)?, query_time))
+        Ok((rendered.ok_or(Error::Render)?, read, query_time))
     }
 
-    /// Records kinds before their first object, so that there is always a place to look for what was created.
-    async fn track(&self, recorded: &mut BTreeSet<GroupKind>, new: BTreeSet<GroupKind>) -> Result<(), Error> {
-        if new.is_empty() {
+    /// Records kinds before their first object, so that there is always a place to look for what was created; and that
+    /// objects are no longer all marked by the same columns, before the first is marked otherwise.
+    async fn track(
+        &self,
+        memory: (&mut BTreeSet<GroupKind>, &mut Option<Vec<String>>),
+        new: BTreeSet<GroupKind>,
+        key_columns: &Vec<String>,
+    ) -> Result<(), Error> {
+        let (kinds, marked_by) = memory;
+        let marked_otherwise = marked_by.as_ref().is_some_and(|columns| columns != key_columns);
+        if new.is_empty() && !marked_otherwise {
             return Ok(());
         }
-        let kinds = &*recorded | &new;
-        super::report::record_kinds(self.ctx, self.dbqr, &kinds).await.map_err(Error::Track)?;
-        *recorded = kinds;
+        let all = &*kinds | &new;
+        let marks = marked_by.clone().filter(|_| !marked_otherwise);
+        super::report::record(self.ctx, self.dbqr, &all, marks.as_ref()).await.map_err(Error::Track)?;
+        (*kinds, *marked_by) = (all, marks);
         Ok(())
     }
 
-    async fn apply(&self, memory: &mut Memory, desired: Vec<Desired>, done: &mut Done) -> Result<(), Error> {
+    async fn apply(
+        &self,
+        memory: &mut Memory,
+        desired: Vec<Desired>,
+        key_columns: &Vec<String>,
+        done: &mut Done,
+    ) -> Result<(), Error> {
         let Some(recalled) = &mut memory.inventory else { return Ok(()) };
         let inventory = Arc::make_mut(&mut recalled.inventory);
         let mut plan = inventory.plan(desired);
@@ -170,7 +183,10 @@ impl Pass<'_> {
         // Not of what cannot even be looked at: nothing of it will be created, and nothing has to be found again.
         let kinds = found.iter().map(|(desired, _)| &*desired.id.kind);
         let new = kinds.filter(|kind| !memory.kinds.contains(*kind)).cloned().collect();
-        self.track(&mut memory.kinds, new).await?;
+        if inventory.is_empty() {
+            memory.key_columns.get_or_insert_with(|| key_columns.clone());
+        }
+        self.track((&mut memory.kinds, &mut memory.key_columns), new, key_columns).await?;
         for (desired, existing) in found {
             match existing {
                 None => work.push(Work::create(desired)),
@@ -233,10 +249,9 @@ impl Pass<'_> {
                     "created"
                 };
                 tracing::info!(dbqr = %self.owner, object = %desired.id, "{verb}");
-                inventory.insert(
-                    desired.id,
-                    Known { uid, hash: Some(desired.hash), protected: desired.protected, deleting: false },
-                );
+                let Desired { id, hash, protected, row, .. } = desired;
+                let known = Known { uid, hash: Some(hash), row_key: row.key, protected, deleting: false };
+                inventory.insert(id, known);
             }
             Err(error) => {
                 if matches!(error, ApplyError::Replaced) {
@@ -247,35 +262,71 @@ impl Pass<'_> {
         }
     }
 
-    /// Deletes what exists, is ours and has no row, if the guard believes it.
+    /// Deletes what exists, is ours and has no row, if the guard believes it or a person approved it. Rows that failed
+    /// keep their objects, and all objects where it cannot be told which are theirs.
     async fn prune(
         &self,
         memory: &mut Memory,
         valid: &Validated,
-        wanted: &std::collections::HashSet<ObjectId>,
+        wanted: &HashSet<ObjectId>,
+        key_columns: &Vec<String>,
         done: &mut Done,
     ) {
         let Some(recalled) = &mut memory.inventory else { return };
         let inventory = Arc::make_mut(&mut recalled.inventory);
-        let stale = inventory.stale(wanted);
-        let objects = memory.baseline.unwrap_or(0).max(stale.len());
-        if let Err(blocked) = valid.guard.judge(objects, stale.len(), wanted.len()) {
-            done.blocked = Some((stale.len(), blocked));
+        let marked = !key_columns.is_empty() && memory.key_columns.as_ref() == Some(key_columns);
+        let doubt = match done.failures.doubt() {
+            Doubt::Of(_) if !marked => Doubt::All,
+            doubt => doubt,
+        };
+        done.all_kept = matches!(doubt, Doubt::All);
+        if !valid.prune {
+            memory.pruning.forget();
             return;
         }
-        let deleted = cleanup::delete(self.ctx, &self.owner, stale, &|| self.stop.go_on()).await;
-        for (id, result) in deleted {
+        if done.all_kept {
+            done.held = memory.pruning.held();
+            return;
+        }
+        let approved = self.dbqr.annotation(APPROVE_PRUNE);
+        let situation = Situation {
+            objects: inventory.len(),
+            kept: inventory.kept(wanted),
+            stale: inventory.stale(wanted, doubt),
+            approved,
+            nonce: Timestamp::now().as_nanosecond().unsigned_abs(),
+        };
+        let Verdict { believed, approved: agreed } = memory.pruning.judge(&valid.guard, situation, Instant::now());
+        let mut deleted = self.delete(inventory, agreed, done).await;
+        deleted.iter().for_each(|id| memory.pruning.settled(id));
+        deleted = self.delete(inventory, believed, done).await;
+        memory.pruning.deleted(deleted.len(), Instant::now());
+        done.held = memory.pruning.held();
+        done.misapproved =
+            approved.filter(|digest| done.held.as_ref().is_some_and(|held| held.digest != *digest)).map(Into::into);
+        if done.failures.is_empty() && inventory.stale(wanted, Doubt::None).is_empty() {
+            memory.key_columns = Some(key_columns.clone());
+        }
+    }
+
+    /// Deletes objects; those that are gone, or are not ours to delete.
+    async fn delete(&self, inventory: &mut Inventory, objects: Vec<Stale>, done: &mut Done) -> Vec<ObjectId> {
+        let mut gone = Vec::new();
+        for (id, result) in cleanup::delete(self.ctx, &self.owner, objects, &|| self.stop.go_on()).await {
             match result {
-                Ok(Deleted::Deleted) => {
-                    done.changed.deleted += 1;
+                Ok(Deleted::Protected) => inventory.protect(&id),
+                Ok(deleted) => {
+                    done.changed.deleted += usize::from(deleted == Deleted::Deleted);
                     inventory.remove(&id);
                 }
-                Ok(Deleted::Protected) => inventory.protect(&id),
-                Ok(Deleted::AlreadyGone | Deleted::NotOurs(_)) => inventory.remove(&id),
-                Err(error) => done.undeleted = Some(format!("{id} could not be deleted: {error}")),
+                Err(error) => {
+                    done.undeleted = Some(format!("{id} could not be deleted: {error}"));
+                    continue;
+                }
             }
+            gone.push(id);
         }
-        memory.baseline = Some(inventory.len());
+        gone
     }
 
     /// The kinds to keep looking for: one is forgotten only when a listing of everywhere finds nothing of it.

@@ -43,13 +43,14 @@ impl Report {
         self.pending = (but_time != self.written).then_some(status);
     }
 
-    /// The kinds are recorded by a write of their own, before the first object of a kind.
-    pub fn kinds_are(&mut self, kinds: &BTreeSet<GroupKind>) {
+    /// What [`record`] wrote: the kinds, and whether objects are still all marked by the same columns.
+    pub fn recorded(&mut self, kinds: &BTreeSet<GroupKind>, same_marks: bool) {
         let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
-        if let Some(pending) = &mut self.pending {
-            pending.kinds.clone_from(&kinds);
+        for status in self.pending.iter_mut().chain([&mut self.written]) {
+            status.kinds.clone_from(&kinds);
+            // Otherwise it is written with all else, when it is time.
+            status.key_columns.take_if(|_| !same_marks);
         }
-        self.written.kinds = kinds;
     }
 
     /// When there is something to write next.
@@ -84,9 +85,15 @@ impl Report {
     }
 }
 
-/// Writes the kinds alone, at once.
-pub async fn record_kinds(ctx: &Context, dbqr: &Dbqr, kinds: &BTreeSet<GroupKind>) -> Result<(), cluster::Error> {
+/// Writes alone and at once what has to be known of objects before they are written.
+pub async fn record(
+    ctx: &Context,
+    dbqr: &Dbqr,
+    kinds: &BTreeSet<GroupKind>,
+    key_columns: Option<&Vec<String>>,
+) -> Result<(), cluster::Error> {
     let (name, namespace) = dbqr.name();
     let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
-    ctx.cluster.patch_status(namespace, name, &json!({"status": {"kinds": kinds}})).await
+    let patch = json!({"status": {"kinds": kinds, "keyColumns": key_columns}});
+    ctx.cluster.patch_status(namespace, name, &patch).await
 }

@@ -49,6 +49,10 @@ pub struct Status {
     /// Kinds that objects of this resource may have: where to look for them. `Kind` or `Kind.group`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub kinds: Vec<String>,
+    /// The columns by whose values all objects are marked with their row. While some are marked otherwise, or not at
+    /// all, it is not there, and a failed row keeps every deletion waiting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_columns: Option<Vec<String>>,
     /// The language the templates were found to be in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template_language: Option<String>,
@@ -84,7 +88,7 @@ pub struct Failure {
 pub struct BlockedPrune {
     /// How many objects would be deleted.
     pub count: i64,
-    /// Name of this set of deletions.
+    /// Name of this set of deletions: the annotation `konnektr.io/approve-prune` with it deletes exactly these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }

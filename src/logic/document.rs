@@ -98,7 +98,8 @@ pub fn desired(
         _ => return Err(DocumentError::Missing("metadata.name")),
     };
     let id = place(&mut metadata, &kind, frame)?;
-    let protected = mark(&mut metadata, frame.owner)?;
+    let row = row.into();
+    let protected = mark(&mut metadata, frame.owner, row.key.as_deref())?;
     let in_own_namespace = id.namespace.as_deref() == Some(frame.owner.namespace.as_str());
     let owned = in_own_namespace && frame.deletion_policy == DeletionPolicy::Delete && !protected;
     let (body, hash) = body(metadata, &document, owned.then_some(frame.owner));
@@ -145,13 +146,13 @@ fn place(metadata: &mut Map, kind: &Kind, frame: &Frame<'_>) -> Result<ObjectId,
 }
 
 /// Puts our marks on and says whether the user protected the object.
-fn mark(metadata: &mut Map, owner: &Owner) -> Result<bool, DocumentError> {
+fn mark(metadata: &mut Map, owner: &Owner, row_key: Option<&str>) -> Result<bool, DocumentError> {
     let labels = strings(metadata, "labels")?;
     refuse_ours(labels, "labels", &[object::LABEL_NAME, object::LABEL_NAMESPACE])?;
     labels.insert(object::LABEL_NAME.into(), owner.label().into());
     labels.insert(object::LABEL_NAMESPACE.into(), owner.namespace.as_str().into());
     let annotations = strings(metadata, "annotations")?;
-    refuse_ours(annotations, "annotations", &[object::OWNER_UID, object::APPLIED_HASH, ROW_KEY, ADOPTED])?;
+    refuse_ours(annotations, "annotations", &[object::OWNER_UID, object::APPLIED_HASH, object::ROW_KEY, ADOPTED])?;
     if annotations.contains_key("konnektr.io/recreate") {
         return Err(DocumentError::NotYet("annotation konnektr.io/recreate"));
     }
@@ -161,10 +162,12 @@ fn mark(metadata: &mut Map, owner: &Owner) -> Result<bool, DocumentError> {
     let protected = annotations.get(object::PRUNE).is_some_and(|value| value.as_str() == Some("disabled"));
     annotations.insert(object::OWNER_UID.into(), owner.uid.as_str().into());
     annotations.insert(object::APPLIED_HASH.into(), NO_HASH.into());
+    if let Some(key) = row_key {
+        annotations.insert(object::ROW_KEY.into(), key.into());
+    }
     Ok(protected)
 }
 
-const ROW_KEY: &str = "konnektr.io/row-key";
 const ADOPTED: &str = "konnektr.io/adopted";
 
 fn strings<'a>(metadata: &'a mut Map, field: &str) -> Result<&'a mut Map, DocumentError> {

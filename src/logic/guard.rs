@@ -1,4 +1,6 @@
-//! The prune guard: whether this many deletions at a time are believable. Pure.
+//! The prune guard's rule: whether this many deletions are believable. Pure.
+
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -9,6 +11,8 @@ use crate::crd::PruneGuard;
 pub struct Guard {
     most: Most,
     allow_empty: bool,
+    /// Deletions within this time are counted together.
+    pub window: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,26 +21,47 @@ enum Most {
     Share { percent: usize, minimum: usize },
 }
 
-/// Why deletions wait. The message says how to let them pass.
+/// What is counted, in objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// The most there were within the window.
+    pub objects: usize,
+    /// Deleted within the window.
+    pub earlier: usize,
+    /// To be deleted now.
+    pub deletions: usize,
+    /// Those that exist and have a row.
+    pub kept: usize,
+}
+
+/// Why deletions wait. The message says what would let them pass for good.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Blocked {
     /// Nothing would be left.
-    #[error("all {objects} objects would be deleted; if that is right, set pruneGuard.allowEmpty: true")]
+    #[error(
+        "{deletions} objects have no row any more, and none would be left; pruneGuard.allowEmpty: true allows that"
+    )]
     Empty {
-        /// Objects there are.
-        objects: usize,
+        /// Deletions asked for.
+        deletions: usize,
     },
     /// More than allowed at a time.
     #[error(
-        "{deletions} of {objects} objects would be deleted, {allowed} are allowed at a time; if that is right, raise pruneGuard.maxDeletions"
+        "{deletions} of {objects} objects have no row any more{}, and {allowed} may be deleted within {window:?}; \
+         pruneGuard.maxDeletions allows more",
+        if *earlier > 0 { format!(", {earlier} were deleted just before") } else { String::new() }
     )]
     TooMany {
         /// Deletions asked for.
         deletions: usize,
-        /// Objects there are.
+        /// Deleted within the window.
+        earlier: usize,
+        /// The most objects there were within the window.
         objects: usize,
-        /// Deletions allowed.
+        /// Deletions allowed within the window.
         allowed: usize,
+        /// The window.
+        window: Duration,
     },
 }
 
@@ -51,22 +76,27 @@ impl Guard {
                 Most::Share { percent, minimum }
             }
         };
-        Ok(Self { most, allow_empty: spec.allow_empty })
+        Ok(Self { most, allow_empty: spec.allow_empty, window: spec.window.0 })
     }
 
-    /// Judges `deletions` of the `objects` that there are, where `kept` remain wanted.
-    pub fn judge(&self, objects: usize, deletions: usize, kept: usize) -> Result<(), Blocked> {
+    /// Judges deletions together with those of the window before them.
+    pub fn judge(&self, count: Count) -> Result<(), Blocked> {
+        let Count { objects, earlier, deletions, kept } = count;
         if deletions == 0 {
             return Ok(());
         }
         if kept == 0 && !self.allow_empty {
-            return Err(Blocked::Empty { objects });
+            return Err(Blocked::Empty { deletions });
         }
+        let together = earlier + deletions;
         let (allowed, softened) = match self.most {
             Most::Number(number) => (number, false),
-            Most::Share { percent, minimum } => (objects * percent / 100, deletions < minimum),
+            Most::Share { percent, minimum } => (objects * percent / 100, together < minimum),
         };
-        if deletions > allowed && !softened { Err(Blocked::TooMany { deletions, objects, allowed }) } else { Ok(()) }
+        if together > allowed && !softened {
+            return Err(Blocked::TooMany { deletions, earlier, objects, allowed, window: self.window });
+        }
+        Ok(())
     }
 }
 
@@ -80,28 +110,43 @@ mod tests {
         Guard::new(&PruneGuard { max_deletions: max, allow_empty, ..PruneGuard::default() }).unwrap()
     }
 
+    fn count(objects: usize, earlier: usize, deletions: usize) -> Count {
+        Count { objects, earlier, deletions, kept: objects - earlier - deletions }
+    }
+
     #[test]
     fn a_share_lets_few_deletions_pass_and_holds_back_many() {
         let twenty = guard(IntOrString::String("20%".into()), false);
-        assert_eq!(twenty.judge(100, 20, 80), Ok(()));
-        assert_eq!(twenty.judge(100, 21, 79), Err(Blocked::TooMany { deletions: 21, objects: 100, allowed: 20 }));
-        assert_eq!(twenty.judge(12, 9, 3), Ok(()), "fewer than the minimum never trip a percentage");
-        assert!(twenty.judge(12, 10, 2).is_err());
+        assert_eq!(twenty.judge(count(100, 0, 20)), Ok(()));
+        assert!(matches!(twenty.judge(count(100, 0, 21)), Err(Blocked::TooMany { allowed: 20, .. })));
+        assert_eq!(twenty.judge(count(12, 0, 9)), Ok(()), "fewer than the minimum never trip a percentage");
+        assert!(twenty.judge(count(12, 0, 10)).is_err());
+    }
+
+    #[test]
+    fn deletions_of_the_window_count_as_well() {
+        let twenty = guard(IntOrString::String("20%".into()), false);
+        assert_eq!(twenty.judge(count(100, 19, 1)), Ok(()));
+        let blocked = twenty.judge(count(100, 20, 1)).unwrap_err();
+        assert!(matches!(blocked, Blocked::TooMany { deletions: 1, earlier: 20, .. }));
+        assert!(blocked.to_string().contains("20 were deleted just before"), "{blocked}");
+        assert!(twenty.judge(count(12, 9, 1)).is_err(), "the minimum counts the window, too");
     }
 
     #[test]
     fn a_number_is_exact_and_the_minimum_does_not_soften_it() {
         let two = guard(IntOrString::Int(2), false);
-        assert_eq!(two.judge(100, 2, 98), Ok(()));
-        assert!(two.judge(100, 3, 97).is_err());
-        assert!(guard(IntOrString::Int(0), false).judge(5, 1, 4).is_err());
+        assert_eq!(two.judge(count(100, 0, 2)), Ok(()));
+        assert!(two.judge(count(100, 0, 3)).is_err());
+        assert!(two.judge(count(100, 2, 1)).is_err());
+        assert!(guard(IntOrString::Int(0), false).judge(count(5, 0, 1)).is_err());
     }
 
     #[test]
     fn a_deletion_that_leaves_nothing_is_blocked_at_every_size_unless_allowed() {
         let all = IntOrString::String("100%".into());
-        assert_eq!(guard(all.clone(), false).judge(1, 1, 0), Err(Blocked::Empty { objects: 1 }));
-        assert_eq!(guard(all, true).judge(500, 500, 0), Ok(()));
+        assert_eq!(guard(all.clone(), false).judge(count(1, 0, 1)), Err(Blocked::Empty { deletions: 1 }));
+        assert_eq!(guard(all, true).judge(count(500, 0, 500)), Ok(()));
     }
 
     #[test]

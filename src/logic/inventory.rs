@@ -2,8 +2,10 @@
 //! comparing them with what should be. Pure.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::object::{AppliedHash, Desired, GroupKind, Known, ObjectId};
+use super::prune::Stale;
 
 /// What exists of ours.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +22,27 @@ pub struct Plan {
     pub update: Vec<(Desired, Known)>,
     /// How many are as they should be.
     pub unchanged: usize,
+}
+
+/// Objects that may not be deleted although no row wants them: rows failed, and would perhaps want them.
+#[derive(Clone, Copy, Debug)]
+pub enum Doubt<'a> {
+    /// No row failed.
+    None,
+    /// Those of rows with these keys.
+    Of(&'a HashSet<Arc<str>>),
+    /// Nobody knows whose they are.
+    All,
+}
+
+impl Doubt<'_> {
+    fn is_about(self, known: &Known) -> bool {
+        match (self, &known.row_key) {
+            (Self::None, _) => false,
+            (Self::Of(keys), Some(key)) => keys.contains(key),
+            (Self::Of(_), None) | (Self::All, _) => true,
+        }
+    }
 }
 
 impl Inventory {
@@ -56,13 +79,19 @@ impl Inventory {
         plan
     }
 
+    /// How many there are that are wanted, and not on their way out.
+    pub fn kept(&self, wanted: &HashSet<ObjectId>) -> usize {
+        self.objects.iter().filter(|(id, known)| !known.deleting && wanted.contains(*id)).count()
+    }
+
     /// What exists and is not wanted, and may be deleted: O(objects).
-    pub fn stale(&self, wanted: &HashSet<ObjectId>) -> Vec<ObjectId> {
+    pub fn stale(&self, wanted: &HashSet<ObjectId>, doubt: Doubt<'_>) -> Vec<Stale> {
         let mut stale: Vec<_> = self
             .objects
             .iter()
             .filter(|(id, known)| !known.protected && !known.deleting && !wanted.contains(*id))
-            .map(|(id, _)| id.clone())
+            .filter(|(_, known)| !doubt.is_about(known))
+            .map(|(id, known)| (id.clone(), known.uid.clone()))
             .collect();
         stale.sort();
         stale
@@ -103,7 +132,7 @@ mod tests {
     }
 
     fn known(hash: &str, protected: bool) -> Known {
-        Known { uid: "u".into(), hash: Some(AppliedHash(hash.into())), protected, deleting: false }
+        Known { uid: "u".into(), hash: Some(AppliedHash(hash.into())), row_key: None, protected, deleting: false }
     }
 
     fn desired(name: &str, hash: &str) -> Desired {
@@ -126,7 +155,8 @@ mod tests {
         let inventory = Inventory::of([(id("a"), Known { deleting: true, ..known("1", false) })]);
         assert!(!inventory.is_applied(&id("a"), &AppliedHash("1".into())));
         assert_eq!(inventory.plan(vec![desired("a", "1")]).update.len(), 1);
-        assert!(inventory.stale(&HashSet::new()).is_empty());
+        assert!(inventory.stale(&HashSet::new(), Doubt::None).is_empty());
+        assert_eq!(inventory.kept(&HashSet::from([id("a")])), 0);
     }
 
     #[test]
@@ -136,6 +166,16 @@ mod tests {
             (id("kept"), known("1", true)),
             (id("gone"), known("1", false)),
         ]);
-        assert_eq!(inventory.stale(&HashSet::from([id("wanted")])), vec![id("gone")]);
+        assert_eq!(inventory.stale(&HashSet::from([id("wanted")]), Doubt::None), vec![(id("gone"), "u".into())]);
+        assert_eq!(inventory.kept(&HashSet::from([id("wanted"), id("new")])), 1);
+    }
+
+    #[test]
+    fn what_a_failed_row_may_want_is_not_stale() {
+        let of = |key: Option<&str>| Known { row_key: key.map(Into::into), ..known("1", false) };
+        let inventory = Inventory::of([(id("a"), of(Some("[1]"))), (id("b"), of(Some("[2]"))), (id("c"), of(None))]);
+        let stale = |doubt| inventory.stale(&HashSet::new(), doubt).len();
+        assert_eq!(inventory.stale(&HashSet::new(), Doubt::Of(&HashSet::from(["[1]".into()])))[0].0, id("b"));
+        assert_eq!((stale(Doubt::None), stale(Doubt::Of(&HashSet::new())), stale(Doubt::All)), (3, 2, 0));
     }
 }

@@ -25,7 +25,11 @@ pub const APPLIED_HASH: &str = "konnektr.io/applied-hash";
 /// Every label that is ours to set and to take off again.
 pub const OUR_LABELS: [&str; 2] = [LABEL_NAME, LABEL_NAMESPACE];
 /// Every annotation that is ours to set and to take off again.
-pub const OUR_ANNOTATIONS: [&str; 4] = [OWNER_UID, APPLIED_HASH, "konnektr.io/row-key", "konnektr.io/adopted"];
+pub const OUR_ANNOTATIONS: [&str; 4] = [OWNER_UID, APPLIED_HASH, ROW_KEY, "konnektr.io/adopted"];
+/// Annotation by the user, on a DatabaseQueryResource: the digest of held back deletions that are right.
+pub const APPROVE_PRUNE: &str = "konnektr.io/approve-prune";
+/// Annotation: the key of the row that the object was made from, a JSON array.
+pub const ROW_KEY: &str = "konnektr.io/row-key";
 /// Annotation by the user: `disabled` keeps an object from ever being deleted by us.
 pub const PRUNE: &str = "konnektr.io/prune";
 
@@ -275,6 +279,8 @@ pub struct Known {
     pub uid: Arc<str>,
     /// Its applied-hash annotation.
     pub hash: Option<AppliedHash>,
+    /// The key of the row that it was made from; None where the row had none.
+    pub row_key: Option<Arc<str>>,
     /// Whether the user protected it from deletion.
     pub protected: bool,
     /// Whether it is on its way out, waiting for finalizers: whatever it is now, it has to be made anew.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::guard::Blocked;
+use super::prune::Held;
 use super::render::Failures;
 use super::template::Language;
 use crate::crd::{BlockedPrune, Failure, Status, condition};
@@ -13,7 +13,7 @@ use crate::crd::{BlockedPrune, Failure, Status, condition};
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// The database was read and its rows were worked through.
-    Done(Done),
+    Done(Box<Done>),
     /// The watermark had not moved: nothing to do.
     Unchanged,
     /// A step failed.
@@ -34,7 +34,13 @@ pub struct Done {
     /// Rows that failed.
     pub failures: Failures,
     /// Deletions held back.
-    pub blocked: Option<(usize, Blocked)>,
+    pub held: Option<Held>,
+    /// The approval that fits none of them.
+    pub misapproved: Option<String>,
+    /// Whether nothing was deleted, since rows failed and it cannot be told which objects are theirs.
+    pub all_kept: bool,
+    /// The columns by whose values all objects are marked with their row.
+    pub key_columns: Option<Vec<String>>,
     /// Deletions that the server refused.
     pub undeleted: Option<String>,
     /// Kinds that there may be objects of.
@@ -131,8 +137,11 @@ pub fn status(before: &Status, outcome: &Outcome, generation: Option<i64>, reque
             status.failures = failures(&done.failures);
             status.kinds = done.kinds.clone();
             status.template_language = done.language.map(|language| language.name().into());
-            status.blocked_prune =
-                done.blocked.as_ref().map(|(deletions, _)| BlockedPrune { count: count(*deletions), digest: None });
+            status.key_columns.clone_from(&done.key_columns);
+            status.blocked_prune = done
+                .held
+                .as_ref()
+                .map(|held| BlockedPrune { count: count(held.count), digest: Some(held.digest.clone()) });
         }
     }
     status
@@ -152,7 +161,10 @@ pub fn in_progress(before: &Status, generation: Option<i64>, now: Time) -> Statu
 
 /// What to tell the user: only what became different.
 pub fn notices(before: &Status, after: &Status) -> Vec<Notice> {
-    let said = |status: &Status, kind: &str| status.condition(kind).map(|c| (c.status.clone(), c.reason.clone()));
+    let said = |status: &Status, kind: &str| {
+        let set = status.blocked_prune.as_ref().filter(|_| kind == condition::PRUNE_BLOCKED);
+        status.condition(kind).map(|c| (c.status.clone(), c.reason.clone(), set.map(|set| set.digest.clone())))
+    };
     let mut notices = Vec::new();
     for kind in [condition::READY, condition::PRUNE_BLOCKED] {
         let Some(now) = after.condition(kind) else { continue };
@@ -179,15 +191,15 @@ impl Conditions<'_> {
         self.set(condition::DATABASE_CONNECTED, true, "Connected", "the database answered");
         self.remove(condition::STALLED);
         self.set(condition::CHANGE_DETECTION, true, "Polling", &done.detection);
-        match &done.blocked {
-            Some((_, blocked)) => self.set(condition::PRUNE_BLOCKED, true, "PruneBlocked", &blocked.to_string()),
+        match &done.held {
+            Some(held) => self.set(condition::PRUNE_BLOCKED, true, "PruneBlocked", &blocked(held, done)),
             None => self.set(condition::PRUNE_BLOCKED, false, "NothingBlocked", "no deletion is held back"),
         }
         if !done.failures.is_empty() {
             let first = done.failures.kept().first();
             let first = first.map(|failure| format!("; row {}: {}", failure.row, failure.message)).unwrap_or_default();
-            let message =
-                format!("{} of {} rows failed; nothing is pruned meanwhile{first}", done.failures.rows(), done.rows);
+            let kept = if done.all_kept { "nothing is pruned meanwhile" } else { "their objects stay as they are" };
+            let message = format!("{} of {} rows failed; {kept}{first}", done.failures.rows(), done.rows);
             self.set(condition::READY, false, PARTIALLY_FAILED, &message);
             self.set(condition::RECONCILING, true, PARTIALLY_FAILED, "failed rows are tried again");
         } else if let Some(undeleted) = &done.undeleted {
@@ -195,10 +207,9 @@ impl Conditions<'_> {
             self.set(condition::RECONCILING, true, PRUNE_FAILED, "deletions are tried again");
         } else {
             self.remove(condition::RECONCILING);
-            let held = done
-                .blocked
-                .as_ref()
-                .map(|(count, _)| format!("; {count} without a row are held back: see PruneBlocked"));
+            let held = done.held.as_ref();
+            let held = held
+                .map(|held| format!("; {} without a row are held back: see PruneBlocked", held.count + held.waiting));
             let message = format!("{} rows are as they should be, {} objects", done.rows, done.objects);
             self.set(condition::READY, true, "Synced", &(message + &held.unwrap_or_default()));
         }
@@ -248,6 +259,21 @@ impl Conditions<'_> {
     fn remove(&mut self, kind: &str) {
         self.list.retain(|condition| condition.type_ != kind);
     }
+}
+
+/// Why deletions wait, and how to let them pass.
+fn blocked(held: &Held, done: &Done) -> String {
+    let Held { count, digest, waiting, why } = held;
+    let mut message = format!(
+        "{why}. To delete exactly these {count}, annotate the resource with konnektr.io/approve-prune={digest}"
+    );
+    if *waiting > 0 {
+        message.push_str(&format!("; {waiting} more wait behind them"));
+    }
+    if let Some(approved) = &done.misapproved {
+        message.push_str(&format!("; {approved:?}, which is approved, is none of them"));
+    }
+    message
 }
 
 fn failures(failures: &Failures) -> Vec<Failure> {

@@ -1,11 +1,12 @@
 //! Rows become desired objects, one after the other; a row that fails does not stop the others. Pure.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 
 use super::document::{self, DocumentError, FindKind, Frame};
-use super::inventory::Inventory;
+use super::inventory::{Doubt, Inventory};
 use super::json::{self, Json};
 use super::object::{Desired, ObjectId};
 use super::row::{Row, RowName};
@@ -36,6 +37,9 @@ impl Rendered {
 #[derive(Clone, Debug, Default)]
 pub struct Failures {
     rows: BTreeSet<u64>,
+    keys: HashSet<Arc<str>>,
+    /// Whether one has no key.
+    nameless: bool,
     kept: Vec<RowFailure>,
 }
 
@@ -56,6 +60,12 @@ impl Failures {
     /// Adds one.
     pub fn push(&mut self, failure: RowFailure) {
         self.rows.insert(failure.row.number);
+        match &failure.row.key {
+            Some(key) => {
+                self.keys.insert(key.clone());
+            }
+            None => self.nameless = true,
+        }
         if self.kept.len() < KEPT_FAILURES {
             self.kept.push(failure);
         }
@@ -64,6 +74,15 @@ impl Failures {
     /// How many rows failed.
     pub fn rows(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Whose objects they make doubtful.
+    pub fn doubt(&self) -> Doubt<'_> {
+        match (self.is_empty(), self.nameless) {
+            (true, _) => Doubt::None,
+            (false, false) => Doubt::Of(&self.keys),
+            (false, true) => Doubt::All,
+        }
     }
 
     /// Whether none failed.
@@ -181,7 +200,6 @@ mod tests {
     use crate::logic::object::{GroupKind, Kind, Owner};
     use crate::logic::rights::Rights;
     use serde_json::json;
-    use std::sync::Arc;
 
     /// The failures of rows that ask for ConfigMaps of these names, each with its key.
     fn failures(rows: &[(&str, Option<&str>)]) -> Vec<(String, String)> {

@@ -18,7 +18,7 @@ use super::sql::{self, Query, RowKey};
 use super::template::{Language, Template};
 use crate::crd::{
     ChangeDetectionMode, ConflictPolicy, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy,
-    Gvk, defaults,
+    Gvk,
 };
 
 /// A spec that makes sense, with everything parsed that can be.
@@ -111,7 +111,6 @@ pub fn validate(
 fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
     let database = &spec.database;
     let changes = spec.change_detection.as_ref();
-    let guard = spec.prune_guard.clone().unwrap_or_default();
     let later = [
         ("statusUpdateQuery", spec.status_update_query.is_some()),
         ("statusUpdateQueryTemplate", spec.status_update_query_template.is_some()),
@@ -120,7 +119,6 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
         ("conflictPolicy other than Protect", spec.conflict_policy != ConflictPolicy::Protect),
         ("ignoreFields", !spec.ignore_fields.is_empty()),
         ("serviceAccountName", spec.service_account_name.is_some()),
-        ("pruneGuard.window", guard.window != defaults::window()),
         ("database.connectionSecretRef.readonlyHostKey", database.connection_secret_ref.readonly_host_key.is_some()),
         ("database.notifyConnectionSecretRef", database.notify_connection_secret_ref.is_some()),
         ("changeDetection.mode: Notify", changes.is_some_and(|c| c.mode == ChangeDetectionMode::Notify)),

@@ -24,17 +24,26 @@ const OWN: Duration = Duration::from_secs(10);
 /// No parameters.
 pub(super) const NONE: [(&(dyn ToSql + Sync), Type); 0] = [];
 
+/// What is known of a read besides its rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// How many rows there were.
+    pub rows: u64,
+    /// The columns that name them; none where nothing does.
+    pub key_columns: Vec<String>,
+}
+
 impl Session {
     /// Reads all rows of the query into `rows`, each as one JSON text, with its key where columns name one, and returns
     /// how many there were. Ends the transaction before it returns. Rows count only once this has succeeded: an error may come after the last
     /// one. After an error, or if it is not awaited to its end, the session is closed.
-    pub async fn read(&mut self, query: &Query, limits: &Limits, rows: Sender<Vec<Row>>) -> Result<u64, Error> {
+    pub async fn read(&mut self, query: &Query, limits: &Limits, rows: Sender<Vec<Row>>) -> Result<Read, Error> {
         self.enter(query)?;
         self.set_up(query, limits).await?;
         self.begin(limits.read_only, limits).await?;
         let key = self.key_columns(query, limits).await?;
         let which = query.which(query.len());
-        let count = bounded(&which, limits, self.stream(query, &key, limits, rows)).await??;
+        let rows = bounded(&which, limits, self.stream(query, &key, limits, rows)).await??;
         if limits.read_only {
             self.own("ROLLBACK", limits).await?;
         } else {
@@ -43,7 +52,7 @@ impl Session {
             commit.map_err(|error| Error::statement(&error, which, &query.last, |_| None))?;
         }
         self.reset(limits).await?;
-        Ok(count)
+        Ok(Read { rows, key_columns: key.iter().map(|column| column.as_str().to_owned()).collect() })
     }
 
     /// Our timeouts first, so that a SET of the user can shorten them; then the setup statements, each for itself.

@@ -13,10 +13,21 @@ async fn ours_is_deleted_and_what_is_gone_is_gone() {
     let maps = world.kind("v1", "ConfigMap").await;
     let desired = world.desired(&maps, "a", json!({}));
     world.cluster.create(&world.owner, &desired).await.unwrap();
-    let delete = async || world.cluster.delete_owned(&maps, &desired.id, &world.owner).await.unwrap();
+    let delete = async || world.delete(&maps, "a").await.unwrap();
     assert_eq!(delete().await, Deleted::Deleted);
     assert_eq!(delete().await, Deleted::AlreadyGone);
     assert!(world.api(&maps).get_opt("a").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn another_object_of_that_name_is_left_alone() {
+    let world = World::new("another").await;
+    let maps = world.kind("v1", "ConfigMap").await;
+    let desired = world.desired(&maps, "a", json!({}));
+    world.cluster.create(&world.owner, &desired).await.unwrap();
+    let deleted = world.cluster.delete_owned(&maps, &desired.id, "the uid of an earlier one", &world.owner).await;
+    assert_eq!(deleted.unwrap(), Deleted::AlreadyGone);
+    assert!(world.api(&maps).get_opt("a").await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -28,7 +39,7 @@ async fn a_copy_of_ours_is_not_ours() {
     let ours = world.get(&maps, "a").await;
     let marks = json!({"metadata": {"labels": ours.metadata.labels, "annotations": ours.metadata.annotations}});
     world.foreign(&maps, "copy", marks).await;
-    let deleted = world.cluster.delete_owned(&maps, &world.id(&maps, "copy"), &world.owner).await.unwrap();
+    let deleted = world.delete(&maps, "copy").await.unwrap();
     assert_eq!(deleted, Deleted::NotOurs(Ownership::Foreign));
     assert!(world.api(&maps).get_opt("copy").await.unwrap().is_some());
 }
@@ -37,7 +48,7 @@ async fn a_copy_of_ours_is_not_ours() {
 async fn a_foreign_a_protected_and_anothers_object_stay() {
     let world = World::new("stay").await;
     let maps = world.kind("v1", "ConfigMap").await;
-    let delete = async |name| world.cluster.delete_owned(&maps, &world.id(&maps, name), &world.owner).await.unwrap();
+    let delete = async |name| world.delete(&maps, name).await.unwrap();
 
     world.foreign(&maps, "foreign", json!({})).await;
     assert_eq!(delete("foreign").await, Deleted::NotOurs(Ownership::Foreign));
@@ -71,7 +82,7 @@ async fn an_object_that_keeps_changing_is_deleted_all_the_same() {
                 let _ = world.api(&maps).patch(&name, &PatchParams::default(), &Patch::Merge(&data)).await;
             }
         };
-        let (deleted, ()) = tokio::join!(world.cluster.delete_owned(&maps, &desired.id, &world.owner), write);
+        let (deleted, ()) = tokio::join!(world.delete(&maps, &name), write);
         assert_eq!(deleted.unwrap(), Deleted::Deleted);
     }
 }

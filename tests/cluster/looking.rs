@@ -47,7 +47,7 @@ async fn cluster_scoped_objects_are_found_in_every_scope() {
         let owned = world.cluster.list_owned(&roles, &world.owner, &scope).await.unwrap();
         assert_eq!(owned.iter().map(|owned| &owned.id).collect::<Vec<_>>(), [&desired.id]);
     }
-    world.cluster.delete_owned(&roles, &desired.id, &world.owner).await.unwrap();
+    world.delete(&roles, &desired.id.name).await.unwrap();
 }
 
 #[tokio::test]

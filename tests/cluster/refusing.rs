@@ -24,7 +24,7 @@ async fn a_missing_right_is_named() {
     assert_eq!(error.to_string(), format!("not allowed to patch configmaps in namespace {namespace}"));
     let error = weak.list_owned(&maps, &world.owner, &Scope::All).await.unwrap_err();
     assert_eq!(error.to_string(), "not allowed to list configmaps");
-    let error = weak.delete_owned(&maps, &desired.id, &world.owner).await.unwrap_err();
+    let error = weak.delete_owned(&maps, &desired.id, "u", &world.owner).await.unwrap_err();
     assert_eq!(error.to_string(), format!("not allowed to get configmaps in namespace {namespace}"));
     let error = weak.secret(namespace, "s").await.unwrap_err();
     assert_eq!(error, FetchError::Forbidden(format!("{namespace}/s")));

@@ -120,6 +120,6 @@ async fn a_slow_reader_slows_the_server_down_and_loses_nothing() {
         }
         count
     };
-    let (count, seen) = tokio::join!(session.read(&query, &LIMITS, rows), slowly);
-    assert_eq!((count, seen), (Ok(5000), 5000));
+    let (read, seen) = tokio::join!(session.read(&query, &LIMITS, rows), slowly);
+    assert_eq!((read.map(|read| read.rows), seen), (Ok(5000), 5000));
 }

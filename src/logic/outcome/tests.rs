@@ -1,4 +1,5 @@
 use super::*;
+use crate::logic::guard::Blocked;
 use crate::logic::render::RowFailure;
 use crate::logic::row::RowName;
 use k8s_openapi::jiff::Timestamp;
@@ -21,7 +22,7 @@ fn failed(stalled: bool, database: Option<bool>) -> Outcome {
 
 #[test]
 fn all_applied_is_ready_and_nothing_else() {
-    let status = after(&Status::default(), Outcome::Done(Done { rows: 3, objects: 3, ..Done::default() }), 1);
+    let status = after(&Status::default(), Outcome::Done(Box::new(Done { rows: 3, objects: 3, ..Done::default() })), 1);
     assert_eq!(says(&status, condition::READY), Some(("True".into(), "Synced".into())));
     assert_eq!(says(&status, condition::RECONCILING), None);
     assert_eq!(says(&status, condition::STALLED), None);
@@ -34,7 +35,7 @@ fn failed_rows_are_not_ready_and_reconciling_and_at_most_ten_are_listed() {
     for row in 1..=25 {
         failures.push(RowFailure { row: row.into(), object: None, reason: "RenderFailed", message: "m".into() });
     }
-    let status = after(&Status::default(), Outcome::Done(Done { rows: 30, failures, ..Done::default() }), 1);
+    let status = after(&Status::default(), Outcome::Done(Box::new(Done { rows: 30, failures, ..Done::default() })), 1);
     assert_eq!(says(&status, condition::READY), Some(("False".into(), "PartiallyFailed".into())));
     assert_eq!(says(&status, condition::RECONCILING).unwrap().0, "True");
     assert_eq!((status.failures.len(), status.failed_rows), (10, Some(25)));
@@ -46,19 +47,45 @@ fn a_failed_row_is_called_by_its_key_where_it_has_one() {
     let row = RowName { number: 7, key: Some(r#"["acme",null]"#.into()) };
     failures.push(RowFailure { row, object: None, reason: "RenderFailed", message: "why".into() });
     failures.push(RowFailure { row: 9.into(), object: None, reason: "RenderFailed", message: "why".into() });
-    let status = after(&Status::default(), Outcome::Done(Done { rows: 30, failures, ..Done::default() }), 1);
+    let status = after(&Status::default(), Outcome::Done(Box::new(Done { rows: 30, failures, ..Done::default() })), 1);
     assert_eq!((status.failures[0].row.as_str(), status.failures[1].row.as_str()), (r#"["acme",null]"#, "9"));
     let message = &status.condition(condition::READY).unwrap().message;
     assert!(message.contains(r#"2 of 30 rows failed"#) && message.contains(r#"row ["acme",null]: why"#), "{message}");
 }
 
 #[test]
-fn a_blocked_deletion_stays_ready_and_says_so() {
-    let blocked = Some((5, Blocked::Empty { objects: 5 }));
-    let status = after(&Status::default(), Outcome::Done(Done { blocked, ..Done::default() }), 1);
-    assert_eq!(says(&status, condition::READY).unwrap().0, "True");
-    assert_eq!(says(&status, condition::PRUNE_BLOCKED).unwrap().0, "True");
-    assert_eq!(status.blocked_prune.unwrap().count, 5);
+fn a_blocked_deletion_stays_ready_and_says_how_to_approve_it() {
+    let held = Held { count: 5, digest: "d1".into(), waiting: 2, why: Blocked::Empty { deletions: 5 } };
+    let done = Done { held: Some(held.clone()), misapproved: Some("d0".into()), ..Done::default() };
+    let first = after(&Status::default(), Outcome::Done(done.into()), 1);
+    assert_eq!(says(&first, condition::READY).unwrap().0, "True");
+    assert_eq!(says(&first, condition::PRUNE_BLOCKED).unwrap().0, "True");
+    let message = &first.condition(condition::PRUNE_BLOCKED).unwrap().message;
+    for part in ["exactly these 5", "konnektr.io/approve-prune=d1", "2 more wait", "\"d0\"", "pruneGuard.allowEmpty"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(first.blocked_prune, Some(BlockedPrune { count: 5, digest: Some("d1".into()) }));
+    let next = Held { digest: "d2".into(), ..held };
+    let second = after(&first, Outcome::Done(Box::new(Done { held: Some(next), ..Done::default() })), 2);
+    let told = |before: &Status, after: &Status| {
+        notices(before, after).iter().filter(|notice| notice.reason == "PruneBlocked").count()
+    };
+    assert_eq!(told(&Status::default(), &first), 1);
+    assert_eq!(told(&first, &first), 0);
+    assert_eq!(told(&first, &second), 1, "another set is told of");
+}
+
+#[test]
+fn the_status_says_what_failed_rows_keep() {
+    let message = |all_kept| {
+        let mut failures = Failures::default();
+        failures.push(RowFailure { row: 1.into(), object: None, reason: "RenderFailed", message: "no".into() });
+        let status =
+            after(&Status::default(), Outcome::Done(Box::new(Done { failures, all_kept, ..Done::default() })), 1);
+        status.condition(condition::READY).unwrap().message.clone()
+    };
+    assert!(message(true).contains("nothing is pruned"));
+    assert!(message(false).contains("their objects stay"));
 }
 
 #[test]
@@ -74,7 +101,7 @@ fn an_invalid_spec_is_stalled_until_it_is_mended() {
     let status = after(&Status::default(), failed(true, None), 1);
     assert_eq!(says(&status, condition::STALLED).unwrap().0, "True");
     assert_eq!(says(&status, condition::RECONCILING), None);
-    let mended = after(&status, Outcome::Done(Done::default()), 2);
+    let mended = after(&status, Outcome::Done(Box::default()), 2);
     assert_eq!(says(&mended, condition::STALLED), None);
 }
 
@@ -82,7 +109,7 @@ fn an_invalid_spec_is_stalled_until_it_is_mended() {
 fn a_failed_look_keeps_what_is_known_of_rows_and_objects() {
     let status = after(
         &Status::default(),
-        Outcome::Done(Done { rows: 3, objects: 3, kinds: vec!["ConfigMap".into()], ..Done::default() }),
+        Outcome::Done(Box::new(Done { rows: 3, objects: 3, kinds: vec!["ConfigMap".into()], ..Done::default() })),
         1,
     );
     let failed = after(&status, failed(false, Some(false)), 2);
@@ -91,14 +118,14 @@ fn a_failed_look_keeps_what_is_known_of_rows_and_objects() {
 
 #[test]
 fn nothing_differs_when_nothing_changed_but_time() {
-    let done = || Outcome::Done(Done { rows: 1, objects: 1, ..Done::default() });
+    let done = || Outcome::Done(Box::new(Done { rows: 1, objects: 1, ..Done::default() }));
     let first = after(&Status::default(), done(), 1);
     assert_eq!(after(&first, done(), 99), first);
 }
 
 #[test]
 fn only_what_became_different_is_told() {
-    let done = || Outcome::Done(Done { rows: 1, objects: 1, ..Done::default() });
+    let done = || Outcome::Done(Box::new(Done { rows: 1, objects: 1, ..Done::default() }));
     let first = after(&Status::default(), done(), 1);
     assert_eq!(notices(&Status::default(), &first).len(), 1);
     let away = after(&first, failed(false, Some(false)), 2);
@@ -111,13 +138,13 @@ fn what_went_wrong_is_counted_under_the_reason_that_ready_gets() {
     let mut failures = Failures::default();
     failures.push(RowFailure { row: 1.into(), object: None, reason: "RenderFailed", message: "m".into() });
     for outcome in [
-        Outcome::Done(Done { failures, ..Done::default() }),
-        Outcome::Done(Done { undeleted: Some("why".into()), ..Done::default() }),
+        Outcome::Done(Box::new(Done { failures, ..Done::default() })),
+        Outcome::Done(Box::new(Done { undeleted: Some("why".into()), ..Done::default() })),
         failed(true, None),
     ] {
         let status = after(&Status::default(), outcome.clone(), 1);
         assert_eq!(says(&status, condition::READY).unwrap().1, outcome.trouble().unwrap());
     }
-    assert_eq!(Outcome::Done(Done::default()).trouble(), None);
+    assert_eq!(Outcome::Done(Box::default()).trouble(), None);
     assert_eq!(Outcome::Unchanged.trouble(), None);
 }

@@ -1,0 +1,209 @@
+//! Which objects without a row are deleted now, and which wait for a person. Pure: the time is an argument.
+//!
+//! Deletions are counted over a sliding window against the most objects there were in it. The first set that is too
+//! large is frozen under a name of its own, its digest: objects whose rows return leave it, and nothing joins it, so that
+//! who approves it approves what they saw. What becomes too much later waits behind it and is the next set.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::guard::{Blocked, Count, Guard};
+use super::object::{AppliedHash, ObjectId};
+
+/// An object without a row, and its uid.
+pub type Stale = (ObjectId, Arc<str>);
+
+/// What is remembered of deletions between reads. After a restart there is nothing of it: everything without a row is one
+/// deletion then, and judged anew.
+#[derive(Debug, Default)]
+pub struct Pruning {
+    window: Window,
+    frozen: Option<Frozen>,
+    /// How many wait behind the frozen set.
+    waiting: usize,
+}
+
+/// Deletions that wait for a person.
+#[derive(Debug)]
+struct Frozen {
+    digest: String,
+    members: BTreeMap<ObjectId, Arc<str>>,
+    why: Blocked,
+    /// Under another guard everything is judged anew.
+    guard: Guard,
+}
+
+/// What is known when a read has been worked through.
+#[derive(Debug)]
+pub struct Situation<'a> {
+    /// Objects that exist, those without a row included.
+    pub objects: usize,
+    /// Objects that exist and have a row.
+    pub kept: usize,
+    /// Objects without a row.
+    pub stale: Vec<Stale>,
+    /// The digest that a person approved.
+    pub approved: Option<&'a str>,
+    /// Different for each set, so that no approval outlives its set.
+    pub nonce: u128,
+}
+
+/// What to do.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Delete these: the guard believes them.
+    pub believed: Vec<Stale>,
+    /// Delete these: a person approved them.
+    pub approved: Vec<Stale>,
+}
+
+/// Deletions that are held back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// How many the frozen set has.
+    pub count: usize,
+    /// The set's name.
+    pub digest: String,
+    /// How many wait behind it.
+    pub waiting: usize,
+    /// Why.
+    pub why: Blocked,
+}
+
+impl Pruning {
+    /// Judges what has no row after a complete read.
+    pub fn judge(&mut self, guard: &Guard, situation: Situation<'_>, now: Instant) -> Verdict {
+        let Situation { objects, kept, stale, approved, nonce } = situation;
+        self.window.advance(guard, objects, now);
+        let fresh = self.part(stale, guard);
+        let mut verdict = Verdict::default();
+        if let Some(frozen) = self.frozen.as_ref().filter(|frozen| approved == Some(frozen.digest.as_str())) {
+            verdict.approved = frozen.members.clone().into_iter().collect();
+        }
+        let count =
+            Count { objects: self.window.largest(), earlier: self.window.deleted(), deletions: fresh.len(), kept };
+        self.waiting = 0;
+        match guard.judge(count) {
+            Ok(()) => verdict.believed = fresh,
+            Err(why) if self.frozen.is_none() => {
+                let (digest, members) = (digest(&fresh, nonce), fresh.into_iter().collect());
+                self.frozen = Some(Frozen { digest, members, why, guard: *guard });
+            }
+            Err(_) => self.waiting = fresh.len(),
+        }
+        verdict
+    }
+
+    /// The objects are gone, for the reason that the guard believed it.
+    pub fn deleted(&mut self, number: usize, now: Instant) {
+        self.window.delete(number, now);
+    }
+
+    /// An approved object is gone, or is no longer ours to delete.
+    pub fn settled(&mut self, id: &ObjectId) {
+        if let Some(frozen) = &mut self.frozen {
+            frozen.members.remove(id);
+        }
+        self.thaw_if_empty();
+    }
+
+    /// Nothing is to be deleted any more.
+    pub fn forget(&mut self) {
+        self.frozen = None;
+        self.waiting = 0;
+    }
+
+    /// What is held back.
+    pub fn held(&self) -> Option<Held> {
+        self.frozen.as_ref().map(|frozen| Held {
+            count: frozen.members.len(),
+            digest: frozen.digest.clone(),
+            waiting: self.waiting,
+            why: frozen.why.clone(),
+        })
+    }
+
+    /// Objects whose rows returned leave the frozen set; returns those that are not in it.
+    fn part(&mut self, stale: Vec<Stale>, guard: &Guard) -> Vec<Stale> {
+        let Some(frozen) = self.frozen.as_mut().filter(|frozen| frozen.guard == *guard) else {
+            self.frozen = None;
+            return stale;
+        };
+        let (members, fresh): (Vec<_>, Vec<_>) =
+            stale.into_iter().partition(|(id, uid)| frozen.members.get(id) == Some(uid));
+        let still: HashSet<_> = members.into_iter().map(|(id, _)| id).collect();
+        frozen.members.retain(|id, _| still.contains(id));
+        self.thaw_if_empty();
+        fresh
+    }
+
+    fn thaw_if_empty(&mut self) {
+        self.frozen.take_if(|frozen| frozen.members.is_empty());
+    }
+}
+
+/// A short name of a set.
+fn digest(members: &[Stale], nonce: u128) -> String {
+    const DIGITS: usize = 12;
+    let mut text = nonce.to_string();
+    for (id, uid) in members {
+        text.push_str(&format!("\n{id} {uid}"));
+    }
+    let mut digest = AppliedHash::of(text.as_bytes()).0;
+    digest.truncate(DIGITS);
+    digest
+}
+
+/// How much was deleted and how many objects there were lately, in steps of a part of the window.
+#[derive(Debug, Default)]
+struct Window {
+    deletions: VecDeque<(Instant, usize)>,
+    /// Falling: a count that a later one exceeds will never be the largest again.
+    counts: VecDeque<(Instant, usize)>,
+    step: Duration,
+}
+
+/// Steps of a window: what bounds its memory.
+const STEPS: u32 = 600;
+
+impl Window {
+    fn advance(&mut self, guard: &Guard, objects: usize, now: Instant) {
+        self.step = guard.window / STEPS;
+        // A step begins with its first deletion: counted a little longer than the window, never shorter.
+        let is_past = |at: &Instant, most| now.saturating_duration_since(*at) > most;
+        while self.deletions.front().is_some_and(|(at, _)| is_past(at, guard.window + self.step)) {
+            self.deletions.pop_front();
+        }
+        while self.counts.front().is_some_and(|(at, _)| is_past(at, guard.window)) {
+            self.counts.pop_front();
+        }
+        while self.counts.back().is_some_and(|(_, count)| *count <= objects) {
+            self.counts.pop_back();
+        }
+        // A lower count so soon after a higher one will not be missed.
+        if self.counts.back().is_none_or(|(at, _)| now.saturating_duration_since(*at) >= self.step) {
+            self.counts.push_back((now, objects));
+        }
+    }
+
+    fn delete(&mut self, number: usize, now: Instant) {
+        match self.deletions.back_mut() {
+            Some((at, count)) if now.saturating_duration_since(*at) < self.step => *count += number,
+            _ if number > 0 => self.deletions.push_back((now, number)),
+            _ => {}
+        }
+    }
+
+    fn deleted(&self) -> usize {
+        self.deletions.iter().map(|(_, count)| count).sum()
+    }
+
+    fn largest(&self) -> usize {
+        self.counts.front().map_or(0, |(_, count)| *count)
+    }
+}
+
+#[cfg(test)]
+#[path = "prune/tests.rs"]
+mod tests;
