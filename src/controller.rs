@@ -9,6 +9,7 @@ mod error;
 mod fetch;
 mod memory;
 mod observe;
+mod prune;
 mod reconcile;
 mod registry;
 mod report;

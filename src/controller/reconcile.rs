@@ -1,7 +1,7 @@
 //! The pipeline: what one look at one DatabaseQueryResource does, in order.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,15 +11,15 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::memory::{Memory, Recalled};
+use super::prune::Wanted;
 use super::stop::Stop;
 use super::{Context, cleanup, deep, detect, error::Error};
-use crate::cluster::{ApplyError, Deleted, Work};
+use crate::cluster::{ApplyError, Work};
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr};
 use crate::logic::document::Frame;
-use crate::logic::inventory::{Doubt, Inventory};
-use crate::logic::object::{APPROVE_PRUNE, Desired, GroupKind, Kind, Known, ObjectId, Owner, Ownership};
+use crate::logic::inventory::Inventory;
+use crate::logic::object::{Desired, GroupKind, Kind, Known, ObjectId, Owner, Ownership};
 use crate::logic::outcome::{Done, Outcome};
-use crate::logic::prune::{Situation, Stale, Verdict};
 use crate::logic::render::{Rendered, Renderer, RowFailure};
 use crate::logic::row::Row;
 use crate::logic::schedule::Look;
@@ -59,13 +59,13 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     }
     let before = pass.recall(memory).await?;
     let (rendered, read, query_time) = pass.unless_stopped(pass.read(&valid, &pool, &before)).await?;
+    let wanted = Wanted { ids: rendered.ids(), existed: before.len(), key_columns: read.key_columns };
     drop(before);
-    let wanted = rendered.ids();
     let (detection, language) = (detect::told(&valid, fingerprint.as_ref()), Some(valid.template.language()));
     let Rendered { rows, failures, .. } = rendered;
     let mut done = Done { rows, query_time, failures, detection, language, ..Done::default() };
-    pass.apply(memory, rendered.desired, &read.key_columns, &mut done).await?;
-    pass.prune(memory, &valid, &wanted, &read.key_columns, &mut done).await;
+    pass.apply(memory, rendered.desired, &wanted.key_columns, &mut done).await?;
+    pass.prune(memory, &valid, &wanted, &mut done).await;
     memory.fingerprint = fingerprint;
     done.kinds = pass.kinds_left(memory, &done).await;
     done.key_columns = memory.key_columns.clone();
@@ -183,7 +183,7 @@ impl Pass<'_> {
         // Not of what cannot even be looked at: nothing of it will be created, and nothing has to be found again.
         let kinds = found.iter().map(|(desired, _)| &*desired.id.kind);
         let new = kinds.filter(|kind| !memory.kinds.contains(*kind)).cloned().collect();
-        if inventory.is_empty() {
+        if inventory.is_empty() && !key_columns.is_empty() {
             memory.key_columns.get_or_insert_with(|| key_columns.clone());
         }
         self.track((&mut memory.kinds, &mut memory.key_columns), new, key_columns).await?;
@@ -260,73 +260,6 @@ impl Pass<'_> {
                 done.failures.push(failed(&desired, error.reason(), error.to_string()));
             }
         }
-    }
-
-    /// Deletes what exists, is ours and has no row, if the guard believes it or a person approved it. Rows that failed
-    /// keep their objects, and all objects where it cannot be told which are theirs.
-    async fn prune(
-        &self,
-        memory: &mut Memory,
-        valid: &Validated,
-        wanted: &HashSet<ObjectId>,
-        key_columns: &Vec<String>,
-        done: &mut Done,
-    ) {
-        let Some(recalled) = &mut memory.inventory else { return };
-        let inventory = Arc::make_mut(&mut recalled.inventory);
-        let marked = !key_columns.is_empty() && memory.key_columns.as_ref() == Some(key_columns);
-        let doubt = match done.failures.doubt() {
-            Doubt::Of(_) if !marked => Doubt::All,
-            doubt => doubt,
-        };
-        done.all_kept = matches!(doubt, Doubt::All);
-        if !valid.prune {
-            memory.pruning.forget();
-            return;
-        }
-        if done.all_kept {
-            done.held = memory.pruning.held();
-            return;
-        }
-        let approved = self.dbqr.annotation(APPROVE_PRUNE);
-        let situation = Situation {
-            objects: inventory.len(),
-            kept: inventory.kept(wanted),
-            stale: inventory.stale(wanted, doubt),
-            approved,
-            nonce: Timestamp::now().as_nanosecond().unsigned_abs(),
-        };
-        let Verdict { believed, approved: agreed } = memory.pruning.judge(&valid.guard, situation, Instant::now());
-        let mut deleted = self.delete(inventory, agreed, done).await;
-        deleted.iter().for_each(|id| memory.pruning.settled(id));
-        deleted = self.delete(inventory, believed, done).await;
-        memory.pruning.deleted(deleted.len(), Instant::now());
-        done.held = memory.pruning.held();
-        done.misapproved =
-            approved.filter(|digest| done.held.as_ref().is_some_and(|held| held.digest != *digest)).map(Into::into);
-        if done.failures.is_empty() && inventory.stale(wanted, Doubt::None).is_empty() {
-            memory.key_columns = Some(key_columns.clone());
-        }
-    }
-
-    /// Deletes objects; those that are gone, or are not ours to delete.
-    async fn delete(&self, inventory: &mut Inventory, objects: Vec<Stale>, done: &mut Done) -> Vec<ObjectId> {
-        let mut gone = Vec::new();
-        for (id, result) in cleanup::delete(self.ctx, &self.owner, objects, &|| self.stop.go_on()).await {
-            match result {
-                Ok(Deleted::Protected) => inventory.protect(&id),
-                Ok(deleted) => {
-                    done.changed.deleted += usize::from(deleted == Deleted::Deleted);
-                    inventory.remove(&id);
-                }
-                Err(error) => {
-                    done.undeleted = Some(format!("{id} could not be deleted: {error}"));
-                    continue;
-                }
-            }
-            gone.push(id);
-        }
-        gone
     }
 
     /// The kinds to keep looking for: one is forgotten only when a listing of everywhere finds nothing of it.

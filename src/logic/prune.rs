@@ -37,7 +37,7 @@ struct Frozen {
 /// What is known when a read has been worked through.
 #[derive(Debug)]
 pub struct Situation<'a> {
-    /// Objects that exist, those without a row included.
+    /// Objects that existed before the read, those without a row included.
     pub objects: usize,
     /// Objects that exist and have a row.
     pub kept: usize,
