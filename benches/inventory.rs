@@ -45,8 +45,7 @@ fn hash(criterion: &mut Criterion) {
 fn difference(criterion: &mut Criterion) {
     let kind = config_map();
     let inventory = Inventory::of((0..OBJECTS).map(|number| {
-        let known =
-            Known { uid: "u".into(), hash: Some(hash_of(number, 0)), row_key: None, protected: false, deleting: false };
+        let known = Known { uid: "u".into(), hash: Some(hash_of(number, 0)), ..Known::default() };
         (id(&kind, number), known)
     }));
     let body = format!(r#"{{"metadata":{{{}"#, "x".repeat(BODY));

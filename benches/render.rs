@@ -16,7 +16,7 @@ use dbqo::crd::DeletionPolicy;
 use dbqo::logic::document::Frame;
 use dbqo::logic::inventory::Inventory;
 use dbqo::logic::json::Json;
-use dbqo::logic::object::{GroupKind, Kind, Known, Owner};
+use dbqo::logic::object::{GroupKind, Hold, Kind, Known, Owner};
 use dbqo::logic::render::{Rendered, Renderer};
 use dbqo::logic::rights::Rights;
 use dbqo::logic::row::Row;
@@ -73,15 +73,15 @@ impl Workload {
         if !first.failures.is_empty() {
             return Err(format!("{}: {:?}", self.name, first.failures).into());
         }
-        let body = first.desired.first().and_then(|desired| desired.body(None)).ok_or("no body")?;
+        let body = first.desired.first().and_then(|desired| desired.body(Hold::Created, None)).ok_or("no body")?;
         let applied = Inventory::of(first.desired.into_iter().map(|desired| {
-            let known =
-                Known { uid: "u".into(), hash: Some(desired.hash), row_key: None, protected: false, deleting: false };
+            let known = Known { uid: "u".into(), hash: Some(desired.hash), ..Known::default() };
             (desired.id, known)
         }));
 
         let gotmpl = self.template(Language::Go)?;
-        let other = render(&gotmpl, &rows, &nothing).desired.first().and_then(|desired| desired.body(None));
+        let other =
+            render(&gotmpl, &rows, &nothing).desired.first().and_then(|desired| desired.body(Hold::Created, None));
         if without_hash(&other.ok_or("no body")?)? != without_hash(&body)? {
             return Err(format!("{}: the Go template makes another object", self.name).into());
         }

@@ -28,13 +28,13 @@ mod version;
 mod watch;
 
 pub use answers::OnAnswer;
-pub use apply::{Applied, ApplyError, Conflict};
+pub use apply::{Applied, ApplyError, Change, Conflict};
 pub use failure::{Asked, Cause, Failure, Finding, Refused};
 pub use fetch::FetchError;
 pub use inventory::{Owned, Scope};
 pub use kinds::KindError;
 pub use prune::Deleted;
-pub use queue::Work;
+pub use queue::{Found, Work};
 pub use watch::WatchError;
 
 mod queue;

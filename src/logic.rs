@@ -2,7 +2,9 @@
 //! a decision needs of those is an argument.
 
 pub mod columns;
+pub mod conflict;
 pub mod connection;
+pub mod contact;
 pub mod denied;
 pub mod detect;
 pub mod document;

@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "cluster/adopting.rs"]
+mod adopting;
 #[path = "cluster/applying.rs"]
 mod applying;
 #[path = "cluster/deleting.rs"]
@@ -19,9 +21,10 @@ mod secrecy;
 
 use std::sync::Arc;
 
-use dbqo::cluster::{Cluster, Deleted, Failure, Limits};
+use dbqo::cluster::{ApplyError, Change, Cluster, Deleted, Failure, Limits};
+use dbqo::crd::ConflictPolicy;
 use dbqo::logic::object::{
-    APPLIED_HASH, AppliedHash, Desired, Kind, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, Owner,
+    APPLIED_HASH, AppliedHash, Desired, Kind, Known, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, Owner,
 };
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -93,6 +96,13 @@ impl World {
         merge(&mut body, object);
         let params = PatchParams::apply("somebody-else");
         self.api(kind).patch(name, &params, &Patch::Apply(&body)).await.unwrap()
+    }
+
+    /// Updates an object that we created.
+    async fn update(&self, desired: &Desired, uid: &str) -> Result<(Change, Arc<str>), ApplyError> {
+        let known = Known { uid: uid.into(), ..Known::default() };
+        let applied = self.cluster.update(&self.owner, desired, &known, ConflictPolicy::Protect).await?;
+        Ok((applied.change, applied.uid))
     }
 
     /// Deletes the object that there is now.

@@ -1,179 +1,78 @@
-//! Server-side apply of one object: creates what is not there and updates what is ours, and never keeps hold of
-//! anything else.
+//! Server-side apply of one object: creates what is not there, shares what is nobody's whom we know, updates what is
+//! ours, and never keeps hold of anything else.
 
-use std::fmt;
+mod error;
+
 use std::sync::Arc;
 
 use http::StatusCode;
-use serde::Deserialize;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::Cluster;
 use super::claims::{Claim, UNDER_WAY};
-use super::failure::{Failure, Finding};
+use super::failure::Failure;
 use super::request::{APPLY, Answer, Call, METADATA, Metadata, asked, object_path};
-use crate::logic::object::{Desired, FIELD_MANAGER, Owner, Ownership, written_by_others};
+use super::{Cluster, Deleted};
+use crate::crd::ConflictPolicy;
+use crate::logic::conflict::{self, OwnFields, Verdict};
+use crate::logic::object::{Desired, FIELD_MANAGER, Hold, Known, Owner, Ownership, written_by_others};
+
+pub use error::{ApplyError, Conflict};
 
 /// The API server takes no larger request, and breaks the connection instead of saying so.
 const LARGEST: usize = 3 * 1024 * 1024;
+/// An object whose fields change hands while we look is tried again so often.
+const TRIES: u32 = 4;
+
+/// What was done to an object so that it is as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It did not exist.
+    Created,
+    /// It existed and is shared from now on.
+    Adopted,
+    /// It existed and is ours.
+    Updated,
+    /// It could not be updated, and was deleted and created anew.
+    Recreated,
+}
 
 /// An object is as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Applied {
-    /// It did not exist.
-    Created {
-        /// Its uid.
-        uid: Arc<str>,
-    },
-    /// It existed and is ours.
-    Updated {
-        /// Its uid.
-        uid: Arc<str>,
-    },
+pub struct Applied {
+    /// What was done.
+    pub change: Change,
+    /// Its uid.
+    pub uid: Arc<str>,
+    /// How we have it.
+    pub hold: Hold,
+    /// Our entry of it; of an adopted object alone.
+    pub fields: Option<Arc<OwnFields>>,
+    /// Fields that were left to others, and to whom.
+    pub yielded: Vec<(String, String)>,
 }
 
 impl Applied {
-    /// The object's uid.
-    pub fn into_uid(self) -> Arc<str> {
-        match self {
-            Self::Created { uid } | Self::Updated { uid } => uid,
-        }
+    fn new(change: Change, hold: Hold, meta: &ObjectMeta) -> Self {
+        let fields = (hold == Hold::Adopted).then(|| OwnFields::of(meta).into());
+        Self { change, uid: uid(meta), hold, fields, yielded: Vec::new() }
     }
 }
 
-/// Whose way we would be in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Conflict {
-    /// The object exists and is not ours.
-    Exists {
-        /// Whether our marks, which it got by the attempt, are off again. If not, that is tried again at every
-        /// further attempt, and the object is treated as foreign meanwhile.
-        released: bool,
-    },
-    /// Another DatabaseQueryResource has it, or is about to create it: `namespace/name`.
-    Owner(String),
-    /// Others hold fields: paths and managers.
-    Managers(Vec<(String, String)>),
-}
-
-/// Why an object was not applied.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ApplyError {
-    /// It is somebody else's.
-    #[error("{0}")]
-    Conflict(Conflict),
-    /// The object is gone, or another one has its name now: look it up anew.
-    #[error("the object was deleted or replaced meanwhile")]
-    Replaced,
-    /// The object is being deleted and waits for finalizers.
-    #[error("the object is being deleted")]
-    BeingDeleted,
-    /// Its namespace is being deleted.
-    #[error("its namespace is being deleted")]
-    NamespaceTerminating,
-    /// Its namespace does not exist.
-    #[error("its namespace does not exist")]
-    NamespaceMissing,
-    /// The server serves its kind no longer.
-    #[error("the server does not serve its kind any longer")]
-    KindGone,
-    /// It is larger than the API server takes.
-    #[error("the object is too large")]
-    TooLarge,
-    /// It came without a body: it was taken to be applied already.
-    #[error("there is nothing to apply")]
-    Empty,
-    /// Anything else.
-    #[error("{0}")]
-    Failed(Failure),
-}
-
-impl fmt::Display for Conflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exists { released: true } => {
-                f.write_str("the object exists and is not managed by this resource; it was left as it was")
-            }
-            Self::Exists { released: false } => f.write_str(
-                "the object exists and is not managed by this resource; our marks on it could not be removed yet",
-            ),
-            Self::Owner(owner) => write!(f, "the object belongs to the DatabaseQueryResource {owner}"),
-            Self::Managers(fields) => {
-                f.write_str("others manage its fields: ")?;
-                for (i, (field, manager)) in fields.iter().take(5).enumerate() {
-                    write!(f, "{}{field} ({manager})", if i == 0 { "" } else { ", " })?;
-                }
-                if fields.len() > 5 { write!(f, " and {} more", fields.len() - 5) } else { Ok(()) }
-            }
-        }
-    }
-}
-
-impl ApplyError {
-    /// Word for conditions, events and metrics.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Conflict(_) => "Conflict",
-            Self::Replaced => "Replaced",
-            Self::BeingDeleted => "BeingDeleted",
-            Self::NamespaceTerminating => "NamespaceTerminating",
-            Self::NamespaceMissing => "NamespaceNotFound",
-            Self::KindGone => "UnknownKind",
-            Self::TooLarge => "TooLarge",
-            Self::Empty => "Empty",
-            Self::Failed(failure) => failure.reason(),
-        }
-    }
-
-    /// Whether it may succeed later although neither row nor template change.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::TooLarge | Self::Empty => false,
-            Self::Failed(failure) => failure.is_retryable(),
-            _ => true,
-        }
-    }
-}
-
-impl From<Failure> for ApplyError {
-    fn from(failure: Failure) -> Self {
-        let Failure::Refused(refused) = &failure else { return Self::Failed(failure) };
-        let has = |reason| refused.causes.iter().any(|cause| cause.reason == reason);
-        match refused.finding {
-            Finding::OtherUid => Self::Replaced,
-            Finding::NoNamespace => Self::NamespaceMissing,
-            Finding::NoKind => Self::KindGone,
-            Finding::TooLarge => Self::TooLarge,
-            _ if has("NamespaceTerminating") => Self::NamespaceTerminating,
-            _ if has("FieldManagerConflict") => Self::Conflict(Conflict::Managers(
-                refused.causes.iter().filter_map(|c| Some((c.field.clone(), c.manager.clone()?))).collect(),
-            )),
-            _ => Self::Failed(failure),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct Slim {
-    metadata: SlimMetadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SlimMetadata {
-    uid: String,
-    deletion_timestamp: Option<serde::de::IgnoredAny>,
+fn uid(meta: &ObjectMeta) -> Arc<str> {
+    meta.uid.as_deref().unwrap_or_default().into()
 }
 
 impl Cluster {
     /// Applies an object that was looked up and not found. Takes nothing by force. Where it appeared meanwhile and is
     /// not ours, what the attempt left on it is taken off at once.
     pub async fn create(&self, owner: &Arc<Owner>, desired: &Desired) -> Result<Applied, ApplyError> {
-        let body = sendable(desired, None)?;
+        let body = sendable(desired, Hold::Created, None)?;
         let earlier = self.claimed(owner, desired).await?;
-        match self.apply(desired, body, false).await {
+        match self.apply(desired, body, Force::Never).await {
             Ok(answer) if answer.status == StatusCode::CREATED => {
                 self.shared.claims.made(&desired.id);
-                Ok(Applied::Created { uid: answer.read::<Slim>().map_err(ApplyError::Failed)?.metadata.uid.into() })
+                let meta = answer.read::<Metadata>().map_err(ApplyError::Failed)?.metadata;
+                Ok(Applied::new(Change::Created, Hold::Created, &meta))
             }
             Ok(answer) => self.met(owner, desired, answer, earlier).await,
             Err(failure) => {
@@ -185,48 +84,137 @@ impl Cluster {
         }
     }
 
-    /// Applies an object of ours, by force. Touches no other object that has its name by now.
-    pub async fn update(&self, desired: &Desired, uid: &str) -> Result<Applied, ApplyError> {
-        let body = sendable(desired, Some(uid))?;
-        let answer = self.apply(desired, body, true).await.map_err(|failure| match failure {
-            // Whatever else a conflict may be: the uid we know does not help any more.
-            Failure::Refused(refused) if refused.is_write_conflict() => ApplyError::Replaced,
-            failure => self.not_applied(failure, desired),
-        })?;
-        let metadata = answer.read::<Slim>().map_err(ApplyError::Failed)?.metadata;
-        if metadata.deletion_timestamp.is_some() {
-            return Err(ApplyError::BeingDeleted);
+    /// Applies to an object with this uid that was looked up and is nobody's whom we know. Under `Force` all fields are
+    /// taken; else one that somebody holds leaves the object as it was.
+    pub async fn adopt(
+        &self,
+        owner: &Arc<Owner>,
+        desired: &Desired,
+        uid: &str,
+        policy: ConflictPolicy,
+    ) -> Result<Applied, ApplyError> {
+        let body = sendable(desired, Hold::Adopted, Some(uid))?;
+        self.claimed(owner, desired).await?;
+        let claim = if policy == ConflictPolicy::Force { conflict::Claim::All } else { conflict::Claim::None };
+        match self.contend(desired, body, claim).await {
+            Ok((meta, yielded)) => {
+                self.shared.claims.made(&desired.id);
+                Ok(Applied { yielded, ..Applied::new(Change::Adopted, Hold::Adopted, &meta) })
+            }
+            Err(error) => {
+                self.shared.claims.drop(&desired.id);
+                Err(error)
+            }
         }
-        Ok(Applied::Updated { uid: metadata.uid.into() })
     }
 
-    async fn apply(&self, desired: &Desired, body: Vec<u8>, ours: bool) -> Result<Answer, Failure> {
+    /// Applies an object of ours. Takes back what is ours to take. Touches no other object that has its name by now.
+    pub async fn update(
+        &self,
+        owner: &Arc<Owner>,
+        desired: &Desired,
+        known: &Known,
+        policy: ConflictPolicy,
+    ) -> Result<Applied, ApplyError> {
+        let body = sendable(desired, known.hold, Some(&known.uid))?;
+        let as_before = known.hash.as_ref() == Some(&desired.hash);
+        let claim = match &known.fields {
+            _ if known.hold != Hold::Adopted || policy == ConflictPolicy::Force || as_before => conflict::Claim::All,
+            Some(fields) => conflict::Claim::Earlier(fields),
+            None => conflict::Claim::None,
+        };
+        match self.contend(desired, body, claim).await {
+            Ok((meta, _)) if meta.deletion_timestamp.is_some() => Err(ApplyError::BeingDeleted),
+            Ok((meta, yielded)) => Ok(Applied { yielded, ..Applied::new(Change::Updated, known.hold, &meta) }),
+            // Whatever else a conflict may be: the uid we know does not help any more.
+            Err(ApplyError::Failed(Failure::Refused(refused))) if refused.is_write_conflict() => {
+                Err(ApplyError::Replaced)
+            }
+            Err(ApplyError::Failed(Failure::Refused(refused)))
+                if refused.is_of_immutable_fields() && desired.wishes.recreate && known.hold != Hold::Adopted =>
+            {
+                self.recreate(owner, desired, &known.uid).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes an object that cannot be updated, and creates it anew once it is gone.
+    async fn recreate(&self, owner: &Arc<Owner>, desired: &Desired, uid: &str) -> Result<Applied, ApplyError> {
+        let (kind, id) = (&desired.kind, &desired.id);
+        match self.delete_created(kind, id, uid, owner).await.map_err(ApplyError::from)? {
+            Some(Deleted::Deleted | Deleted::AlreadyGone) => {}
+            Some(Deleted::Protected) => return Err(ApplyError::Protected),
+            _ => return Err(ApplyError::Replaced),
+        }
+        if self.metadata(kind, id).await.map_err(ApplyError::from)?.is_some() {
+            return Err(ApplyError::BeingDeleted);
+        }
+        Ok(Applied { change: Change::Recreated, ..self.create(owner, desired).await? })
+    }
+
+    /// Applies without force first, and then as far as the claim to fields that others hold goes.
+    async fn contend(
+        &self,
+        desired: &Desired,
+        mut body: Vec<u8>,
+        claim: conflict::Claim<'_>,
+    ) -> Result<(ObjectMeta, Vec<(String, String)>), ApplyError> {
+        let (mut force, mut yielded, mut tries) = (Force::IfNeeded, Vec::new(), 1);
+        loop {
+            let failure = match self.apply(desired, body.clone(), force).await {
+                Ok(answer) => return Ok((answer.read::<Metadata>().map_err(ApplyError::Failed)?.metadata, yielded)),
+                Err(failure) => failure,
+            };
+            let held = match &failure {
+                Failure::Refused(refused) if tries < TRIES => refused.held_fields(),
+                _ => Vec::new(),
+            };
+            if held.is_empty() {
+                return Err(self.not_applied(failure, desired));
+            }
+            let (without, by_force) = match conflict::resolve(held, claim) {
+                Verdict::Again { without, force } => (without, force),
+                Verdict::Wait(fields) => return Err(managers(&fields)),
+            };
+            for field in without {
+                body = conflict::without(&body, &field.path).ok_or_else(|| managers(std::slice::from_ref(&field)))?;
+                yielded.push(error::named(&field));
+            }
+            if by_force {
+                force = Force::Always;
+            }
+            tries += 1;
+        }
+    }
+
+    async fn apply(&self, desired: &Desired, body: Vec<u8>, force: Force) -> Result<Answer, Failure> {
         let path = format!(
-            "{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&force={ours}",
-            object_path(&desired.kind, &desired.id)
+            "{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&force={}",
+            object_path(&desired.kind, &desired.id),
+            force == Force::Always
         );
         let asked = asked("patch", &desired.kind, desired.id.namespace.as_deref());
         let call = Call { accept: METADATA, ..Call::patch(path, APPLY, body, asked) };
         // Asked twice, a creation cannot tell its own first half from a foreign object.
-        self.call(Call { repeatable: ours, ..call }).await
+        self.call(Call { repeatable: force != Force::Never, ..call }).await
     }
 
-    /// Refuses what another owner has created or creates at the moment.
+    /// Refuses what another owner has created or adopted, or does so at the moment.
     async fn claimed(&self, owner: &Arc<Owner>, desired: &Desired) -> Result<Option<Claim>, ApplyError> {
         let other = match self.shared.claims.claim(&desired.id, owner) {
             Ok(earlier) => return Ok(earlier),
             Err(other) => other,
         };
         let conflict = || Err(ApplyError::Conflict(Conflict::Owner(other.owner.to_string())));
+        let under_way = !other.made && other.at.elapsed() < UNDER_WAY;
         // The claim may be history; the object knows.
-        match self.metadata(&desired.kind, &desired.id).await.map_err(ApplyError::from)? {
-            Some(meta) => match self.ownership(&meta, owner) {
-                Ownership::Ours => Err(ApplyError::Replaced),
-                Ownership::OtherOwner { owner } => Err(ApplyError::Conflict(Conflict::Owner(owner))),
-                Ownership::Foreign => Err(ApplyError::Conflict(Conflict::Exists { released: true })),
-            },
-            None if !other.made && other.at.elapsed() < UNDER_WAY => conflict(),
-            None => {
+        let whose = self.metadata(&desired.kind, &desired.id).await.map_err(ApplyError::from)?;
+        match whose.map(|meta| self.ownership(&meta, owner)) {
+            Some(Ownership::Ours) => Err(ApplyError::Replaced),
+            Some(Ownership::OtherOwner { owner }) => Err(ApplyError::Conflict(Conflict::Owner(owner))),
+            _ if under_way => conflict(),
+            _ => {
                 self.shared.claims.drop(&desired.id);
                 self.shared.claims.claim(&desired.id, owner).or_else(|_| conflict())
             }
@@ -242,15 +230,18 @@ impl Cluster {
         earlier: Option<Claim>,
     ) -> Result<Applied, ApplyError> {
         let meta = answer.read::<Metadata>().map_err(ApplyError::Failed)?.metadata;
-        let uid: Arc<str> = meta.uid.as_deref().unwrap_or_default().into();
         let lost_answer = earlier.is_some_and(|claim| !claim.made);
         if lost_answer || !written_by_others(&meta) {
             self.shared.claims.made(&desired.id);
             let deleting = meta.deletion_timestamp.is_some();
-            return if deleting { Err(ApplyError::BeingDeleted) } else { Ok(Applied::Updated { uid }) };
+            return if deleting {
+                Err(ApplyError::BeingDeleted)
+            } else {
+                Ok(Applied::new(Change::Updated, Hold::Created, &meta))
+            };
         }
         self.shared.claims.drop(&desired.id);
-        let released = self.release(&desired.kind, &desired.id, &uid, owner).await.is_ok();
+        let released = self.release(&desired.kind, &desired.id, &uid(&meta), owner).await.is_ok();
         Err(ApplyError::Conflict(Conflict::Exists { released }))
     }
 
@@ -260,7 +251,22 @@ impl Cluster {
     }
 }
 
-fn sendable(desired: &Desired, uid: Option<&str>) -> Result<Vec<u8>, ApplyError> {
-    let body = desired.body(uid).ok_or(ApplyError::Empty)?;
+/// Whether fields are taken from others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Force {
+    /// No, and a failure is not repeated either.
+    Never,
+    /// Not yet.
+    IfNeeded,
+    /// Yes.
+    Always,
+}
+
+fn managers(fields: &[conflict::HeldField]) -> ApplyError {
+    ApplyError::Conflict(Conflict::Managers(fields.iter().map(error::named).collect()))
+}
+
+fn sendable(desired: &Desired, hold: Hold, uid: Option<&str>) -> Result<Vec<u8>, ApplyError> {
+    let body = desired.body(hold, uid).ok_or(ApplyError::Empty)?;
     if body.len() > LARGEST { Err(ApplyError::TooLarge) } else { Ok(body) }
 }

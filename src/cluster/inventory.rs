@@ -11,9 +11,11 @@ use serde::Deserialize;
 use super::Cluster;
 use super::failure::Failure;
 use super::request::{Call, METADATA_LIST, Metadata, asked, encoded, list_path};
+use crate::logic::conflict::OwnFields;
 use crate::logic::object;
 use crate::logic::object::{
-    APPLIED_HASH, AppliedHash, Kind, Known, OUR_LABELS, ObjectId, Owner, Ownership, ROW_KEY, annotation, is_protected,
+    APPLIED_HASH, AppliedHash, Hold, Kind, Known, OUR_LABELS, ObjectId, Owner, Ownership, ROW_KEY, annotation, hold,
+    is_protected,
 };
 
 /// Objects of one answer.
@@ -80,7 +82,7 @@ impl Cluster {
                         name: item.metadata.name.clone().unwrap_or_default(),
                     };
                     let ownership = self.ownership(&item.metadata, owner);
-                    owned.push(Owned { id, known: known(&item.metadata), ownership });
+                    owned.push(Owned { id, known: known(&item.metadata, owner), ownership });
                 }
                 match page.next {
                     Some(more) => next = Some(more),
@@ -129,15 +131,19 @@ impl Cluster {
 }
 
 /// What the inventory keeps of an object.
-pub(super) fn known(meta: &ObjectMeta) -> Known {
+pub(super) fn known(meta: &ObjectMeta, owner: &Owner) -> Known {
     // Without our labels no listing finds it: then it is not as it was applied, whatever the annotation says.
     let labelled = OUR_LABELS.iter().all(|key| meta.labels.as_ref().is_some_and(|labels| labels.contains_key(*key)));
+    let hold = hold(meta);
     Known {
         uid: meta.uid.as_deref().unwrap_or_default().into(),
         hash: annotation(meta, APPLIED_HASH).filter(|_| labelled).map(|hash| AppliedHash(hash.to_owned())),
         row_key: annotation(meta, ROW_KEY).map(Into::into),
         protected: is_protected(meta),
         deleting: meta.deletion_timestamp.is_some(),
+        hold,
+        referring: meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid),
+        fields: (hold == Hold::Adopted).then(|| OwnFields::of(meta).into()),
     }
 }
 

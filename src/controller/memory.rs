@@ -20,6 +20,8 @@ pub struct Memory {
     pub pool: Option<Arc<Pool>>,
     /// What exists; None when it has to be listed (again).
     pub inventory: Option<Recalled>,
+    /// What existed when it was last known: what our entries were cannot be listed.
+    pub earlier: Option<Arc<Inventory>>,
     /// Kinds that are recorded in the status.
     pub kinds: BTreeSet<GroupKind>,
     /// The columns by whose values all objects are marked with their row, as recorded in the status.
@@ -44,6 +46,8 @@ impl Memory {
     pub fn forget(&mut self) {
         self.valid = None;
         self.fingerprint = None;
-        self.inventory = None;
+        if let Some(recalled) = self.inventory.take() {
+            self.earlier = Some(recalled.inventory);
+        }
     }
 }

@@ -76,6 +76,7 @@ impl Pass<'_> {
                 Ok(Deleted::Protected) => inventory.protect(&id),
                 Ok(deleted) => {
                     done.changed.deleted += usize::from(deleted == Deleted::Deleted);
+                    done.changed.released += usize::from(deleted == Deleted::Released);
                     inventory.remove(&id);
                 }
                 Err(error) => {

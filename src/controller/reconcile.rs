@@ -14,8 +14,9 @@ use super::memory::{Memory, Recalled};
 use super::prune::Wanted;
 use super::stop::Stop;
 use super::{Context, cleanup, deep, detect, error::Error};
-use crate::cluster::{ApplyError, Work};
-use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr};
+use crate::cluster::{Applied, ApplyError, Change, Work};
+use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy};
+use crate::logic::contact::{self, Contact};
 use crate::logic::document::Frame;
 use crate::logic::inventory::Inventory;
 use crate::logic::object::{Desired, GroupKind, Kind, Known, ObjectId, Owner, Ownership};
@@ -43,15 +44,17 @@ pub struct Pass<'a> {
     pub stop: &'a Stop,
 }
 
-/// 1. fetch what it refers to, validate    cluster, pure
-/// 2. look for changes                     postgres
-/// 3. recall what exists                   cluster
-/// 4. query, render each row               postgres, pure
-/// 5. look up what is new                  cluster
-/// 6. track: record new kinds              cluster
-/// 7. apply what differs                   cluster
-/// 8. prune what has no row                pure, cluster
+/// 1. let go of what is to be orphaned     cluster
+/// 2. fetch what it refers to, validate    cluster, pure
+/// 3. look for changes                     postgres
+/// 4. recall what exists                   cluster
+/// 5. query, render each row               postgres, pure
+/// 6. look up what is new                  cluster
+/// 7. track: record new kinds              cluster
+/// 8. apply what differs                   cluster
+/// 9. prune what has no row                pure, cluster
 pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Result<Outcome, Error> {
+    pass.unrefer(memory).await?;
     let (valid, pool) = pass.validated(memory).await?;
     let fingerprint = pass.unless_stopped(detect::look(&pool, &valid, memory.fingerprint.as_ref())).await?;
     if look == Look::Probe && fingerprint.is_some() && fingerprint == memory.fingerprint {
@@ -105,9 +108,35 @@ impl Pass<'_> {
                     .map(|owned| (owned.id, owned.known)),
             );
         }
-        let inventory = Arc::new(Inventory::of(objects));
+        let mut inventory = Inventory::of(objects);
+        let before = memory.inventory.take().map(|recalled| recalled.inventory).or(memory.earlier.take());
+        if let Some(before) = before {
+            inventory.remember(&before);
+        }
+        let inventory = Arc::new(inventory);
         memory.inventory = Some(Recalled { inventory: inventory.clone(), at: Instant::now() });
         Ok(inventory)
+    }
+
+    /// What is to stay when the resource goes must not refer to it: the garbage collector asks nobody. So this waits for
+    /// no database.
+    async fn unrefer(&self, memory: &mut Memory) -> Result<(), Error> {
+        if self.spec.deletion_policy != DeletionPolicy::Orphan {
+            return Ok(());
+        }
+        let referring = self.recall(memory).await?.referring();
+        if referring.is_empty() {
+            return Ok(());
+        }
+        let (free, failed) = cleanup::unrefer(self.ctx, &self.owner, referring).await;
+        if let Some(recalled) = &mut memory.inventory {
+            let inventory = Arc::make_mut(&mut recalled.inventory);
+            free.iter().for_each(|id| inventory.unrefer(id));
+        }
+        match failed {
+            Some((id, error)) => Err(Error::Orphan(format!("{id}: {error}"))),
+            None => Ok(()),
+        }
     }
 
     /// Rows are rendered on a thread of their own while they stream in; the transaction ends with the last row.
@@ -177,8 +206,7 @@ impl Pass<'_> {
         let Some(recalled) = &mut memory.inventory else { return Ok(()) };
         let inventory = Arc::make_mut(&mut recalled.inventory);
         let mut plan = inventory.plan(desired);
-        let mut work: Vec<Work> =
-            plan.update.drain(..).map(|(desired, known)| Work::update(desired, known.uid)).collect();
+        let mut work: Vec<Work> = plan.update.drain(..).map(|(desired, known)| Work::update(desired, known)).collect();
         let found = self.look_up(plan.first_contact, done).await?;
         // Not of what cannot even be looked at: nothing of it will be created, and nothing has to be found again.
         let kinds = found.iter().map(|(desired, _)| &*desired.id.kind);
@@ -188,19 +216,22 @@ impl Pass<'_> {
         }
         self.track((&mut memory.kinds, &mut memory.key_columns), new, key_columns).await?;
         for (desired, existing) in found {
-            match existing {
-                None => work.push(Work::create(desired)),
-                Some((known, Ownership::Ours)) if known.is_applied(&desired.hash) => {
-                    inventory.insert(desired.id, known)
-                }
-                Some((known, Ownership::Ours)) => work.push(Work::update(desired, known.uid)),
-                Some((_, whose)) => done.failures.push(conflict(&desired, &whose)),
+            let Some((known, whose)) = existing else {
+                work.push(Work::create(desired));
+                continue;
+            };
+            match contact::judge(&desired, &known, &whose, self.spec.conflict_policy) {
+                Contact::Keep => inventory.insert(desired.id, known),
+                Contact::Update => work.push(Work::update(desired, known)),
+                Contact::Adopt => work.push(Work::adopt(desired, known.uid)),
+                Contact::LeaveAlone => {}
+                Contact::Refuse(reason, message) => done.failures.push(failed(&desired, reason, message)),
             }
         }
         let go_on = || self.stop.go_on();
-        let mut results = self.ctx.cluster.apply_all(&self.owner, work, &go_on);
+        let mut results = self.ctx.cluster.apply_all(&self.owner, work, self.spec.conflict_policy, &go_on);
         while let Some((work, result)) = results.next().await {
-            self.record(inventory, work, result, done);
+            self.record(inventory, work.desired, result, done);
         }
         drop(results);
         if self.stop.go_on() { Ok(()) } else { Err(Error::Stopped) }
@@ -237,21 +268,28 @@ impl Pass<'_> {
         Ok(found)
     }
 
-    fn record(&self, inventory: &mut Inventory, work: Work, result: Result<Arc<str>, ApplyError>, done: &mut Done) {
-        let desired = work.desired;
+    fn record(
+        &self,
+        inventory: &mut Inventory,
+        desired: Desired,
+        result: Result<Applied, ApplyError>,
+        done: &mut Done,
+    ) {
         match result {
-            Ok(uid) => {
-                let verb = if work.uid.is_some() {
-                    done.changed.updated += 1;
-                    "updated"
-                } else {
-                    done.changed.created += 1;
-                    "created"
+            Ok(applied) => {
+                let (verb, count) = match applied.change {
+                    Change::Created => ("created", &mut done.changed.created),
+                    Change::Updated => ("updated", &mut done.changed.updated),
+                    Change::Adopted => ("adopted", &mut done.changed.adopted),
+                    Change::Recreated => ("deleted and created anew", &mut done.changed.created),
                 };
+                *count += 1;
                 tracing::info!(dbqr = %self.owner, object = %desired.id, "{verb}");
-                let Desired { id, hash, protected, row, .. } = desired;
-                let known = Known { uid, hash: Some(hash), row_key: row.key, protected, deleting: false };
-                inventory.insert(id, known);
+                for (field, holder) in &applied.yielded {
+                    tracing::info!(dbqr = %self.owner, object = %desired.id, field, "left to {holder}");
+                }
+                let known = desired.known(applied.uid, applied.hold, applied.fields);
+                inventory.insert(desired.id, known);
             }
             Err(error) => {
                 if matches!(error, ApplyError::Replaced) {
@@ -278,12 +316,4 @@ impl Pass<'_> {
 
 fn failed(desired: &Desired, reason: &'static str, message: String) -> RowFailure {
     RowFailure { row: desired.row.clone(), object: Some(desired.id.to_string()), reason, message }
-}
-
-fn conflict(desired: &Desired, whose: &Ownership) -> RowFailure {
-    let message = match whose {
-        Ownership::OtherOwner { owner } => format!("the object belongs to the DatabaseQueryResource {owner}"),
-        _ => "the object exists and is not managed by this resource; it was not touched".to_owned(),
-    };
-    failed(desired, "Conflict", message)
 }

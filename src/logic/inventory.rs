@@ -72,6 +72,9 @@ impl Inventory {
         for desired in desired {
             match self.objects.get(&desired.id) {
                 Some(known) if known.is_applied(&desired.hash) => plan.unchanged += 1,
+                // Whether it is on its way out, or not ours by now, has to be seen.
+                Some(known) if desired.wishes.create_only && known.deleting => plan.first_contact.push(desired),
+                Some(_) if desired.wishes.create_only => plan.unchanged += 1,
                 Some(known) => plan.update.push((desired, known.clone())),
                 None => plan.first_contact.push(desired),
             }
@@ -95,6 +98,31 @@ impl Inventory {
             .collect();
         stale.sort();
         stale
+    }
+
+    /// Those that refer to their owner, with their uids.
+    pub fn referring(&self) -> Vec<Stale> {
+        let referring = self.objects.iter().filter(|(_, known)| known.referring);
+        referring.map(|(id, known)| (id.clone(), known.uid.clone())).collect()
+    }
+
+    /// The object does not refer to its owner any more.
+    pub fn unrefer(&mut self, id: &ObjectId) {
+        if let Some(known) = self.objects.get_mut(id) {
+            known.referring = false;
+        }
+    }
+
+    /// Takes over what an earlier listing knew of our entries: what somebody took since is still ours to take back.
+    pub fn remember(&mut self, earlier: &Self) {
+        for (id, known) in &mut self.objects {
+            if known.fields.is_some()
+                && let Some(earlier) = earlier.objects.get(id).filter(|earlier| earlier.uid == known.uid)
+                && earlier.fields.is_some()
+            {
+                known.fields.clone_from(&earlier.fields);
+            }
+        }
     }
 
     /// The object was applied.
@@ -123,7 +151,9 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logic::object::Kind;
+    use crate::logic::conflict::OwnFields;
+    use crate::logic::object::{Kind, Wishes};
+    use serde_json::json;
     use std::sync::Arc;
 
     fn id(name: &str) -> ObjectId {
@@ -132,7 +162,7 @@ mod tests {
     }
 
     fn known(hash: &str, protected: bool) -> Known {
-        Known { uid: "u".into(), hash: Some(AppliedHash(hash.into())), row_key: None, protected, deleting: false }
+        Known { uid: "u".into(), hash: Some(AppliedHash(hash.into())), protected, ..Known::default() }
     }
 
     fn desired(name: &str, hash: &str) -> Desired {
@@ -157,6 +187,35 @@ mod tests {
         assert_eq!(inventory.plan(vec![desired("a", "1")]).update.len(), 1);
         assert!(inventory.stale(&HashSet::new(), Doubt::None).is_empty());
         assert_eq!(inventory.kept(&HashSet::from([id("a")])), 0);
+    }
+
+    #[test]
+    fn what_is_only_to_be_created_is_not_updated() {
+        let inventory =
+            Inventory::of([(id("a"), known("1", false)), (id("going"), Known { deleting: true, ..known("1", false) })]);
+        let wishes = Wishes { create_only: true, ..Wishes::default() };
+        let plan = inventory.plan(vec![desired("a", "2").wishing(wishes), desired("going", "2").wishing(wishes)]);
+        assert_eq!((plan.unchanged, plan.update.len(), plan.first_contact.len()), (1, 0, 1));
+    }
+
+    #[test]
+    fn a_listing_does_not_forget_what_we_had_of_the_same_object() {
+        let with = |fields: Option<OwnFields>, uid: &str| Known {
+            uid: uid.into(),
+            fields: fields.map(Arc::new),
+            ..known("1", false)
+        };
+        let entry = json!({"manager": "db-query-operator", "operation": "Apply", "fieldsV1": {"f:data": {"f:k": {}}}});
+        let had = OwnFields::of(&serde_json::from_value(json!({"managedFields": [entry]})).unwrap());
+        let earlier = Inventory::of(["a", "b", "c"].map(|name| (id(name), with(Some(had.clone()), "u"))));
+        let mut now = Inventory::of([
+            (id("a"), with(Some(OwnFields::default()), "u")),
+            (id("b"), with(Some(OwnFields::default()), "another")),
+            (id("c"), with(None, "u")),
+        ]);
+        now.remember(&earlier);
+        let fields = |name| now.objects[&id(name)].fields.as_deref().cloned();
+        assert_eq!([fields("a"), fields("b"), fields("c")], [Some(had), Some(OwnFields::default()), None]);
     }
 
     #[test]

@@ -8,10 +8,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::conflict::OwnFields;
 use super::row::RowName;
 
 /// Our field manager for server-side apply.
 pub const FIELD_MANAGER: &str = "db-query-operator";
+/// Our second field manager, of fields that are set at creation and left to others afterwards.
+pub const INITIAL_MANAGER: &str = "db-query-operator-initial";
 /// Keeps a DatabaseQueryResource until its objects were cleaned up.
 pub const FINALIZER: &str = "konnektr.io/dbqr-finalizer";
 /// Label: name of the DatabaseQueryResource, or a hash of it where it is no label value.
@@ -25,7 +28,13 @@ pub const APPLIED_HASH: &str = "konnektr.io/applied-hash";
 /// Every label that is ours to set and to take off again.
 pub const OUR_LABELS: [&str; 2] = [LABEL_NAME, LABEL_NAMESPACE];
 /// Every annotation that is ours to set and to take off again.
-pub const OUR_ANNOTATIONS: [&str; 4] = [OWNER_UID, APPLIED_HASH, ROW_KEY, "konnektr.io/adopted"];
+pub const OUR_ANNOTATIONS: [&str; 4] = [OWNER_UID, APPLIED_HASH, ROW_KEY, ADOPTED];
+/// Annotation: the object existed before us, or was left to itself: it is never deleted, only released.
+pub const ADOPTED: &str = "konnektr.io/adopted";
+/// Annotation by the user: `IfNotPresent` creates an object and never touches one that exists.
+pub const SSA: &str = "konnektr.io/ssa";
+/// Annotation by the user: `true` lets us delete and create anew what cannot be updated.
+pub const RECREATE: &str = "konnektr.io/recreate";
 /// Annotation by the user, on a DatabaseQueryResource: the digest of held back deletions that are right.
 pub const APPROVE_PRUNE: &str = "konnektr.io/approve-prune";
 /// Annotation: the key of the row that the object was made from, a JSON array.
@@ -159,6 +168,8 @@ pub enum Ownership {
         /// `namespace/name`, as its labels say.
         owner: String,
     },
+    /// A DatabaseQueryResource's that does not exist any more, and is not an earlier one of ours.
+    Abandoned,
     /// Not managed by this operator. A copied label or annotation is not ownership.
     Foreign,
 }
@@ -185,7 +196,35 @@ pub fn is_protected(meta: &ObjectMeta) -> bool {
     annotation(meta, PRUNE) == Some("disabled")
 }
 
-/// Whether anyone but our apply has written to this object (status and the like aside).
+/// Whether the object existed before us: it is released, never deleted.
+pub fn is_adopted(meta: &ObjectMeta) -> bool {
+    annotation(meta, ADOPTED).is_some()
+}
+
+/// Whether we created the object and later left it to itself, as only then the mark of that was not applied.
+pub fn is_orphaned(meta: &ObjectMeta) -> bool {
+    let written = |entry: &ManagedFieldsEntry| {
+        is_us(entry) && entry.operation.as_deref() == Some("Update") && names(entry, "f:annotations", ADOPTED)
+    };
+    meta.managed_fields.iter().flatten().any(written)
+}
+
+/// Whether a controller other than a DatabaseQueryResource has the object.
+fn is_controlled(meta: &ObjectMeta) -> bool {
+    let mut references = meta.owner_references.iter().flatten();
+    references.any(|reference| reference.controller == Some(true) && reference.kind != "DatabaseQueryResource")
+}
+
+/// How we have an object that is ours.
+pub fn hold(meta: &ObjectMeta) -> Hold {
+    match (is_adopted(meta), is_controlled(meta)) {
+        (true, _) => Hold::Adopted,
+        (false, true) => Hold::Controlled,
+        (false, false) => Hold::Created,
+    }
+}
+
+/// Whether anyone but us has written to this object (status and the like aside).
 ///
 /// A first apply that met an existing object shows the others here: who made it has an entry, and
 /// for an object without entries the API server adds one (`before-first-apply`). Only our entry
@@ -194,7 +233,7 @@ pub fn written_by_others(meta: &ObjectMeta) -> bool {
     meta.managed_fields
         .iter()
         .flatten()
-        .any(|entry| !is_our_apply(entry) && entry.subresource.as_deref().unwrap_or("").is_empty())
+        .any(|entry| !is_us(entry) && entry.subresource.as_deref().unwrap_or("").is_empty())
 }
 
 /// Whether objects of this kind go before all others, as others may need them.
@@ -221,10 +260,43 @@ pub fn is_our_apply(entry: &ManagedFieldsEntry) -> bool {
         && entry.subresource.as_deref().unwrap_or("").is_empty()
 }
 
+/// Whether this is an entry of ours, by whatever operation.
+pub fn is_us(entry: &ManagedFieldsEntry) -> bool {
+    matches!(entry.manager.as_deref(), Some(FIELD_MANAGER | INITIAL_MANAGER))
+        && entry.subresource.as_deref().unwrap_or("").is_empty()
+}
+
 /// Whether the entry is ours and owns a label or annotation.
 fn owns(entry: &ManagedFieldsEntry, part: &str, key: &str) -> bool {
-    let owns = |fields: &FieldsV1| !fields.0["f:metadata"][part][format!("f:{key}")].is_null();
-    is_our_apply(entry) && entry.fields_v1.as_ref().is_some_and(owns)
+    is_our_apply(entry) && names(entry, part, key)
+}
+
+fn names(entry: &ManagedFieldsEntry, part: &str, key: &str) -> bool {
+    let names = |fields: &FieldsV1| !fields.0["f:metadata"][part][format!("f:{key}")].is_null();
+    entry.fields_v1.as_ref().is_some_and(names)
+}
+
+/// How we have an object; what is sent of it follows from that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// We created it, or are about to.
+    #[default]
+    Created,
+    /// We created it, and a controller has it by now: it cannot have two, so we are none.
+    Controlled,
+    /// It existed before us, or was left to itself: it has no reference to us, and is never deleted.
+    Adopted,
+}
+
+/// What the user wants of an object beside its fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Never deleted by us.
+    pub protected: bool,
+    /// Created where there is none, and never touched otherwise.
+    pub create_only: bool,
+    /// Deleted and created anew where it cannot be updated.
+    pub recreate: bool,
 }
 
 /// One object as it should be, ready to send.
@@ -238,8 +310,10 @@ pub struct Desired {
     pub hash: AppliedHash,
     /// The row it came from.
     pub row: RowName,
-    /// Whether the user protected it from deletion.
-    pub protected: bool,
+    /// What the user wants beside.
+    pub wishes: Wishes,
+    /// `"ownerReferences":[…]`, where the object is to have one.
+    reference: Option<Box<str>>,
     /// JSON after `{"metadata":{`, our marks included. None where the object is known to be so already.
     body: Option<Box<str>>,
 }
@@ -254,26 +328,53 @@ impl Desired {
             kind,
             hash,
             row: row.into(),
-            protected: false,
+            wishes: Wishes::default(),
+            reference: None,
             body: body.and_then(|body| body.strip_prefix(BODY_START)).map(Into::into),
         }
     }
 
-    /// The same, protected from deletion or not.
-    pub fn protected(self, protected: bool) -> Self {
-        Self { protected, ..self }
+    /// The same with these wishes.
+    pub fn wishing(self, wishes: Wishes) -> Self {
+        Self { wishes, ..self }
+    }
+
+    /// The same with a reference to its owner, `"ownerReferences":[…]`, as long as we have it alone.
+    pub fn referring(self, reference: Option<String>) -> Self {
+        Self { reference: reference.map(Into::into), ..self }
     }
 
     /// The JSON to apply. With a uid the server refuses to touch any other object of that name.
-    pub fn body(&self, uid: Option<&str>) -> Option<Vec<u8>> {
+    pub fn body(&self, hold: Hold, uid: Option<&str>) -> Option<Vec<u8>> {
         let rest = self.body.as_deref()?;
         let uid = uid.map(|uid| format!(r#""uid":"{uid}","#)).unwrap_or_default();
-        Some([BODY_START, &uid, rest].concat().into_bytes())
+        if hold == Hold::Adopted {
+            // Next to another mark of ours, whose text occurs nowhere else.
+            let (before, mark) = rest.split_at(rest.find(&format!(r#""{APPLIED_HASH}":"{}""#, self.hash.0))?);
+            return Some([BODY_START, &uid, before, r#""konnektr.io/adopted":"true","#, mark].concat().into_bytes());
+        }
+        let reference = self.reference.as_ref().filter(|_| hold == Hold::Created);
+        let reference = reference.map(|reference| format!("{reference},")).unwrap_or_default();
+        Some([BODY_START, &uid, &reference, rest].concat().into_bytes())
+    }
+
+    /// What is known of the object once it was applied.
+    pub fn known(&self, uid: Arc<str>, hold: Hold, fields: Option<Arc<OwnFields>>) -> Known {
+        Known {
+            uid,
+            hash: Some(self.hash.clone()),
+            row_key: self.row.key.clone(),
+            protected: self.wishes.protected,
+            deleting: false,
+            hold,
+            referring: hold == Hold::Created && self.reference.is_some(),
+            fields,
+        }
     }
 }
 
 /// An object of ours as the cluster was last seen to have it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// The object's uid.
     pub uid: Arc<str>,
@@ -285,6 +386,12 @@ pub struct Known {
     pub protected: bool,
     /// Whether it is on its way out, waiting for finalizers: whatever it is now, it has to be made anew.
     pub deleting: bool,
+    /// How we have it.
+    pub hold: Hold,
+    /// Whether it has a reference to its owner.
+    pub referring: bool,
+    /// What our entry was when we last knew; of adopted objects alone, as all else of the others is ours to take back.
+    pub fields: Option<Arc<OwnFields>>,
 }
 
 impl Known {

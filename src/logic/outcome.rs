@@ -29,7 +29,7 @@ pub struct Done {
     pub query_time: Duration,
     /// Objects that exist now.
     pub objects: usize,
-    /// Objects created, updated, deleted.
+    /// Objects created, updated, deleted and the like.
     pub changed: Changed,
     /// Rows that failed.
     pub failures: Failures,
@@ -77,6 +77,10 @@ pub struct Changed {
     pub updated: usize,
     /// Deleted.
     pub deleted: usize,
+    /// Shared from now on, since they existed.
+    pub adopted: usize,
+    /// Left to others again.
+    pub released: usize,
 }
 
 impl Changed {

@@ -16,10 +16,7 @@ use super::schedule::Schedule;
 use super::secrets::{self, Data};
 use super::sql::{self, Query, RowKey};
 use super::template::{Language, Template};
-use crate::crd::{
-    ChangeDetectionMode, ConflictPolicy, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy,
-    Gvk,
-};
+use crate::crd::{ChangeDetectionMode, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr, Gvk};
 
 /// A spec that makes sense, with everything parsed that can be.
 pub struct Validated {
@@ -115,8 +112,6 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
         ("statusUpdateQuery", spec.status_update_query.is_some()),
         ("statusUpdateQueryTemplate", spec.status_update_query_template.is_some()),
         ("writeBack", spec.write_back.is_some()),
-        ("deletionPolicy: Orphan", spec.deletion_policy != DeletionPolicy::Delete),
-        ("conflictPolicy other than Protect", spec.conflict_policy != ConflictPolicy::Protect),
         ("ignoreFields", !spec.ignore_fields.is_empty()),
         ("serviceAccountName", spec.service_account_name.is_some()),
         ("database.connectionSecretRef.readonlyHostKey", database.connection_secret_ref.readonly_host_key.is_some()),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use dbqo::cluster::{Applied, ApplyError, Conflict, KindError, Work};
+use dbqo::cluster::{Applied, ApplyError, Change, Conflict, KindError, Work};
+use dbqo::crd::ConflictPolicy;
 use dbqo::logic::object::Ownership;
 use futures::StreamExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -17,7 +18,7 @@ async fn a_new_object_is_created_and_its_uid_told() {
     let desired = world.desired(&kind, "a", json!({"data": {"k": "v"}}));
     let applied = world.cluster.create(&world.owner, &desired).await.unwrap();
     let live = world.get(&kind, "a").await;
-    assert_eq!(applied, Applied::Created { uid: live.metadata.uid.unwrap().into() });
+    assert_eq!((applied.change, &*applied.uid), (Change::Created, live.metadata.uid.unwrap().as_str()));
     assert_eq!(live.data["data"]["k"], "v");
 }
 
@@ -26,10 +27,10 @@ async fn ours_is_updated_by_force() {
     let world = World::new("force").await;
     let kind = world.kind("v1", "ConfigMap").await;
     let desired = world.desired(&kind, "a", json!({"data": {"k": "v"}}));
-    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().into_uid();
+    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
     let stolen = json!({"data": {"k": "theirs"}});
     world.api(&kind).patch("a", &PatchParams::default(), &Patch::Merge(&stolen)).await.unwrap();
-    assert_eq!(world.cluster.update(&desired, &uid).await, Ok(Applied::Updated { uid }));
+    assert_eq!(world.update(&desired, &uid).await, Ok((Change::Updated, uid)));
     assert_eq!(world.get(&kind, "a").await.data["data"]["k"], "v");
 }
 
@@ -41,17 +42,17 @@ async fn an_object_that_was_deleted_meanwhile_is_not_updated_into_being() {
     {
         let kind = world.kind(api_version, name).await;
         let desired = world.desired(&kind, "a", object.clone());
-        let uid = world.cluster.create(&world.owner, &desired).await.unwrap().into_uid();
+        let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
         world.api(&kind).delete("a", &DeleteParams::background()).await.unwrap();
         support::eventually("deleted", Duration::from_secs(10), async || {
             world.api(&kind).get_opt("a").await.unwrap().is_none().then_some(())
         })
         .await;
-        assert_eq!(world.cluster.update(&desired, &uid).await, Err(ApplyError::Replaced));
+        assert_eq!(world.update(&desired, &uid).await, Err(ApplyError::Replaced));
         assert!(world.api(&kind).get_opt("a").await.unwrap().is_none());
         // Nor is the one that took its name.
         let theirs = world.foreign(&kind, "a", object).await;
-        assert_eq!(world.cluster.update(&desired, &uid).await, Err(ApplyError::Replaced));
+        assert_eq!(world.update(&desired, &uid).await, Err(ApplyError::Replaced));
         assert_eq!(
             world.get(&kind, "a").await.metadata.managed_fields.unwrap()[0].manager,
             Some("somebody-else".into())
@@ -65,12 +66,12 @@ async fn an_object_that_is_being_deleted_is_waited_for() {
     let world = World::new("terminating").await;
     let kind = world.kind("v1", "ConfigMap").await;
     let desired = world.desired(&kind, "a", json!({"data": {"k": "v"}}));
-    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().into_uid();
+    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
     let finalizers = |list: serde_json::Value| json!({"metadata": {"finalizers": list}});
     let patch = |body| async move { Patch::Merge(body) };
     world.api(&kind).patch("a", &PatchParams::default(), &patch(finalizers(json!(["x.io/y"]))).await).await.unwrap();
     world.api(&kind).delete("a", &DeleteParams::default()).await.unwrap();
-    let error = world.cluster.update(&desired, &uid).await.unwrap_err();
+    let error = world.update(&desired, &uid).await.unwrap_err();
     assert_eq!(error, ApplyError::BeingDeleted);
     assert!(error.is_retryable());
     world.api(&kind).patch("a", &PatchParams::default(), &patch(finalizers(json!(null))).await).await.unwrap();
@@ -107,7 +108,7 @@ async fn two_owners_that_want_the_same_new_object_do_not_take_it_from_each_other
         let one = world.desired(&kind, &name, json!({"data": {"k": "one"}}));
         let two = world.desired_of(&other, &kind, &name, json!({"data": {"k": "two"}}));
         let (one, two) = tokio::join!(world.cluster.create(&world.owner, &one), world.cluster.create(&other, &two));
-        assert!(matches!(one, Ok(Applied::Created { .. })), "{one:?}");
+        assert!(matches!(one, Ok(Applied { change: Change::Created, .. })), "{one:?}");
         let namespace = world.namespace.name();
         assert_eq!(two, Err(ApplyError::Conflict(Conflict::Owner(format!("{namespace}/shop")))));
         assert_eq!(world.get(&kind, &name).await.data["data"], json!({"k": "one"}));
@@ -119,8 +120,9 @@ async fn the_same_creation_twice_is_an_update_of_ours() {
     let world = World::new("twice").await;
     let kind = world.kind("apps/v1", "Deployment").await;
     let desired = world.desired(&kind, "a", deployment("i"));
-    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().into_uid();
-    assert_eq!(world.cluster.create(&world.owner, &desired).await, Ok(Applied::Updated { uid }));
+    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
+    let again = world.cluster.create(&world.owner, &desired).await.unwrap();
+    assert_eq!((again.change, again.uid), (Change::Updated, uid));
 }
 
 #[tokio::test]
@@ -141,7 +143,8 @@ async fn a_kind_is_known_soon_after_its_definition_came() {
     let name = format!("widgets.{group}");
     let desired = world.desired(&definitions, &name, definition);
     let work = vec![Work::create(desired)];
-    let results: Vec<_> = world.cluster.apply_all(&world.owner, work, &|| true).collect().await;
+    let results: Vec<_> =
+        world.cluster.apply_all(&world.owner, work, ConflictPolicy::Protect, &|| true).collect().await;
     assert!(results[0].1.is_ok(), "{results:?}");
     let kind = support::eventually("the kind is known", Duration::from_secs(20), async || {
         world.cluster.kind(&version, "Widget").await.ok()
@@ -151,12 +154,12 @@ async fn a_kind_is_known_soon_after_its_definition_came() {
     assert_eq!(world.cluster.served(&kind.group_kind).await.unwrap(), Some(kind.clone()));
 
     let desired = world.desired(&kind, "w", json!({"spec": {"size": 3}}));
-    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().into_uid();
-    assert_eq!(world.cluster.update(&desired, &uid).await, Ok(Applied::Updated { uid }));
+    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
+    assert_eq!(world.update(&desired, &uid).await, Ok((Change::Updated, uid)));
     let found = world.cluster.look_up(&kind, &[&desired.id], &world.owner).await.unwrap();
     assert_eq!(found[&desired.id].1, Ownership::Ours);
     // Whatever has another's uid is refused for custom resources as well.
-    let gone = world.cluster.update(&desired, "11111111-1111-1111-1111-111111111111").await;
+    let gone = world.update(&desired, "11111111-1111-1111-1111-111111111111").await;
     assert_eq!(gone, Err(ApplyError::Replaced));
 
     world.api(&definitions).delete(&name, &DeleteParams::default()).await.unwrap();
@@ -175,9 +178,11 @@ async fn what_others_need_is_applied_before_them_and_nothing_begins_after_a_stop
     let mut map = world.desired(&maps, "a", json!({"metadata": {"namespace": inner}}));
     map.id.namespace = Some(inner.as_str().into());
     let work = vec![Work::create(map), Work::create(world.desired(&namespaces, &inner, json!({})))];
-    let stopped: Vec<_> = world.cluster.apply_all(&world.owner, work.clone(), &|| false).collect().await;
+    let stopped: Vec<_> =
+        world.cluster.apply_all(&world.owner, work.clone(), ConflictPolicy::Protect, &|| false).collect().await;
     assert!(stopped.is_empty());
-    let results: Vec<_> = world.cluster.apply_all(&world.owner, work, &|| true).collect().await;
+    let results: Vec<_> =
+        world.cluster.apply_all(&world.owner, work, ConflictPolicy::Protect, &|| true).collect().await;
     assert!(results.iter().all(|(_, result)| result.is_ok()), "{results:?}");
     world.api(&namespaces).delete(&inner, &DeleteParams::default()).await.unwrap();
 }

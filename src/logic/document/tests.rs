@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::logic::object::GroupKind;
+use crate::logic::object::{GroupKind, Hold};
 
 fn owner() -> Owner {
     Owner { name: "tenants".into(), namespace: "team".into(), uid: "uid-1".into() }
@@ -33,7 +33,7 @@ fn config_map(metadata: Value) -> Value {
 #[test]
 fn an_object_gets_our_marks_its_namespace_and_a_reference_to_its_owner() {
     let desired = make(config_map(json!({"name": "a", "labels": {"app": "x"}}))).unwrap();
-    let body: Value = serde_json::from_slice(&desired.body(None).unwrap()).unwrap();
+    let body: Value = serde_json::from_slice(&desired.body(Hold::Created, None).unwrap()).unwrap();
     assert_eq!(body["metadata"]["namespace"], "team");
     assert_eq!(
         body["metadata"]["labels"],
@@ -48,7 +48,7 @@ fn an_object_gets_our_marks_its_namespace_and_a_reference_to_its_owner() {
 #[test]
 fn a_uid_can_be_put_into_the_body_as_it_is_sent() {
     let desired = make(config_map(json!({"name": "a"}))).unwrap();
-    let body: Value = serde_json::from_slice(&desired.body(Some("u-9")).unwrap()).unwrap();
+    let body: Value = serde_json::from_slice(&desired.body(Hold::Created, Some("u-9")).unwrap()).unwrap();
     assert_eq!((&body["metadata"]["uid"], &body["metadata"]["name"]), (&json!("u-9"), &json!("a")));
 }
 
@@ -57,7 +57,7 @@ fn a_hash_look_alike_in_the_data_is_left_alone() {
     let mut document = config_map(json!({"name": "a"}));
     document["data"] = json!({"konnektr.io/applied-hash": NO_HASH});
     let desired = make(document).unwrap();
-    let body: Value = serde_json::from_slice(&desired.body(None).unwrap()).unwrap();
+    let body: Value = serde_json::from_slice(&desired.body(Hold::Created, None).unwrap()).unwrap();
     assert_eq!(body["data"]["konnektr.io/applied-hash"], NO_HASH);
     assert_eq!(body["metadata"]["annotations"]["konnektr.io/applied-hash"], desired.hash.0.as_str());
 }
@@ -72,7 +72,7 @@ fn the_hash_follows_the_content_and_nothing_else() {
 #[test]
 fn a_protected_object_has_no_reference_that_would_let_it_be_collected() {
     let desired = make(config_map(json!({"name": "a", "annotations": {"konnektr.io/prune": "disabled"}}))).unwrap();
-    let body: Value = serde_json::from_slice(&desired.body(None).unwrap()).unwrap();
+    let body: Value = serde_json::from_slice(&desired.body(Hold::Created, None).unwrap()).unwrap();
     assert!(body["metadata"].get("ownerReferences").is_none());
 }
 
@@ -141,6 +141,50 @@ fn what_is_applied_already_needs_no_body() {
     let owner = owner();
     let frame = Frame { owner: &owner, rights: &Rights::default(), gvk: None, deletion_policy: DeletionPolicy::Delete };
     assert!(
-        desired(config_map(json!({"name": "a"})).into(), 1, &frame, &find, |_, _| true).unwrap().body(None).is_none()
+        desired(config_map(json!({"name": "a"})).into(), 1, &frame, &find, |_, _| true)
+            .unwrap()
+            .body(Hold::Created, None)
+            .is_none()
     );
+}
+
+#[test]
+fn an_adopted_object_is_marked_so_and_refers_to_nobody() {
+    let desired = make(config_map(json!({"name": "a"}))).unwrap();
+    let body = |hold| serde_json::from_slice::<Value>(&desired.body(hold, Some("u-9")).unwrap()).unwrap();
+    let adopted = body(Hold::Adopted);
+    assert_eq!(adopted["metadata"]["annotations"]["konnektr.io/adopted"], "true");
+    assert_eq!(adopted["metadata"]["uid"], "u-9");
+    let mut created = body(Hold::Created);
+    assert!(created["metadata"]["annotations"].get("konnektr.io/adopted").is_none());
+    for object in [&adopted, &body(Hold::Controlled)] {
+        assert!(object["metadata"].get("ownerReferences").is_none());
+    }
+    created["metadata"].as_object_mut().unwrap().remove("ownerReferences");
+    assert_eq!(body(Hold::Controlled), created);
+}
+
+#[test]
+fn a_reference_that_is_no_longer_wanted_changes_the_hash() {
+    let owner = owner();
+    let hash = |deletion_policy| {
+        let frame = Frame { owner: &owner, rights: &Rights::default(), gvk: None, deletion_policy };
+        desired(config_map(json!({"name": "a"})).into(), 1, &frame, &find, |_, _| false).unwrap().hash
+    };
+    assert_ne!(hash(DeletionPolicy::Delete), hash(DeletionPolicy::Orphan));
+}
+
+#[test]
+fn annotations_for_users_are_read_and_nonsense_in_them_is_refused() {
+    let wishes = |key: &str, value: &str| {
+        make(config_map(json!({"name": "a", "annotations": {key: value}}))).map(|desired| desired.wishes)
+    };
+    assert!(wishes(object::SSA, "IfNotPresent").unwrap().create_only);
+    assert!(wishes(object::RECREATE, "true").unwrap().recreate);
+    assert_eq!(wishes(object::RECREATE, "false").unwrap(), Wishes::default());
+    assert!(wishes(object::PRUNE, "disabled").unwrap().protected);
+    let error = wishes(object::SSA, "CANARY").unwrap_err().to_string();
+    assert_eq!(error, "metadata.annotations[konnektr.io/ssa] must be IfNotPresent");
+    assert!(wishes(object::RECREATE, "yes").is_err());
+    assert!(matches!(wishes(object::ADOPTED, "true"), Err(DocumentError::Reserved(_))));
 }
