@@ -140,7 +140,8 @@ fn render(template: &Template, rows: &[String], known: &Inventory) -> Rendered {
         let key = (api_version.to_owned(), kind.to_owned());
         kinds.borrow_mut().entry(key).or_insert_with(|| Ok(deployment())).clone()
     };
-    let frame = Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete };
+    let frame =
+        Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete, ignored: &[] };
     let mut renderer = Renderer::new(template, &dbqr, Timestamp::UNIX_EPOCH, frame, &find_kind, known);
     rows.iter().for_each(|row| renderer.row(Row { json: row.clone(), key: None }));
     renderer.finish()

@@ -16,6 +16,7 @@ mod claims;
 mod events;
 mod failure;
 mod fetch;
+mod initial;
 mod inventory;
 mod kinds;
 mod lookup;
@@ -28,7 +29,7 @@ mod version;
 mod watch;
 
 pub use answers::OnAnswer;
-pub use apply::{Applied, ApplyError, Change, Conflict};
+pub use apply::{Applied, ApplyError, Change, Conflict, Terms};
 pub use failure::{Asked, Cause, Failure, Finding, Refused};
 pub use fetch::FetchError;
 pub use inventory::{Owned, Scope};

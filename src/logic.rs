@@ -14,6 +14,7 @@ pub mod json;
 pub mod kubernetes;
 pub mod object;
 pub mod outcome;
+pub mod pointer;
 pub mod pool;
 pub mod prune;
 pub mod render;

@@ -10,6 +10,8 @@ mod applying;
 mod deleting;
 #[path = "cluster/foreign.rs"]
 mod foreign;
+#[path = "cluster/ignoring.rs"]
+mod ignoring;
 #[path = "cluster/looking.rs"]
 mod looking;
 #[path = "cluster/refusing.rs"]
@@ -21,8 +23,7 @@ mod secrecy;
 
 use std::sync::Arc;
 
-use dbqo::cluster::{ApplyError, Change, Cluster, Deleted, Failure, Limits};
-use dbqo::crd::ConflictPolicy;
+use dbqo::cluster::{ApplyError, Change, Cluster, Deleted, Failure, Limits, Terms};
 use dbqo::logic::object::{
     APPLIED_HASH, AppliedHash, Desired, Kind, Known, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, Owner,
 };
@@ -62,6 +63,11 @@ impl World {
     }
 
     fn desired_of(&self, owner: &Owner, kind: &Arc<Kind>, name: &str, object: Value) -> Desired {
+        let (hash, body) = self.body_of(owner, kind, name, object);
+        Desired::new(self.id(kind, name), kind.clone(), hash, 1, Some(&body))
+    }
+
+    fn body_of(&self, owner: &Owner, kind: &Kind, name: &str, object: Value) -> (AppliedHash, String) {
         let id = self.id(kind, name);
         let hash = AppliedHash::of(object.to_string().as_bytes());
         let mut metadata = json!({
@@ -75,7 +81,7 @@ impl World {
         }
         let mut body = json!({"metadata": metadata, "apiVersion": kind.api_version(), "kind": kind.group_kind.kind});
         merge(&mut body, object);
-        Desired::new(id, kind.clone(), hash, 1, Some(&body.to_string()))
+        (hash, body.to_string())
     }
 
     fn api(&self, kind: &Kind) -> Api<DynamicObject> {
@@ -101,7 +107,7 @@ impl World {
     /// Updates an object that we created.
     async fn update(&self, desired: &Desired, uid: &str) -> Result<(Change, Arc<str>), ApplyError> {
         let known = Known { uid: uid.into(), ..Known::default() };
-        let applied = self.cluster.update(&self.owner, desired, &known, ConflictPolicy::Protect).await?;
+        let applied = self.cluster.update(&self.owner, desired, &known, &Terms::default()).await?;
         Ok((applied.change, applied.uid))
     }
 

@@ -15,6 +15,7 @@ use super::{Cluster, Deleted};
 use crate::crd::ConflictPolicy;
 use crate::logic::conflict::{self, OwnFields, Verdict};
 use crate::logic::object::{Desired, FIELD_MANAGER, Hold, Known, Owner, Ownership, written_by_others};
+use crate::logic::pointer::Pointer;
 
 pub use error::{ApplyError, Conflict};
 
@@ -22,6 +23,15 @@ pub use error::{ApplyError, Conflict};
 const LARGEST: usize = 3 * 1024 * 1024;
 /// An object whose fields change hands while we look is tried again so often.
 const TRIES: u32 = 4;
+
+/// How an owner's objects are applied.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// What becomes of objects and fields that others have.
+    pub policy: ConflictPolicy,
+    /// Fields that are set at creation alone.
+    pub ignored: Arc<[Pointer]>,
+}
 
 /// What was done to an object so that it is as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +73,22 @@ fn uid(meta: &ObjectMeta) -> Arc<str> {
 }
 
 impl Cluster {
+    /// Creates an object that was looked up and not found, and leaves to others what is to be left to them.
+    pub async fn make(&self, owner: &Arc<Owner>, desired: &Desired, terms: &Terms) -> Result<Applied, ApplyError> {
+        let made = self.create(owner, desired).await?;
+        if !desired.begins_otherwise() {
+            return Ok(made);
+        }
+        let known = Known { uid: made.uid.clone(), hold: made.hold, ..Known::default() };
+        // Boxed, as an update may end in a creation.
+        let settled = Box::pin(self.update(owner, desired, &known, terms)).await?;
+        Ok(Applied { change: made.change, ..settled })
+    }
+
     /// Applies an object that was looked up and not found. Takes nothing by force. Where it appeared meanwhile and is
     /// not ours, what the attempt left on it is taken off at once.
     pub async fn create(&self, owner: &Arc<Owner>, desired: &Desired) -> Result<Applied, ApplyError> {
-        let body = sendable(desired, Hold::Created, None)?;
+        let body = sendable(desired.first_body())?;
         let earlier = self.claimed(owner, desired).await?;
         match self.apply(desired, body, Force::Never).await {
             Ok(answer) if answer.status == StatusCode::CREATED => {
@@ -91,11 +113,11 @@ impl Cluster {
         owner: &Arc<Owner>,
         desired: &Desired,
         uid: &str,
-        policy: ConflictPolicy,
+        terms: &Terms,
     ) -> Result<Applied, ApplyError> {
-        let body = sendable(desired, Hold::Adopted, Some(uid))?;
+        let body = sendable(desired.body(Hold::Adopted, Some(uid)))?;
         self.claimed(owner, desired).await?;
-        let claim = if policy == ConflictPolicy::Force { conflict::Claim::All } else { conflict::Claim::None };
+        let claim = if terms.policy == ConflictPolicy::Force { conflict::Claim::All } else { conflict::Claim::None };
         match self.contend(desired, body, claim).await {
             Ok((meta, yielded)) => {
                 self.shared.claims.made(&desired.id);
@@ -114,12 +136,17 @@ impl Cluster {
         owner: &Arc<Owner>,
         desired: &Desired,
         known: &Known,
-        policy: ConflictPolicy,
+        terms: &Terms,
     ) -> Result<Applied, ApplyError> {
-        let body = sendable(desired, known.hold, Some(&known.uid))?;
+        let body = sendable(desired.body(known.hold, Some(&known.uid)))?;
+        if !terms.ignored.is_empty() {
+            self.hand_over(desired, &known.uid, &terms.ignored).await?;
+        }
         let as_before = known.hash.as_ref() == Some(&desired.hash);
         let claim = match &known.fields {
-            _ if known.hold != Hold::Adopted || policy == ConflictPolicy::Force || as_before => conflict::Claim::All,
+            _ if known.hold != Hold::Adopted || terms.policy == ConflictPolicy::Force || as_before => {
+                conflict::Claim::All
+            }
             Some(fields) => conflict::Claim::Earlier(fields),
             None => conflict::Claim::None,
         };
@@ -133,14 +160,20 @@ impl Cluster {
             Err(ApplyError::Failed(Failure::Refused(refused)))
                 if refused.is_of_immutable_fields() && desired.wishes.recreate && known.hold != Hold::Adopted =>
             {
-                self.recreate(owner, desired, &known.uid).await
+                self.recreate(owner, desired, &known.uid, terms).await
             }
             Err(error) => Err(error),
         }
     }
 
     /// Deletes an object that cannot be updated, and creates it anew once it is gone.
-    async fn recreate(&self, owner: &Arc<Owner>, desired: &Desired, uid: &str) -> Result<Applied, ApplyError> {
+    async fn recreate(
+        &self,
+        owner: &Arc<Owner>,
+        desired: &Desired,
+        uid: &str,
+        terms: &Terms,
+    ) -> Result<Applied, ApplyError> {
         let (kind, id) = (&desired.kind, &desired.id);
         match self.delete_created(kind, id, uid, owner).await.map_err(ApplyError::from)? {
             Some(Deleted::Deleted | Deleted::AlreadyGone) => {}
@@ -150,7 +183,7 @@ impl Cluster {
         if self.metadata(kind, id).await.map_err(ApplyError::from)?.is_some() {
             return Err(ApplyError::BeingDeleted);
         }
-        Ok(Applied { change: Change::Recreated, ..self.create(owner, desired).await? })
+        Ok(Applied { change: Change::Recreated, ..self.make(owner, desired, terms).await? })
     }
 
     /// Applies without force first, and then as far as the claim to fields that others hold goes.
@@ -266,7 +299,7 @@ fn managers(fields: &[conflict::HeldField]) -> ApplyError {
     ApplyError::Conflict(Conflict::Managers(fields.iter().map(error::named).collect()))
 }
 
-fn sendable(desired: &Desired, hold: Hold, uid: Option<&str>) -> Result<Vec<u8>, ApplyError> {
-    let body = desired.body(hold, uid).ok_or(ApplyError::Empty)?;
+fn sendable(body: Option<Vec<u8>>) -> Result<Vec<u8>, ApplyError> {
+    let body = body.ok_or(ApplyError::Empty)?;
     if body.len() > LARGEST { Err(ApplyError::TooLarge) } else { Ok(body) }
 }

@@ -6,8 +6,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 
 use super::Cluster;
-use super::apply::{Applied, ApplyError};
-use crate::crd::ConflictPolicy;
+use super::apply::{Applied, ApplyError, Terms};
 use crate::logic::object::{Desired, Known, Owner, goes_first};
 
 /// One object to apply.
@@ -54,7 +53,7 @@ impl Cluster {
         &'a self,
         owner: &'a Arc<Owner>,
         work: Vec<Work>,
-        policy: ConflictPolicy,
+        terms: &'a Terms,
         go_on: &'a (dyn Fn() -> bool + Send + Sync),
     ) -> BoxStream<'a, (Work, Result<Applied, ApplyError>)> {
         let at_once = self.shared.limits.per_owner.max(1);
@@ -62,7 +61,7 @@ impl Cluster {
         let (first, rest): (Vec<_>, Vec<_>) = work.into_iter().partition(|work| goes_first(&work.desired.id.kind));
         let [first, rest] = [first, rest].map(|work| {
             let share = share.clone();
-            let begun = stream::iter(work).map(move |work| self.apply_one(owner, share.clone(), work, policy, go_on));
+            let begun = stream::iter(work).map(move |work| self.apply_one(owner, share.clone(), work, terms, go_on));
             begun.buffer_unordered(at_once).filter_map(std::future::ready)
         });
         first.chain(rest).boxed()
@@ -73,7 +72,7 @@ impl Cluster {
         owner: &Arc<Owner>,
         share: Arc<tokio::sync::Semaphore>,
         work: Work,
-        policy: ConflictPolicy,
+        terms: &Terms,
         go_on: &(dyn Fn() -> bool + Send + Sync),
     ) -> Option<(Work, Result<Applied, ApplyError>)> {
         // Own share first: one that waits for it must not hold a place of all.
@@ -83,9 +82,9 @@ impl Cluster {
             return None;
         }
         let result = match &work.found {
-            Found::Nothing => self.create(owner, &work.desired).await,
-            Found::Foreign(uid) => self.adopt(owner, &work.desired, uid, policy).await,
-            Found::Ours(known) => self.update(owner, &work.desired, known, policy).await,
+            Found::Nothing => self.make(owner, &work.desired, terms).await,
+            Found::Foreign(uid) => self.adopt(owner, &work.desired, uid, terms).await,
+            Found::Ours(known) => self.update(owner, &work.desired, known, terms).await,
         };
         Some((work, result))
     }

@@ -12,8 +12,8 @@ use super::failure::{Failure, Finding};
 use super::request::{APPLY, Call, MERGE, METADATA, asked, object_path};
 use super::{Cluster, lock};
 use crate::logic::object::{
-    ADOPTED, FIELD_MANAGER, Kind, OUR_ANNOTATIONS, OUR_LABELS, ObjectId, Owner, Ownership, is_orphaned, is_us,
-    written_by_others,
+    ADOPTED, FIELD_MANAGER, INITIAL_MANAGER, Kind, OUR_ANNOTATIONS, OUR_LABELS, ObjectId, Owner, Ownership, is_initial,
+    is_orphaned, is_us, written_by_others,
 };
 
 /// A foreign object with our marks would be taken for ours after a restart, so this is tried hard.
@@ -31,7 +31,7 @@ impl Cluster {
         lock(&self.shared.unreleased).insert(uid.clone());
         let mut tries = 1;
         loop {
-            match self.release_once(kind, id, uid, owner).await {
+            match self.give_up(kind, id, uid, owner, &[FIELD_MANAGER]).await {
                 Ok(()) => break,
                 Err(failure) if tries == TRIES => return Err(failure),
                 Err(_) => sleep(Duration::from_millis(50 << tries)).await,
@@ -65,7 +65,9 @@ impl Cluster {
             let released = if is_orphaned(&meta) || !written_by_others(&meta) {
                 self.merge(kind, id, without_us(&meta, owner)).await
             } else {
-                self.release_once(kind, id, uid, owner).await
+                let both = meta.managed_fields.iter().flatten().any(is_initial);
+                let managers = if both { &[INITIAL_MANAGER, FIELD_MANAGER][..] } else { &[FIELD_MANAGER][..] };
+                self.give_up(kind, id, uid, owner, managers).await
             };
             match released {
                 Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
@@ -74,26 +76,37 @@ impl Cluster {
         }
     }
 
-    async fn release_once(&self, kind: &Kind, id: &ObjectId, uid: &str, owner: &Owner) -> Result<(), Failure> {
+    async fn give_up(
+        &self,
+        kind: &Kind,
+        id: &ObjectId,
+        uid: &str,
+        owner: &Owner,
+        managers: &[&str],
+    ) -> Result<(), Failure> {
         // Applying nothing gives up every field of ours; what others hold as well stays as it is.
         let mut metadata = json!({"name": id.name, "uid": uid});
         if let Some(namespace) = &id.namespace {
             metadata["namespace"] = json!(**namespace);
         }
         let nothing = json!({"metadata": metadata, "apiVersion": kind.api_version(), "kind": kind.group_kind.kind});
-        let path = format!("{}?fieldManager={FIELD_MANAGER}&force=true", object_path(kind, id));
-        let asked = asked("patch", kind, id.namespace.as_deref());
-        match self.call(Call { accept: METADATA, ..Call::patch(path, APPLY, nothing.to_string(), asked) }).await {
-            Ok(_) => Ok(()),
-            Err(failure) if is_gone(&failure) => Ok(()),
-            // Without what we alone hold it would not be valid: leave the values and take off the marks.
-            Err(failure)
-                if failure.code() == Some(422) || matches!(failure.finding(), Finding::Webhook | Finding::Policy) =>
-            {
-                self.strip(kind, id, uid, owner).await
+        for manager in managers {
+            let path = format!("{}?fieldManager={manager}&force=true", object_path(kind, id));
+            let asked = asked("patch", kind, id.namespace.as_deref());
+            match self.call(Call { accept: METADATA, ..Call::patch(path, APPLY, nothing.to_string(), asked) }).await {
+                Ok(_) => {}
+                Err(failure) if is_gone(&failure) => return Ok(()),
+                // Without what we alone hold it would not be valid: leave the values and take off the marks.
+                Err(failure)
+                    if failure.code() == Some(422)
+                        || matches!(failure.finding(), Finding::Webhook | Finding::Policy) =>
+                {
+                    return self.strip(kind, id, uid, owner).await;
+                }
+                Err(failure) => return Err(failure),
             }
-            Err(failure) => Err(failure),
         }
+        Ok(())
     }
 
     async fn strip(&self, kind: &Kind, id: &ObjectId, uid: &str, owner: &Owner) -> Result<(), Failure> {

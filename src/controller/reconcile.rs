@@ -14,7 +14,7 @@ use super::memory::{Memory, Recalled};
 use super::prune::Wanted;
 use super::stop::Stop;
 use super::{Context, cleanup, deep, detect, error::Error};
-use crate::cluster::{Applied, ApplyError, Change, Work};
+use crate::cluster::{Applied, ApplyError, Change, Terms, Work};
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy};
 use crate::logic::contact::{self, Contact};
 use crate::logic::document::Frame;
@@ -67,7 +67,7 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     let (detection, language) = (detect::told(&valid, fingerprint.as_ref()), Some(valid.template.language()));
     let Rendered { rows, failures, .. } = rendered;
     let mut done = Done { rows, query_time, failures, detection, language, ..Done::default() };
-    pass.apply(memory, rendered.desired, &wanted.key_columns, &mut done).await?;
+    pass.apply(memory, &valid, rendered.desired, &wanted.key_columns, &mut done).await?;
     pass.prune(memory, &valid, &wanted, &mut done).await;
     memory.fingerprint = fingerprint;
     done.kinds = pass.kinds_left(memory, &done).await;
@@ -160,7 +160,8 @@ impl Pass<'_> {
                 let find = || runtime.block_on(cluster.kind(api_version, kind)).map_err(|error| error.to_string());
                 kinds.borrow_mut().entry(key).or_insert_with(find).clone()
             };
-            let frame = Frame { owner: &owner, rights: &rights, gvk: valid_too.gvk.as_ref(), deletion_policy };
+            let (gvk, ignored) = (valid_too.gvk.as_ref(), &*valid_too.ignored);
+            let frame = Frame { owner: &owner, rights: &rights, gvk, deletion_policy, ignored };
             let mut renderer = Renderer::new(&valid_too.template, &valid_too.dbqr, now, frame, &find_kind, &known);
             while let Some(batch) = batches.blocking_recv() {
                 batch.into_iter().for_each(|row| renderer.row(row));
@@ -199,6 +200,7 @@ impl Pass<'_> {
     async fn apply(
         &self,
         memory: &mut Memory,
+        valid: &Validated,
         desired: Vec<Desired>,
         key_columns: &Vec<String>,
         done: &mut Done,
@@ -228,8 +230,9 @@ impl Pass<'_> {
                 Contact::Refuse(reason, message) => done.failures.push(failed(&desired, reason, message)),
             }
         }
+        let terms = Terms { policy: self.spec.conflict_policy, ignored: valid.ignored.clone() };
         let go_on = || self.stop.go_on();
-        let mut results = self.ctx.cluster.apply_all(&self.owner, work, self.spec.conflict_policy, &go_on);
+        let mut results = self.ctx.cluster.apply_all(&self.owner, work, &terms, &go_on);
         while let Some((work, result)) = results.next().await {
             self.record(inventory, work.desired, result, done);
         }

@@ -111,7 +111,7 @@ pub struct DatabaseQueryResourceSpec {
     pub conflict_policy: ConflictPolicy,
 
     /// JSON pointers of fields that are set when an object is created and left to others afterwards,
-    /// such as `/spec/replicas` under a HorizontalPodAutoscaler.
+    /// such as `/spec/replicas` under a HorizontalPodAutoscaler. They cannot lead into a list.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     #[schemars(length(max = 64), inner(length(max = 512), regex(pattern = r"^(/[^/]*)+$")))]
     pub ignore_fields: Vec<String>,

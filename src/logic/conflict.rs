@@ -144,7 +144,9 @@ pub fn resolve(held: Vec<HeldField>, claim: Claim<'_>) -> Verdict {
 /// A body without a field. None where it does not have the field, or has it in a list.
 pub fn without(body: &[u8], field: &FieldPath) -> Option<Vec<u8>> {
     let mut body = json::parse(std::str::from_utf8(body).ok()?).ok()?;
-    remove(&mut body, &field.0).then(|| body.to_string().into_bytes())
+    let mut left = String::new();
+    remove(&mut body, &field.0).then(|| json::append(&mut left, &body))?;
+    Some(left.into_bytes())
 }
 
 fn remove(json: &mut Json, path: &str) -> bool {
@@ -223,6 +225,8 @@ mod tests {
         let left = |path: &str| without(body, &path.into()).map(|body| String::from_utf8(body).unwrap());
         assert_eq!(left(".spec.replicas").unwrap(), r#"{"spec":{"a.b":{"c":1},"list":[{"name":"x"}]},"n":1.10}"#);
         assert_eq!(left(".spec.a.b.c").unwrap(), r#"{"spec":{"replicas":3,"a.b":{},"list":[{"name":"x"}]},"n":1.10}"#);
+        let nel = without("{\"a\":1,\"b\":\"\u{85}\"}".as_bytes(), &".a".into()).unwrap();
+        assert!(!String::from_utf8(nel).unwrap().contains('\u{85}'), "the server reads it as YAML");
         for path in [".spec.nothing", ".spec.list[name=\"x\"].name", "", "spec", ".spec.replicas.x"] {
             assert_eq!(left(path), None, "{path}");
         }

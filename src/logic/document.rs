@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::json::{self, Json, Map};
 use super::object::{self, AppliedHash, Desired, Kind, ObjectId, Owner, Wishes};
+use super::pointer::{self, Pointer};
 use super::rights::{Forbidden, Rights};
 use super::row::RowName;
 use crate::crd::{DeletionPolicy, Gvk};
@@ -18,6 +19,8 @@ pub struct Frame<'a> {
     pub gvk: Option<&'a Gvk>,
     /// Delete: objects get an ownerReference.
     pub deletion_policy: DeletionPolicy,
+    /// Fields that are set at creation alone.
+    pub ignored: &'a [Pointer],
 }
 
 /// Why a document cannot become an object. Names fields, never their values, except names and kinds.
@@ -44,6 +47,9 @@ pub enum DocumentError {
     /// An annotation of ours for users, with a value that says nothing.
     #[error("metadata.annotations[{0}] must be {1}")]
     NoSuchWish(&'static str, &'static str),
+    /// A field to ignore that is not at a lasting place.
+    #[error("ignoreFields: {0} leads into a list, where places move; only whole lists can be ignored")]
+    IntoList(String),
     /// A namespace on an object that has none.
     #[error("{0} is cluster-scoped and cannot have metadata.namespace")]
     NoNamespace(String),
@@ -93,19 +99,38 @@ pub fn desired(
 ) -> Result<Desired, DocumentError> {
     let Json::Object(mut document) = document else { return Err(DocumentError::NotAMapping) };
     let kind = kind(&mut document, frame.gvk, find_kind)?;
+    let first = pointer::split(&mut document, frame.ignored).map_err(|error| DocumentError::IntoList(error.0))?;
+    let row = row.into();
+    let Marked { id, wishes, body, hash, reference } = marked(document, &kind, frame, &row)?;
+    let desired = Desired::new(id, kind.clone(), hash, row, None).wishing(wishes);
+    if is_applied(&desired.id, &desired.hash) {
+        return Ok(desired);
+    }
+    let first = first.map(|document| marked(document, &kind, frame, &desired.row)).transpose()?;
+    Ok(desired.with(&body, first.map(|first| first.body).as_deref()).referring(reference))
+}
+
+/// A document with all that we add.
+struct Marked {
+    id: ObjectId,
+    wishes: Wishes,
+    body: String,
+    hash: AppliedHash,
+    reference: Option<String>,
+}
+
+fn marked(mut document: Map, kind: &Kind, frame: &Frame<'_>, row: &RowName) -> Result<Marked, DocumentError> {
     let mut metadata = match document.shift_remove("metadata") {
         Some(Json::Object(metadata)) => metadata,
         _ => return Err(DocumentError::Missing("metadata.name")),
     };
-    let id = place(&mut metadata, &kind, frame)?;
-    let row = row.into();
+    let id = place(&mut metadata, kind, frame)?;
     let wishes = mark(&mut metadata, frame.owner, row.key.as_deref())?;
     let in_own_namespace = id.namespace.as_deref() == Some(frame.owner.namespace.as_str());
     let referring = in_own_namespace && frame.deletion_policy == DeletionPolicy::Delete && !wishes.protected;
     let reference = referring.then(|| owner_reference(frame.owner));
     let (body, hash) = body(metadata, &document, reference.as_deref().unwrap_or_default());
-    let (body, reference) = if is_applied(&id, &hash) { (None, None) } else { (Some(body), reference) };
-    Ok(Desired::new(id, kind, hash, row, body.as_deref()).wishing(wishes).referring(reference))
+    Ok(Marked { id, wishes, body, hash, reference })
 }
 
 fn kind(document: &mut Map, gvk: Option<&Gvk>, find_kind: &FindKind<'_>) -> Result<Arc<Kind>, DocumentError> {

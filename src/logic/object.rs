@@ -260,6 +260,11 @@ pub fn is_our_apply(entry: &ManagedFieldsEntry) -> bool {
         && entry.subresource.as_deref().unwrap_or("").is_empty()
 }
 
+/// Whether this is the entry of our second manager.
+pub fn is_initial(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(INITIAL_MANAGER) && entry.subresource.as_deref().unwrap_or("").is_empty()
+}
+
 /// Whether this is an entry of ours, by whatever operation.
 pub fn is_us(entry: &ManagedFieldsEntry) -> bool {
     matches!(entry.manager.as_deref(), Some(FIELD_MANAGER | INITIAL_MANAGER))
@@ -316,6 +321,9 @@ pub struct Desired {
     reference: Option<Box<str>>,
     /// JSON after `{"metadata":{`, our marks included. None where the object is known to be so already.
     body: Option<Box<str>>,
+    /// The same with the fields that are set at creation alone, where it has any. Its hash is another one: an object that
+    /// was only created is not yet as it should be.
+    first: Option<Box<str>>,
 }
 
 const BODY_START: &str = r#"{"metadata":{"#;
@@ -331,7 +339,19 @@ impl Desired {
             wishes: Wishes::default(),
             reference: None,
             body: body.and_then(|body| body.strip_prefix(BODY_START)).map(Into::into),
+            first: None,
         }
+    }
+
+    /// The same with a body, and perhaps another one to begin with.
+    pub fn with(self, body: &str, first: Option<&str>) -> Self {
+        let cut = |body: &str| body.strip_prefix(BODY_START).map(Into::into);
+        Self { body: cut(body), first: first.and_then(cut), ..self }
+    }
+
+    /// Whether it is created otherwise than it should be in the end.
+    pub fn begins_otherwise(&self) -> bool {
+        self.first.is_some()
     }
 
     /// The same with these wishes.
@@ -344,9 +364,17 @@ impl Desired {
         Self { reference: reference.map(Into::into), ..self }
     }
 
+    /// The JSON to create it with.
+    pub fn first_body(&self) -> Option<Vec<u8>> {
+        self.assemble(self.first.as_deref().or(self.body.as_deref())?, Hold::Created, None)
+    }
+
     /// The JSON to apply. With a uid the server refuses to touch any other object of that name.
     pub fn body(&self, hold: Hold, uid: Option<&str>) -> Option<Vec<u8>> {
-        let rest = self.body.as_deref()?;
+        self.assemble(self.body.as_deref()?, hold, uid)
+    }
+
+    fn assemble(&self, rest: &str, hold: Hold, uid: Option<&str>) -> Option<Vec<u8>> {
         let uid = uid.map(|uid| format!(r#""uid":"{uid}","#)).unwrap_or_default();
         if hold == Hold::Adopted {
             // Next to another mark of ours, whose text occurs nowhere else.

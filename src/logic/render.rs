@@ -207,7 +207,8 @@ mod tests {
         let template = Template::compile(source, template::Language::Jinja).unwrap();
         let owner = Owner { name: "q".into(), namespace: "team".into(), uid: "u".into() };
         let rights = Rights::default();
-        let frame = Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete };
+        let frame =
+            Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete, ignored: &[] };
         let find_kind = |_: &str, kind: &str| {
             let group_kind = GroupKind { group: String::new(), kind: kind.into() }.into();
             Ok(Arc::new(Kind { group_kind, version: "v1".into(), plural: "configmaps".into(), namespaced: true }))

@@ -1,6 +1,6 @@
 //! Objects that existed before us: shared, and released again.
 
-use dbqo::cluster::{Applied, ApplyError, Change, Conflict, Deleted};
+use dbqo::cluster::{Applied, ApplyError, Change, Conflict, Deleted, Terms};
 use dbqo::crd::ConflictPolicy;
 use dbqo::logic::object::{Desired, Hold, Kind, Known, Ownership, Wishes};
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -8,12 +8,16 @@ use serde_json::{Value, json};
 
 use crate::{World, deployment, owner, visible};
 
+fn force() -> Terms {
+    Terms { policy: ConflictPolicy::Force, ..Terms::default() }
+}
+
 /// First contact with an object that is there.
 async fn adopt(world: &World, desired: &Desired, policy: ConflictPolicy) -> Result<Applied, ApplyError> {
     let found = world.cluster.look_up(&desired.kind, &[&desired.id], &world.owner).await.unwrap();
     let (known, whose) = &found[&desired.id];
     assert!(matches!(whose, Ownership::Foreign | Ownership::Abandoned), "{whose:?}");
-    world.cluster.adopt(&world.owner, desired, &known.uid, policy).await
+    world.cluster.adopt(&world.owner, desired, &known.uid, &Terms { policy, ..Terms::default() }).await
 }
 
 /// What a restarted operator would know of an object of ours.
@@ -58,7 +62,7 @@ async fn a_shared_config_map_that_somebody_created_is_adopted_and_released() {
     let desired = world.desired(&maps, "shared-config", json!({"data": {"config.json": "{1}"}}));
     let known = known(&world, &maps, "shared-config").await;
     assert_eq!(known.hold, Hold::Adopted);
-    world.cluster.update(&world.owner, &desired, &known, ConflictPolicy::Protect).await.unwrap();
+    world.cluster.update(&world.owner, &desired, &known, &Terms::default()).await.unwrap();
     let shared = world.get(&maps, "shared-config").await;
     assert_eq!(data(&shared)["config.json"], "{1}");
     assert_eq!(shared.metadata.annotations.unwrap()["konnektr.io/adopted"], "true");
@@ -139,7 +143,7 @@ async fn of_an_adopted_object_we_take_back_what_we_had_and_nothing_else() {
     let steal = || merge(&world, &maps, "a", json!({"data": {"k": "stolen"}}));
     let live = async || world.get(&maps, "a").await.data["data"]["k"].clone();
     let update = async |desired: &Desired, known: &Known| {
-        world.cluster.update(&world.owner, desired, known, ConflictPolicy::Protect).await
+        world.cluster.update(&world.owner, desired, known, &Terms::default()).await
     };
 
     steal().await;
@@ -181,7 +185,7 @@ async fn replicas_that_were_scaled_are_yielded_and_the_rest_is_applied() {
     desired["spec"]["minReadySeconds"] = json!(7);
     let desired = world.desired(&deployments, "a", desired);
     let found = known(&world, &deployments, "a").await;
-    let applied = world.cluster.update(&world.owner, &desired, &found, ConflictPolicy::Protect).await.unwrap();
+    let applied = world.cluster.update(&world.owner, &desired, &found, &Terms::default()).await.unwrap();
     assert_eq!(applied.yielded, [(".spec.replicas".to_owned(), "horizontal-pod-autoscaler".to_owned())]);
     let live = world.get(&deployments, "a").await;
     assert_eq!((&live.data["spec"]["replicas"], &live.data["spec"]["minReadySeconds"]), (&json!(5), &json!(7)));
@@ -224,7 +228,7 @@ async fn an_orphan_that_is_found_again_is_released_as_it_is() {
     let (known, whose) = &found[&desired.id];
     assert_eq!((known.hold, whose), (Hold::Adopted, &Ownership::Ours));
     let desired = world.desired_of(&again, &maps, "a", json!({"data": {"k": "w"}}));
-    world.cluster.update(&again, &desired, known, ConflictPolicy::Protect).await.unwrap();
+    world.cluster.update(&again, &desired, known, &Terms::default()).await.unwrap();
     let released = world.cluster.delete_owned(&maps, &desired.id, &known.uid, &again).await.unwrap();
     assert_eq!(released, Deleted::Released);
     let after = world.get(&maps, "a").await;
@@ -271,9 +275,10 @@ async fn two_owners_that_want_to_adopt_the_same_object_do_not_take_it_from_each_
         let uid = world.foreign(&maps, &name, json!({"data": {"k": "theirs"}})).await.metadata.uid.unwrap();
         let one = world.desired(&maps, &name, json!({"data": {"one": "1"}}));
         let two = world.desired_of(&other, &maps, &name, json!({"data": {"two": "2"}}));
+        let (protect, force) = (Terms::default(), force());
         let (one, two) = tokio::join!(
-            world.cluster.adopt(&world.owner, &one, &uid, ConflictPolicy::Protect),
-            world.cluster.adopt(&other, &two, &uid, ConflictPolicy::Force),
+            world.cluster.adopt(&world.owner, &one, &uid, &protect),
+            world.cluster.adopt(&other, &two, &uid, &force),
         );
         assert_eq!(one.unwrap().change, Change::Adopted);
         let owner = format!("{}/shop", world.namespace.name());
@@ -324,7 +329,7 @@ async fn an_adopted_object_is_never_created_anew() {
     // Even where it is not remembered that it was adopted.
     for hold in [Hold::Adopted, Hold::Created] {
         let known = Known { uid: adopted.uid.clone(), hold, ..Known::default() };
-        assert!(world.cluster.update(&world.owner, &other, &known, ConflictPolicy::Force).await.is_err());
+        assert!(world.cluster.update(&world.owner, &other, &known, &force()).await.is_err());
         assert_eq!(world.get(&deployments, "a").await.metadata.uid, before.metadata.uid);
     }
 }

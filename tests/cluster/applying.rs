@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use dbqo::cluster::{Applied, ApplyError, Change, Conflict, KindError, Work};
-use dbqo::crd::ConflictPolicy;
+use dbqo::cluster::{Applied, ApplyError, Change, Conflict, KindError, Terms, Work};
 use dbqo::logic::object::Ownership;
 use futures::StreamExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -143,8 +142,7 @@ async fn a_kind_is_known_soon_after_its_definition_came() {
     let name = format!("widgets.{group}");
     let desired = world.desired(&definitions, &name, definition);
     let work = vec![Work::create(desired)];
-    let results: Vec<_> =
-        world.cluster.apply_all(&world.owner, work, ConflictPolicy::Protect, &|| true).collect().await;
+    let results: Vec<_> = world.cluster.apply_all(&world.owner, work, &Terms::default(), &|| true).collect().await;
     assert!(results[0].1.is_ok(), "{results:?}");
     let kind = support::eventually("the kind is known", Duration::from_secs(20), async || {
         world.cluster.kind(&version, "Widget").await.ok()
@@ -179,10 +177,9 @@ async fn what_others_need_is_applied_before_them_and_nothing_begins_after_a_stop
     map.id.namespace = Some(inner.as_str().into());
     let work = vec![Work::create(map), Work::create(world.desired(&namespaces, &inner, json!({})))];
     let stopped: Vec<_> =
-        world.cluster.apply_all(&world.owner, work.clone(), ConflictPolicy::Protect, &|| false).collect().await;
+        world.cluster.apply_all(&world.owner, work.clone(), &Terms::default(), &|| false).collect().await;
     assert!(stopped.is_empty());
-    let results: Vec<_> =
-        world.cluster.apply_all(&world.owner, work, ConflictPolicy::Protect, &|| true).collect().await;
+    let results: Vec<_> = world.cluster.apply_all(&world.owner, work, &Terms::default(), &|| true).collect().await;
     assert!(results.iter().all(|(_, result)| result.is_ok()), "{results:?}");
     world.api(&namespaces).delete(&inner, &DeleteParams::default()).await.unwrap();
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dbqo::cluster::{Cluster, FetchError, Limits, Scope};
-use dbqo::crd::ConflictPolicy;
+use dbqo::cluster::{Cluster, FetchError, Limits, Scope, Terms};
 use dbqo::logic::object::Known;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -80,6 +79,6 @@ async fn what_may_have_happened_is_not_simply_repeated() {
     assert!(error.is_retryable(), "{error}");
     assert_eq!(count.load(Ordering::SeqCst), 1);
     let known = Known { uid: "uid".into(), ..Known::default() };
-    assert!(cluster.update(&world.owner, &desired, &known, ConflictPolicy::Protect).await.is_err());
+    assert!(cluster.update(&world.owner, &desired, &known, &Terms::default()).await.is_err());
     assert_eq!(count.load(Ordering::SeqCst), 4);
 }

@@ -247,3 +247,25 @@ async fn resources_of_one_name_in_two_namespaces_never_touch_each_others_objects
     until_gone(&other, "q").await;
     one.until_value("yours", None).await;
 }
+
+#[tokio::test]
+async fn a_field_to_ignore_is_set_at_creation_and_left_to_others() {
+    let mut world = World::new("ignore-fields", &["a"]).await;
+    let template = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\ndata:\n  v: {{ row.v | quote }}\n  \
+        n: {{ row.v | quote }}\n  list: x\n";
+    world.create("q", json!({"resourceTemplate": template, "ignoreFields": ["/data/v"]})).await;
+    world.ready("q").await;
+    assert_eq!(data(&world, "a").await, json!({"list": "x", "n": "one", "v": "one"}));
+    let edit = Patch::Merge(json!({"data": {"v": "edited"}}));
+    world.config_maps().patch("a", &PatchParams::default(), &edit).await.unwrap();
+    restart(&mut world);
+    world.run_sql("UPDATE t SET v = 'two'").await;
+    eventually("the rest is updated", PATIENCE, async || {
+        (data(&world, "a").await == json!({"list": "x", "n": "two", "v": "edited"})).then_some(())
+    })
+    .await;
+    world.patch("q", json!({"spec": {"ignoreFields": ["/metadata/name"]}})).await;
+    let resource = world.condition("q", "Stalled", "True", Some("InvalidSpec")).await;
+    let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap();
+    assert!(message.starts_with("ignoreFields[0]: /metadata/name"), "{message}");
+}

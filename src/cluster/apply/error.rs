@@ -47,6 +47,9 @@ pub enum ApplyError {
     /// It cannot be updated, and may be neither deleted nor created anew.
     #[error("its fields cannot be changed, and konnektr.io/prune: disabled keeps it from being created anew")]
     Protected,
+    /// A field to ignore cannot be left to others alone.
+    #[error("ignoreFields: {0} is part of a field that is only ever set as a whole")]
+    Whole(String),
     /// It came without a body: it was taken to be applied already.
     #[error("there is nothing to apply")]
     Empty,
@@ -88,6 +91,7 @@ impl ApplyError {
             Self::KindGone => "UnknownKind",
             Self::TooLarge => "TooLarge",
             Self::Protected => "Protected",
+            Self::Whole(_) => "InvalidObject",
             Self::Empty => "Empty",
             Self::Failed(failure) => failure.reason(),
         }
@@ -96,7 +100,7 @@ impl ApplyError {
     /// Whether it may succeed later although neither row nor template change.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::TooLarge | Self::Empty => false,
+            Self::TooLarge | Self::Whole(_) | Self::Empty => false,
             Self::Failed(failure) => failure.is_retryable(),
             _ => true,
         }

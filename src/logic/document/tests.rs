@@ -22,7 +22,13 @@ fn find(api_version: &str, kind: &str) -> Result<Arc<Kind>, String> {
 
 fn make(document: Value) -> Result<Desired, DocumentError> {
     let owner = owner();
-    let frame = Frame { owner: &owner, rights: &Rights::default(), gvk: None, deletion_policy: DeletionPolicy::Delete };
+    let frame = Frame {
+        owner: &owner,
+        rights: &Rights::default(),
+        gvk: None,
+        deletion_policy: DeletionPolicy::Delete,
+        ignored: &[],
+    };
     desired(document.into(), 1, &frame, &find, |_, _| false)
 }
 
@@ -125,8 +131,13 @@ fn other_namespaces_and_cluster_scoped_kinds_need_a_flag() {
 fn a_gvk_fills_what_is_missing_and_must_agree_with_what_is_there() {
     let owner = owner();
     let gvk = Gvk { group: "apps".into(), version: "v1".into(), kind: "Deployment".into() };
-    let frame =
-        Frame { owner: &owner, rights: &Rights::default(), gvk: Some(&gvk), deletion_policy: DeletionPolicy::Delete };
+    let frame = Frame {
+        owner: &owner,
+        rights: &Rights::default(),
+        gvk: Some(&gvk),
+        deletion_policy: DeletionPolicy::Delete,
+        ignored: &[],
+    };
     let made = desired(json!({"metadata": {"name": "a"}}).into(), 1, &frame, &find, |_, _| false).unwrap();
     assert_eq!(made.id.to_string(), "Deployment.apps team/a");
     let other = json!({"apiVersion": "v1", "metadata": {"name": "a"}});
@@ -139,7 +150,13 @@ fn a_gvk_fills_what_is_missing_and_must_agree_with_what_is_there() {
 #[test]
 fn what_is_applied_already_needs_no_body() {
     let owner = owner();
-    let frame = Frame { owner: &owner, rights: &Rights::default(), gvk: None, deletion_policy: DeletionPolicy::Delete };
+    let frame = Frame {
+        owner: &owner,
+        rights: &Rights::default(),
+        gvk: None,
+        deletion_policy: DeletionPolicy::Delete,
+        ignored: &[],
+    };
     assert!(
         desired(config_map(json!({"name": "a"})).into(), 1, &frame, &find, |_, _| true)
             .unwrap()
@@ -168,7 +185,7 @@ fn an_adopted_object_is_marked_so_and_refers_to_nobody() {
 fn a_reference_that_is_no_longer_wanted_changes_the_hash() {
     let owner = owner();
     let hash = |deletion_policy| {
-        let frame = Frame { owner: &owner, rights: &Rights::default(), gvk: None, deletion_policy };
+        let frame = Frame { owner: &owner, rights: &Rights::default(), gvk: None, deletion_policy, ignored: &[] };
         desired(config_map(json!({"name": "a"})).into(), 1, &frame, &find, |_, _| false).unwrap().hash
     };
     assert_ne!(hash(DeletionPolicy::Delete), hash(DeletionPolicy::Orphan));
@@ -187,4 +204,31 @@ fn annotations_for_users_are_read_and_nonsense_in_them_is_refused() {
     assert_eq!(error, "metadata.annotations[konnektr.io/ssa] must be IfNotPresent");
     assert!(wishes(object::RECREATE, "yes").is_err());
     assert!(matches!(wishes(object::ADOPTED, "true"), Err(DocumentError::Reserved(_))));
+}
+
+#[test]
+fn fields_to_ignore_are_only_in_the_body_that_creates() {
+    let owner = owner();
+    let ignored = Pointer::all(&["/data/a".into(), "/list/0".into()]).unwrap();
+    let rights = Rights::default();
+    let make = |document: Value, ignored| {
+        let frame =
+            Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete, ignored };
+        desired(document.into(), 1, &frame, &find, |_, _| false)
+    };
+    let mut document = config_map(json!({"name": "a"}));
+    document["data"] = json!({"a": "initial", "b": "lasting"});
+    let read = |body: Option<Vec<u8>>| serde_json::from_slice::<Value>(&body.unwrap()).unwrap();
+    let one = make(document.clone(), &ignored).unwrap();
+    assert!(one.begins_otherwise());
+    let (first, body) = (read(one.first_body()), read(one.body(Hold::Created, None)));
+    assert_eq!((&first["data"], &body["data"]), (&document["data"], &json!({"b": "lasting"})));
+    let hash = |body: &Value| body["metadata"]["annotations"]["konnektr.io/applied-hash"].clone();
+    assert_eq!(hash(&body), json!(one.hash.0));
+    assert_ne!(hash(&first), hash(&body), "what was only created is not yet as it should be");
+    document["data"]["a"] = json!("another");
+    assert_eq!(make(document.clone(), &ignored).unwrap().hash, one.hash);
+    document["list"] = json!(["x"]);
+    assert_eq!(make(document.clone(), &ignored).unwrap_err(), DocumentError::IntoList("/list/0".into()));
+    assert!(!make(document, &[]).unwrap().begins_otherwise());
 }
