@@ -16,6 +16,7 @@ mod claims;
 mod events;
 mod failure;
 mod fetch;
+mod inherit;
 mod initial;
 mod inventory;
 mod kinds;

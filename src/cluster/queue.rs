@@ -25,6 +25,8 @@ pub enum Found {
     Nothing,
     /// An object of nobody whom we know, with this uid.
     Foreign(Arc<str>),
+    /// An object that the Go operator made for us.
+    Inherited(Known),
     /// An object of ours.
     Ours(Known),
 }
@@ -38,6 +40,11 @@ impl Work {
     /// An object that exists and is to be shared.
     pub fn adopt(desired: Desired, uid: Arc<str>) -> Self {
         Self { desired, found: Found::Foreign(uid) }
+    }
+
+    /// An object that the Go operator made for us.
+    pub fn inherit(desired: Desired, known: Known) -> Self {
+        Self { desired, found: Found::Inherited(known) }
     }
 
     /// An object of ours.
@@ -84,6 +91,7 @@ impl Cluster {
         let result = match &work.found {
             Found::Nothing => self.make(owner, &work.desired, terms).await,
             Found::Foreign(uid) => self.adopt(owner, &work.desired, uid, terms).await,
+            Found::Inherited(known) => self.inherit(owner, &work.desired, known, terms).await,
             Found::Ours(known) => self.update(owner, &work.desired, known, terms).await,
         };
         Some((work, result))

@@ -147,7 +147,7 @@ impl Cluster {
     }
 
     /// A merge patch of metadata. The resourceVersion in it makes it a precondition.
-    async fn merge(&self, kind: &Kind, id: &ObjectId, patch: Value) -> Result<(), Failure> {
+    pub(super) async fn merge(&self, kind: &Kind, id: &ObjectId, patch: Value) -> Result<(), Failure> {
         let path = format!("{}?fieldManager={FIELD_MANAGER}", object_path(kind, id));
         let asked = asked("patch", kind, id.namespace.as_deref());
         let call = Call { accept: METADATA, ..Call::patch(path, MERGE, patch.to_string(), asked) };

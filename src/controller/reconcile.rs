@@ -210,26 +210,33 @@ impl Pass<'_> {
         let mut plan = inventory.plan(desired);
         let mut work: Vec<Work> = plan.update.drain(..).map(|(desired, known)| Work::update(desired, known)).collect();
         let found = self.look_up(plan.first_contact, done).await?;
-        // Not of what cannot even be looked at: nothing of it will be created, and nothing has to be found again.
-        let kinds = found.iter().map(|(desired, _)| &*desired.id.kind);
-        let new = kinds.filter(|kind| !memory.kinds.contains(*kind)).cloned().collect();
         if inventory.is_empty() && !key_columns.is_empty() {
             memory.key_columns.get_or_insert_with(|| key_columns.clone());
         }
-        self.track((&mut memory.kinds, &mut memory.key_columns), new, key_columns).await?;
+        let mut kinds = BTreeSet::new();
         for (desired, existing) in found {
+            let kind = desired.id.kind.clone();
             let Some((known, whose)) = existing else {
+                kinds.insert(kind);
                 work.push(Work::create(desired));
                 continue;
             };
             match contact::judge(&desired, &known, &whose, self.spec.conflict_policy) {
                 Contact::Keep => inventory.insert(desired.id, known),
                 Contact::Update => work.push(Work::update(desired, known)),
+                Contact::Inherit => work.push(Work::inherit(desired, known)),
                 Contact::Adopt => work.push(Work::adopt(desired, known.uid)),
-                Contact::LeaveAlone => {}
-                Contact::Refuse(reason, message) => done.failures.push(failed(&desired, reason, message)),
+                // Nothing of it will be ours, and nothing has to be found again.
+                Contact::LeaveAlone => continue,
+                Contact::Refuse(reason, message) => {
+                    done.failures.push(failed(&desired, reason, message));
+                    continue;
+                }
             }
+            kinds.insert(kind);
         }
+        let new = kinds.iter().filter(|kind| !memory.kinds.contains(&***kind)).map(|kind| (**kind).clone()).collect();
+        self.track((&mut memory.kinds, &mut memory.key_columns), new, key_columns).await?;
         let terms = Terms { policy: self.spec.conflict_policy, ignored: valid.ignored.clone() };
         let go_on = || self.stop.go_on();
         let mut results = self.ctx.cluster.apply_all(&self.owner, work, &terms, &go_on);

@@ -11,6 +11,8 @@ pub enum Contact {
     Keep,
     /// Ours, and different.
     Update,
+    /// Made for us by the Go operator: take over what it holds.
+    Inherit,
     /// Nobody's whom we know: share it, and mark it as one that existed.
     Adopt,
     /// Not to be touched, and that is no fault.
@@ -27,6 +29,7 @@ pub fn judge(desired: &Desired, known: &Known, whose: &Ownership, policy: Confli
         Ownership::Ours if !create_only => Contact::Update,
         _ if known.deleting => Contact::Refuse("BeingDeleted", "the object is being deleted".into()),
         _ if create_only => Contact::LeaveAlone,
+        Ownership::Inherited => Contact::Inherit,
         Ownership::OtherOwner { owner } => {
             Contact::Refuse("Conflict", format!("the object belongs to the DatabaseQueryResource {owner}"))
         }
@@ -71,6 +74,7 @@ mod tests {
         }
         assert!(matches!(contact(Ownership::Foreign, ConflictPolicy::Fail), Contact::Refuse("Conflict", _)));
         assert_eq!(contact(Ownership::Ours, ConflictPolicy::Fail), Contact::Update);
+        assert_eq!(contact(Ownership::Inherited, ConflictPolicy::Fail), Contact::Inherit);
     }
 
     #[test]
@@ -83,7 +87,7 @@ mod tests {
 
     #[test]
     fn what_is_only_to_be_created_is_left_alone_whoever_has_it() {
-        for whose in [Ownership::Foreign, other()] {
+        for whose in [Ownership::Foreign, Ownership::Inherited, other()] {
             let contact = judge(&desired(true), &known("0", false), &whose, ConflictPolicy::Fail);
             assert_eq!(contact, Contact::LeaveAlone);
         }

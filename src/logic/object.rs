@@ -15,6 +15,8 @@ use super::row::RowName;
 pub const FIELD_MANAGER: &str = "db-query-operator";
 /// Our second field manager, of fields that are set at creation and left to others afterwards.
 pub const INITIAL_MANAGER: &str = "db-query-operator-initial";
+/// The Go operator's field manager.
+pub const PREDECESSOR: &str = "databasequeryresource-controller";
 /// Keeps a DatabaseQueryResource until its objects were cleaned up.
 pub const FINALIZER: &str = "konnektr.io/dbqr-finalizer";
 /// Label: name of the DatabaseQueryResource, or a hash of it where it is no label value.
@@ -163,6 +165,8 @@ pub enum Ownership {
     /// Ours: our manager owns the owner-uid annotation, and it holds our uid, or the uid of an
     /// earlier DatabaseQueryResource of the same namespace and name.
     Ours,
+    /// Ours, and not marked as such yet: the Go operator made it for the same DatabaseQueryResource.
+    Inherited,
     /// Another DatabaseQueryResource's.
     OtherOwner {
         /// `namespace/name`, as its labels say.
@@ -176,7 +180,9 @@ pub enum Ownership {
 
 /// Reads from an object's metadata whose it is.
 pub fn ownership(meta: &ObjectMeta, owner: &Owner) -> Ownership {
-    let Some(uid) = annotation(meta, OWNER_UID) else { return Ownership::Foreign };
+    let Some(uid) = annotation(meta, OWNER_UID) else {
+        return if is_inherited(meta, owner) { Ownership::Inherited } else { Ownership::Foreign };
+    };
     let Some(entry) = meta.managed_fields.iter().flatten().find(|entry| owns(entry, "f:annotations", OWNER_UID)) else {
         return Ownership::Foreign;
     };
@@ -189,6 +195,22 @@ pub fn ownership(meta: &ObjectMeta, owner: &Owner) -> Ownership {
     } else {
         Ownership::OtherOwner { owner: format!("{namespace}/{name}") }
     }
+}
+
+/// Whether the Go operator made the object for this owner: it labels with the name alone, which is unique only together
+/// with the reference. An entry of ours is one of its that was renamed.
+fn is_inherited(meta: &ObjectMeta, owner: &Owner) -> bool {
+    let labelled = |entry: &ManagedFieldsEntry| {
+        (is_predecessor(entry) || is_our_apply(entry)) && names(entry, "f:labels", LABEL_NAME)
+    };
+    label(meta, LABEL_NAME) == Some(&owner.name)
+        && meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid)
+        && meta.managed_fields.iter().flatten().any(labelled)
+}
+
+/// Whether this is the entry of the Go operator.
+pub fn is_predecessor(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(PREDECESSOR) && entry.operation.as_deref() == Some("Apply")
 }
 
 /// Whether the user protected this object from deletion.

@@ -333,3 +333,69 @@ async fn an_adopted_object_is_never_created_anew() {
         assert_eq!(world.get(&deployments, "a").await.metadata.uid, before.metadata.uid);
     }
 }
+
+#[tokio::test]
+async fn an_object_of_the_go_operator_is_taken_over_with_all_it_held() {
+    let world = World::new("inherited").await;
+    let maps = world.kind("v1", "ConfigMap").await;
+    // The collector would delete it for an owner that does not exist.
+    let keeper = world.foreign(&maps, "keeper", json!({})).await.metadata.uid.unwrap();
+    let owner = owner(world.namespace.name(), "shop", &keeper);
+    let reference = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "keeper", "uid": keeper}]);
+    let object = |label: &str, references: &Value| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {
+                "name": "a", "ownerReferences": references, "labels": {"konnektr.io/managed-by": label},
+                "annotations": {"konnektr.io/last-applied-configuration": "{}"},
+            },
+            "data": {"k": "old", "gone": "old"},
+        })
+    };
+    let go = PatchParams::apply("databasequeryresource-controller").force();
+    let id = world.id(&maps, "a");
+    let whose = async || world.cluster.look_up(&maps, &[&id], &owner).await.unwrap().remove(&id).unwrap();
+    for (object, expected) in [
+        (object("other", &reference), Ownership::Foreign),
+        (object("shop", &json!([])), Ownership::Foreign),
+        (object("shop", &reference), Ownership::Inherited),
+    ] {
+        world.api(&maps).patch("a", &go, &Patch::Apply(&object)).await.unwrap();
+        assert_eq!(whose().await.1, expected, "{object}");
+    }
+    merge(&world, &maps, "a", json!({"data": {"manual-key": "manual-value"}})).await;
+    let desired = world.desired_of(&owner, &maps, "a", json!({"data": {"k": "new"}}));
+    let (known, _) = whose().await;
+    let applied = world.cluster.inherit(&owner, &desired, &known, &Terms::default()).await.unwrap();
+    assert_eq!((applied.change, applied.hold), (Change::Updated, Hold::Created));
+    assert_eq!(whose().await.1, Ownership::Ours);
+    let live = world.get(&maps, "a").await;
+    assert_eq!(data(&live), &json!({"k": "new", "manual-key": "manual-value"}));
+    let shown = serde_json::to_string(&live.metadata).unwrap();
+    assert!(!shown.contains("databasequeryresource-controller") && !shown.contains("last-applied"), "{shown}");
+    let deleted = world.cluster.delete_owned(&maps, &id, &known.uid, &owner).await.unwrap();
+    assert_eq!(deleted, Deleted::Deleted);
+}
+
+#[tokio::test]
+async fn a_take_over_that_was_interrupted_is_finished() {
+    let world = World::new("inherited-half").await;
+    let maps = world.kind("v1", "ConfigMap").await;
+    let keeper = world.foreign(&maps, "keeper", json!({})).await.metadata.uid.unwrap();
+    let owner = owner(world.namespace.name(), "shop", &keeper);
+    let object = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "data": {"k": "old"},
+        "metadata": {
+            "name": "a", "labels": {"konnektr.io/managed-by": "shop"},
+            "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "keeper", "uid": keeper}],
+        },
+    });
+    // As if its entry had been renamed and nothing else been done.
+    world.api(&maps).patch("a", &PatchParams::apply("db-query-operator"), &Patch::Apply(&object)).await.unwrap();
+    let id = world.id(&maps, "a");
+    let found = world.cluster.look_up(&maps, &[&id], &owner).await.unwrap();
+    assert_eq!(found[&id].1, Ownership::Inherited);
+    let desired = world.desired_of(&owner, &maps, "a", json!({"data": {"k": "new"}}));
+    world.cluster.inherit(&owner, &desired, &found[&id].0, &Terms::default()).await.unwrap();
+    assert_eq!(data(&world.get(&maps, "a").await), &json!({"k": "new"}));
+}
