@@ -6,7 +6,8 @@ mod error;
 use std::sync::Arc;
 
 use http::StatusCode;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::claims::{Claim, UNDER_WAY};
 use super::failure::Failure;
@@ -61,15 +62,34 @@ pub struct Applied {
     pub yielded: Vec<(String, String)>,
 }
 
-impl Applied {
-    fn new(change: Change, hold: Hold, meta: &ObjectMeta) -> Self {
-        let fields = (hold == Hold::Adopted).then(|| OwnFields::of(meta).into());
-        Self { change, uid: uid(meta), hold, fields, yielded: Vec::new() }
-    }
+/// All that is needed of most answers; reading the rest takes time.
+#[derive(Deserialize)]
+struct Slim {
+    metadata: SlimMetadata,
 }
 
-fn uid(meta: &ObjectMeta) -> Arc<str> {
-    meta.uid.as_deref().unwrap_or_default().into()
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SlimMetadata {
+    uid: String,
+    deletion_timestamp: Option<IgnoredAny>,
+}
+
+impl Applied {
+    fn read(change: Change, hold: Hold, answer: &Answer) -> Result<Self, ApplyError> {
+        let SlimMetadata { uid, deletion_timestamp } = answer.read::<Slim>().map_err(ApplyError::Failed)?.metadata;
+        if deletion_timestamp.is_some() {
+            return Err(ApplyError::BeingDeleted);
+        }
+        let fields = match hold {
+            Hold::Adopted => {
+                let meta = answer.read::<Metadata>().map_err(ApplyError::Failed)?.metadata;
+                Some(OwnFields::of(&meta).into())
+            }
+            Hold::Created | Hold::Controlled => None,
+        };
+        Ok(Self { change, uid: uid.into(), hold, fields, yielded: Vec::new() })
+    }
 }
 
 impl Cluster {
@@ -93,8 +113,7 @@ impl Cluster {
         match self.apply(desired, body, Force::Never).await {
             Ok(answer) if answer.status == StatusCode::CREATED => {
                 self.shared.claims.made(&desired.id);
-                let meta = answer.read::<Metadata>().map_err(ApplyError::Failed)?.metadata;
-                Ok(Applied::new(Change::Created, Hold::Created, &meta))
+                Applied::read(Change::Created, Hold::Created, &answer)
             }
             Ok(answer) => self.met(owner, desired, answer, earlier).await,
             Err(failure) => {
@@ -119,9 +138,9 @@ impl Cluster {
         self.claimed(owner, desired).await?;
         let claim = if terms.policy == ConflictPolicy::Force { conflict::Claim::All } else { conflict::Claim::None };
         match self.contend(desired, body, claim).await {
-            Ok((meta, yielded)) => {
+            Ok((answer, yielded)) => {
                 self.shared.claims.made(&desired.id);
-                Ok(Applied { yielded, ..Applied::new(Change::Adopted, Hold::Adopted, &meta) })
+                Ok(Applied { yielded, ..Applied::read(Change::Adopted, Hold::Adopted, &answer)? })
             }
             Err(error) => {
                 self.shared.claims.drop(&desired.id);
@@ -151,8 +170,7 @@ impl Cluster {
             None => conflict::Claim::None,
         };
         match self.contend(desired, body, claim).await {
-            Ok((meta, _)) if meta.deletion_timestamp.is_some() => Err(ApplyError::BeingDeleted),
-            Ok((meta, yielded)) => Ok(Applied { yielded, ..Applied::new(Change::Updated, known.hold, &meta) }),
+            Ok((answer, yielded)) => Ok(Applied { yielded, ..Applied::read(Change::Updated, known.hold, &answer)? }),
             // Whatever else a conflict may be: the uid we know does not help any more.
             Err(ApplyError::Failed(Failure::Refused(refused))) if refused.is_write_conflict() => {
                 Err(ApplyError::Replaced)
@@ -192,11 +210,11 @@ impl Cluster {
         desired: &Desired,
         mut body: Vec<u8>,
         claim: conflict::Claim<'_>,
-    ) -> Result<(ObjectMeta, Vec<(String, String)>), ApplyError> {
+    ) -> Result<(Answer, Vec<(String, String)>), ApplyError> {
         let (mut force, mut yielded, mut tries) = (Force::IfNeeded, Vec::new(), 1);
         loop {
             let failure = match self.apply(desired, body.clone(), force).await {
-                Ok(answer) => return Ok((answer.read::<Metadata>().map_err(ApplyError::Failed)?.metadata, yielded)),
+                Ok(answer) => return Ok((answer, yielded)),
                 Err(failure) => failure,
             };
             let held = match &failure {
@@ -266,15 +284,11 @@ impl Cluster {
         let lost_answer = earlier.is_some_and(|claim| !claim.made);
         if lost_answer || !written_by_others(&meta) {
             self.shared.claims.made(&desired.id);
-            let deleting = meta.deletion_timestamp.is_some();
-            return if deleting {
-                Err(ApplyError::BeingDeleted)
-            } else {
-                Ok(Applied::new(Change::Updated, Hold::Created, &meta))
-            };
+            return Applied::read(Change::Updated, Hold::Created, &answer);
         }
         self.shared.claims.drop(&desired.id);
-        let released = self.release(&desired.kind, &desired.id, &uid(&meta), owner).await.is_ok();
+        let uid: Arc<str> = meta.uid.as_deref().unwrap_or_default().into();
+        let released = self.release(&desired.kind, &desired.id, &uid, owner).await.is_ok();
         Err(ApplyError::Conflict(Conflict::Exists { released }))
     }
 

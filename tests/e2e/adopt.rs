@@ -192,6 +192,23 @@ async fn what_is_only_to_be_created_is_left_alone_and_goes_with_its_row_if_we_cr
 }
 
 #[tokio::test]
+async fn what_is_left_alone_needs_no_place_to_look_for_it() {
+    let world = World::new("left-alone", &["theirs"]).await;
+    theirs(&world, "theirs", json!({"v": "theirs"})).await;
+    world.create("q", json!({"resourceTemplate": ONLY_CREATED})).await;
+    world.ready("q").await;
+    world.another_pass("q").await;
+    let before = world.get("q").await["metadata"]["resourceVersion"].clone();
+    world.run_sql("UPDATE t SET v = 'two'").await;
+    let log = world.operator.logs().matches("reconciled").count();
+    eventually("it looked twice more", PATIENCE, async || {
+        (world.operator.logs().matches("reconciled").count() >= log + 2).then_some(())
+    })
+    .await;
+    assert_eq!(world.get("q").await["metadata"]["resourceVersion"], before, "nothing was written");
+}
+
+#[tokio::test]
 async fn a_config_map_that_cannot_be_changed_is_made_anew_where_its_annotation_says_so() {
     let world = World::new("recreated", &["a"]).await;
     let template = |recreate: &str| {
