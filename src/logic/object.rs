@@ -450,3 +450,87 @@ impl Known {
         !self.deleting && self.hash.as_ref() == Some(hash)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn owner() -> Owner {
+        Owner { name: "q".into(), namespace: "n".into(), uid: "u1".into() }
+    }
+
+    /// An object with our marks and these entries of managedFields, overlaid with `more`.
+    fn meta(entries: Value, more: Value) -> ObjectMeta {
+        let mut meta = json!({
+            "labels": {LABEL_NAME: "q", LABEL_NAMESPACE: "n"},
+            "annotations": {OWNER_UID: "u1"},
+            "managedFields": entries,
+        });
+        for (key, value) in more.as_object().unwrap() {
+            meta[key] = value.clone();
+        }
+        serde_json::from_value(meta).unwrap()
+    }
+
+    fn entry(manager: &str, operation: &str, labels: &[&str], annotations: &[&str]) -> Value {
+        let fields = |keys: &[&str]| keys.iter().map(|key| (format!("f:{key}"), json!({}))).collect::<Value>();
+        json!({"manager": manager, "operation": operation, "fieldsV1": {"f:metadata": {
+            "f:labels": fields(labels), "f:annotations": fields(annotations),
+        }}})
+    }
+
+    fn ours() -> Value {
+        entry(FIELD_MANAGER, "Apply", &OUR_LABELS, &[OWNER_UID])
+    }
+
+    #[test]
+    fn ours_is_what_our_entry_says_and_copied_marks_say_nothing() {
+        let whose = |entries, more| ownership(&meta(entries, more), &owner());
+        assert_eq!(whose(json!([ours()]), json!({})), Ownership::Ours);
+        let copied = json!([entry("kubectl", "Apply", &OUR_LABELS, &[OWNER_UID])]);
+        assert_eq!(whose(copied, json!({})), Ownership::Foreign);
+        let earlier = json!({"annotations": {OWNER_UID: "an earlier one"}});
+        assert_eq!(whose(json!([ours()]), earlier.clone()), Ownership::Ours);
+        let relabelled = json!([entry(FIELD_MANAGER, "Apply", &[], &[OWNER_UID])]);
+        assert_eq!(whose(relabelled, earlier), Ownership::OtherOwner { owner: "n/q".into() });
+    }
+
+    #[test]
+    fn what_the_go_operator_made_is_told_by_its_entry_and_the_reference_together() {
+        let reference = |uid: &str| {
+            let reference = json!({"apiVersion": "v", "kind": "DatabaseQueryResource", "name": "q", "uid": uid});
+            json!({"annotations": {}, "ownerReferences": [reference]})
+        };
+        let whose = |manager, uid| {
+            ownership(&meta(json!([entry(manager, "Apply", &[LABEL_NAME], &[])]), reference(uid)), &owner())
+        };
+        assert_eq!(whose(PREDECESSOR, "u1"), Ownership::Inherited);
+        assert_eq!(whose(FIELD_MANAGER, "u1"), Ownership::Inherited);
+        assert_eq!(whose(PREDECESSOR, "u2"), Ownership::Foreign);
+        assert_eq!(whose("kubectl", "u1"), Ownership::Foreign);
+    }
+
+    #[test]
+    fn an_orphan_is_told_from_what_existed_before_us() {
+        let adopted = json!({"annotations": {OWNER_UID: "u1", ADOPTED: "true"}});
+        let applied = entry(FIELD_MANAGER, "Apply", &OUR_LABELS, &[OWNER_UID, ADOPTED]);
+        let orphaned = meta(json!([applied, entry(FIELD_MANAGER, "Update", &[], &[ADOPTED])]), adopted.clone());
+        let existed = meta(json!([applied, entry("kubectl", "Apply", &["team"], &[])]), adopted);
+        assert!(is_orphaned(&orphaned) && !written_by_others(&orphaned));
+        assert!(!is_orphaned(&existed) && written_by_others(&existed));
+        assert_eq!((hold(&orphaned), hold(&existed)), (Hold::Adopted, Hold::Adopted));
+    }
+
+    #[test]
+    fn an_object_with_another_controller_gets_no_second_one() {
+        let with = |kind: &str, controller: bool| {
+            let reference =
+                json!({"apiVersion": "v", "kind": kind, "name": "x", "uid": "u9", "controller": controller});
+            hold(&meta(json!([ours()]), json!({"ownerReferences": [reference]})))
+        };
+        assert_eq!(with("Deployment", true), Hold::Controlled);
+        assert_eq!(with("Deployment", false), Hold::Created);
+        assert_eq!(with("DatabaseQueryResource", true), Hold::Created);
+    }
+}

@@ -154,3 +154,22 @@ async fn an_orphan_keeps_its_ignored_fields_when_it_is_released() {
     let after = world.get(&kind, "a").await;
     assert_eq!((&after.data["spec"]["replicas"], holders(&after)), (&json!(3), Vec::new()));
 }
+
+#[tokio::test]
+async fn a_password_is_set_once_however_it_is_written() {
+    let world = World::new("password").await;
+    let kind = world.kind("v1", "Secret").await;
+    for (field, once, later) in [("data", "b25jZQ==", "bGF0ZXI="), ("stringData", "once", "later")] {
+        let terms = ignoring(&[&format!("/{field}/password")]);
+        let of = |user: &str, password: &str| {
+            let mut ignored = json!({});
+            ignored[field] = json!({ "password": password });
+            desired(&world, &kind, json!({"stringData": {"user": user}}), ignored)
+        };
+        world.cluster.make(&world.owner, &of("one", once), &terms).await.unwrap();
+        update(&world, &of("two", later), &terms).await.unwrap();
+        let live = world.get(&kind, "a").await;
+        assert_eq!(live.data["data"], json!({"password": "b25jZQ==", "user": "dHdv"}), "{field}");
+        world.delete(&kind, "a").await.unwrap();
+    }
+}
