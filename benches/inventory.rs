@@ -44,9 +44,16 @@ fn hash(criterion: &mut Criterion) {
 /// As a pass has it: the identities of all that is desired, what is to be written, what is to be deleted.
 fn difference(criterion: &mut Criterion) {
     let kind = config_map();
-    let inventory = Inventory::of((0..OBJECTS).map(|number| {
-        let known =
-            Known { uid: "u".into(), hash: Some(hash_of(number, 0)), row_key: None, protected: false, deleting: false };
+    let mut inventory = Inventory::of((0..OBJECTS).map(|number| {
+        let known = Known {
+            uid: "u".into(),
+            hash: Some(hash_of(number, 0)),
+            row_key: None,
+            protected: false,
+            deleting: false,
+            fields: None,
+            verified: true,
+        };
         (id(&kind, number), known)
     }));
     let body = format!(r#"{{"metadata":{{{}"#, "x".repeat(BODY));

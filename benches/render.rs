@@ -75,8 +75,15 @@ impl Workload {
         }
         let body = first.desired.first().and_then(|desired| desired.body(None)).ok_or("no body")?;
         let applied = Inventory::of(first.desired.into_iter().map(|desired| {
-            let known =
-                Known { uid: "u".into(), hash: Some(desired.hash), row_key: None, protected: false, deleting: false };
+            let known = Known {
+                uid: "u".into(),
+                hash: Some(desired.hash),
+                row_key: None,
+                protected: false,
+                deleting: false,
+                fields: None,
+                verified: true,
+            };
             (desired.id, known)
         }));
 

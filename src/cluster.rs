@@ -24,6 +24,7 @@ mod refusal;
 mod release;
 mod request;
 mod status;
+mod texts;
 mod version;
 mod watch;
 
@@ -76,6 +77,7 @@ struct Shared {
     owners: Mutex<HashMap<String, Arc<Semaphore>>>,
     kinds: kinds::Kinds,
     claims: claims::Claims,
+    texts: texts::Texts,
     /// Uids of objects that are not ours and still carry our marks, since taking them off failed.
     unreleased: Mutex<HashSet<Arc<str>>>,
 }
@@ -106,6 +108,7 @@ impl Cluster {
             owners: Mutex::default(),
             kinds: kinds::Kinds::default(),
             claims: claims::Claims::default(),
+            texts: texts::Texts::default(),
             unreleased: Mutex::default(),
         };
         Ok(Self { requests: client(for_requests)?, watches: client(config)?, shared: Arc::new(shared) })

@@ -5,6 +5,7 @@ mod actor;
 mod cleanup;
 mod deep;
 mod detect;
+mod drift;
 mod error;
 mod fetch;
 mod memory;
@@ -26,6 +27,7 @@ use crate::logic::rights::Rights;
 use crate::metrics::Metrics;
 use crate::postgres::Pools;
 
+pub use drift::Drift;
 pub use registry::run;
 
 /// What every DatabaseQueryResource is worked on with.
@@ -42,6 +44,8 @@ pub struct Context {
     pub health: Arc<Health>,
     /// Where figures go.
     pub metrics: Arc<Metrics>,
+    /// What others do to objects of ours.
+    pub drift: Arc<Drift>,
     /// True once the process is asked to stop.
     pub stopping: watch::Receiver<bool>,
 }

@@ -3,9 +3,11 @@
 
 pub mod columns;
 pub mod connection;
+pub mod contest;
 pub mod denied;
 pub mod detect;
 pub mod document;
+pub mod fields;
 pub mod guard;
 pub mod inventory;
 pub mod json;

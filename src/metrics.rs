@@ -68,10 +68,12 @@ pub enum Source {
     Poll,
     /// What failed before is tried again.
     Retry,
+    /// Somebody changed an object of it.
+    Drift,
 }
 
 impl Source {
-    const ALL: [Self; 4] = [Self::Resource, Self::Secret, Self::Poll, Self::Retry];
+    const ALL: [Self; 5] = [Self::Resource, Self::Secret, Self::Poll, Self::Retry, Self::Drift];
 
     fn word(self) -> &'static str {
         match self {
@@ -79,6 +81,7 @@ impl Source {
             Self::Secret => "secret",
             Self::Poll => "poll",
             Self::Retry => "retry",
+            Self::Drift => "drift",
         }
     }
 }

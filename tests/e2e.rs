@@ -14,6 +14,8 @@ mod delete;
 mod deploy;
 #[path = "e2e/detect.rs"]
 mod detect;
+#[path = "e2e/drift.rs"]
+mod drift;
 #[path = "e2e/follow.rs"]
 mod follow;
 #[path = "e2e/languages.rs"]

@@ -156,7 +156,7 @@ async fn operate(flags: &Flags) -> Result<(), String> {
         denied_database_hosts: flags.deny_database_hosts.clone().into(),
     };
     let watch_namespace = flags.watch_namespace.clone();
-    let context = Context { cluster, pools, rights, watch_namespace, health, metrics, stopping };
+    let context = Context { cluster, pools, rights, watch_namespace, health, metrics, drift: Arc::default(), stopping };
     let mut controller = tokio::spawn(pulse.of(controller::run(Arc::new(context))));
     tokio::select! {
         signal = wait_for_signal() => signal?,

@@ -5,12 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::StatusCode;
-use serde::Deserialize;
 
 use super::Cluster;
 use super::claims::{Claim, UNDER_WAY};
 use super::failure::{Failure, Finding};
 use super::request::{APPLY, Answer, Call, METADATA, Metadata, asked, object_path};
+use crate::logic::fields::Fields;
 use crate::logic::object::{Desired, FIELD_MANAGER, Owner, Ownership, written_by_others};
 
 /// The API server takes no larger request, and breaks the connection instead of saying so.
@@ -18,26 +18,13 @@ const LARGEST: usize = 3 * 1024 * 1024;
 
 /// An object is as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Applied {
-    /// It did not exist.
-    Created {
-        /// Its uid.
-        uid: Arc<str>,
-    },
-    /// It existed and is ours.
-    Updated {
-        /// Its uid.
-        uid: Arc<str>,
-    },
-}
-
-impl Applied {
-    /// The object's uid.
-    pub fn into_uid(self) -> Arc<str> {
-        match self {
-            Self::Created { uid } | Self::Updated { uid } => uid,
-        }
-    }
+pub struct Applied {
+    /// Whether it did not exist before.
+    pub created: bool,
+    /// Its uid.
+    pub uid: Arc<str>,
+    /// What we own of it.
+    pub fields: Option<Fields>,
 }
 
 /// Whose way we would be in.
@@ -152,18 +139,6 @@ impl From<Failure> for ApplyError {
     }
 }
 
-#[derive(Deserialize)]
-struct Slim {
-    metadata: SlimMetadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SlimMetadata {
-    uid: String,
-    deletion_timestamp: Option<serde::de::IgnoredAny>,
-}
-
 impl Cluster {
     /// Applies an object that was looked up and not found. Takes nothing by force. Where it appeared meanwhile and is
     /// not ours, what the attempt left on it is taken off at once.
@@ -173,7 +148,7 @@ impl Cluster {
         match self.apply(desired, body, false).await {
             Ok(answer) if answer.status == StatusCode::CREATED => {
                 self.shared.claims.made(&desired.id);
-                Ok(Applied::Created { uid: answer.read::<Slim>().map_err(ApplyError::Failed)?.metadata.uid.into() })
+                self.applied(&answer, true)
             }
             Ok(answer) => self.met(owner, desired, answer, earlier).await,
             Err(failure) => {
@@ -193,11 +168,15 @@ impl Cluster {
             Failure::Refused(refused) if refused.is_write_conflict() => ApplyError::Replaced,
             failure => self.not_applied(failure, desired),
         })?;
-        let metadata = answer.read::<Slim>().map_err(ApplyError::Failed)?.metadata;
-        if metadata.deletion_timestamp.is_some() {
+        self.applied(&answer, false)
+    }
+
+    fn applied(&self, answer: &Answer, created: bool) -> Result<Applied, ApplyError> {
+        let meta = answer.read::<Metadata>().map_err(ApplyError::Failed)?.metadata;
+        if meta.deletion_timestamp.is_some() {
             return Err(ApplyError::BeingDeleted);
         }
-        Ok(Applied::Updated { uid: metadata.uid.into() })
+        Ok(Applied { created, uid: meta.uid.as_deref().unwrap_or_default().into(), fields: self.fields(&meta) })
     }
 
     async fn apply(&self, desired: &Desired, body: Vec<u8>, ours: bool) -> Result<Answer, Failure> {
@@ -246,8 +225,7 @@ impl Cluster {
         let lost_answer = earlier.is_some_and(|claim| !claim.made);
         if lost_answer || !written_by_others(&meta) {
             self.shared.claims.made(&desired.id);
-            let deleting = meta.deletion_timestamp.is_some();
-            return if deleting { Err(ApplyError::BeingDeleted) } else { Ok(Applied::Updated { uid }) };
+            return self.applied(&answer, false);
         }
         self.shared.claims.drop(&desired.id);
         let released = self.release(&desired.kind, &desired.id, &uid, owner).await.is_ok();

@@ -8,7 +8,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Cluster;
 use super::failure::Failure;
-use super::inventory::known;
 use crate::logic::object::{Kind, Known, ObjectId, Owner, Ownership};
 
 /// Up to so many names, asking for each is cheaper than one page.
@@ -90,6 +89,6 @@ impl Cluster {
         if ownership == Ownership::Foreign {
             self.release_leftover(kind, id, meta, owner).await;
         }
-        (known(meta), ownership)
+        (self.noted(meta), ownership)
     }
 }

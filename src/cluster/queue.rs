@@ -38,7 +38,7 @@ impl Cluster {
         owner: &'a Arc<Owner>,
         work: Vec<Work>,
         go_on: &'a (dyn Fn() -> bool + Send + Sync),
-    ) -> BoxStream<'a, (Work, Result<Arc<str>, ApplyError>)> {
+    ) -> BoxStream<'a, (Work, Result<Applied, ApplyError>)> {
         let at_once = self.shared.limits.per_owner.max(1);
         let share = self.share(&owner.uid);
         let (first, rest): (Vec<_>, Vec<_>) = work.into_iter().partition(|work| goes_first(&work.desired.id.kind));
@@ -56,7 +56,7 @@ impl Cluster {
         share: Arc<tokio::sync::Semaphore>,
         work: Work,
         go_on: &(dyn Fn() -> bool + Send + Sync),
-    ) -> Option<(Work, Result<Arc<str>, ApplyError>)> {
+    ) -> Option<(Work, Result<Applied, ApplyError>)> {
         // Own share first: one that waits for it must not hold a place of all.
         let _own = share.acquire().await.ok()?;
         let _of_all = self.shared.applies.acquire().await.ok()?;
@@ -67,6 +67,6 @@ impl Cluster {
             Some(uid) => self.update(&work.desired, uid).await,
             None => self.create(owner, &work.desired).await,
         };
-        Some((work, result.map(Applied::into_uid)))
+        Some((work, result))
     }
 }

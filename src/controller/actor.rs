@@ -11,12 +11,14 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
+use super::drift::Inbox;
 use super::memory::Memory;
 use super::reconcile::{Pass, reconcile};
 use super::report::Report;
 use super::stop::Stop;
 use super::{Context, cleanup, error::Error, observe};
 use crate::crd::{Dbqr, DeletionPolicy, Status};
+use crate::logic::contest::Contests;
 use crate::logic::object::{FINALIZER, GroupKind, Owner};
 use crate::logic::outcome::{self, Outcome};
 use crate::logic::retry::Retry;
@@ -80,6 +82,12 @@ struct Again {
     holds: bool,
 }
 
+impl Drop for Actor {
+    fn drop(&mut self) {
+        self.ctx.drift.leave(&self.inbox);
+    }
+}
+
 struct Actor {
     ctx: Arc<Context>,
     seen: watch::Receiver<Seen>,
@@ -91,6 +99,14 @@ struct Actor {
     again: Option<Again>,
     /// Begin of the last full read and of the last look of any kind.
     last: Option<(Instant, Instant)>,
+    /// What others did to its objects.
+    inbox: Arc<Inbox>,
+    /// Objects that others change again and again.
+    contests: Contests,
+    /// When what others did is to be put right.
+    restore: Option<Instant>,
+    /// The kinds whose objects are watched.
+    followed: BTreeSet<GroupKind>,
     /// Who asked for the next look; None where only time did.
     woken: Option<Source>,
     series: Series,
@@ -107,11 +123,17 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
     let memory = Memory { kinds, key_columns: dbqr.status.key_columns.clone(), ..Memory::default() };
     let report = Report::new(&dbqr.status, now);
     let mut stopping = ctx.stopping.clone();
+    let owner = Arc::new(owner);
+    let inbox = Inbox::new(owner.clone());
     let mut actor = Actor {
         series: ctx.metrics.series(namespace, name),
         ctx,
         seen,
-        owner: Arc::new(owner),
+        owner,
+        inbox,
+        contests: Contests::default(),
+        restore: None,
+        followed: BTreeSet::new(),
         memory,
         report,
         retry: Retry::new(now),
@@ -136,12 +158,14 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
             actor.again = None;
             actor.retry.reset();
         }
+        actor.absorb(&seen.dbqr).await;
         actor.work(&seen).await;
         actor.report.write(&actor.ctx, &seen.dbqr, Instant::now()).await;
         let next = actor.next(&seen.dbqr);
         tokio::select! {
             changed = actor.seen.changed() => if changed.is_err() { return },
             () = sleep_until(next.into()) => {}
+            () = actor.inbox.arrived() => {}
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
     }
@@ -166,6 +190,47 @@ impl Actor {
         }
     }
 
+    /// Takes note of what others did to objects, and plans to put it right.
+    async fn absorb(&mut self, dbqr: &Dbqr) {
+        let news = self.inbox.take();
+        if news.gap {
+            self.memory.inventory = None;
+            self.restore = Some(Instant::now());
+        }
+        let Some(recalled) = &mut self.memory.inventory else { return };
+        let (inventory, now) = (Arc::make_mut(&mut recalled.inventory), Instant::now());
+        for (id, sighting) in news.objects {
+            if !inventory.see(&id, &sighting.uid, sighting.known) {
+                continue;
+            }
+            let answer = self.contests.changed(&id, now);
+            self.restore = Some(self.restore.map_or(answer.at, |at| at.min(answer.at)));
+            if answer.begins {
+                let notice = outcome::contested(&id, sighting.by.as_deref());
+                tracing::warn!(dbqr = %self.owner, object = %id, "{}", notice.note);
+                self.ctx.cluster.publish(&dbqr.metadata, &notice).await;
+            }
+        }
+    }
+
+    /// Watches the kinds that there may be objects of.
+    async fn follow(&mut self) {
+        if self.followed == self.memory.kinds {
+            return;
+        }
+        let mut served = Vec::new();
+        for kind in &self.memory.kinds {
+            // Tried again after the next pass.
+            let Ok(kind) = self.ctx.cluster.served(kind).await else { return };
+            served.extend(kind.map(|kind| {
+                let scope = cleanup::scope(&kind, &self.owner, &self.ctx.rights);
+                (kind, scope)
+            }));
+        }
+        self.ctx.drift.follow(&self.ctx.cluster, &self.inbox, served);
+        self.followed.clone_from(&self.memory.kinds);
+    }
+
     /// What is due at `now`.
     fn look(&self, dbqr: &Dbqr, now: Instant) -> Option<Look> {
         if dbqr.is_suspended() {
@@ -175,6 +240,7 @@ impl Actor {
         match self.again {
             Some(again) if now >= again.at => Some(Look::Full),
             Some(Again { holds: true, .. }) => None,
+            _ if self.restore.is_some_and(|at| now >= at) => Some(Look::Full),
             // Without a valid spec only a change is a reason to look.
             _ => self.memory.valid.as_ref()?.schedule.due(full, look, now),
         }
@@ -189,7 +255,8 @@ impl Actor {
             (Some((full, look)), Some(valid)) if !holds => Some(valid.schedule.next(full, look)),
             _ => None,
         };
-        let work = [self.again.map(|again| again.at), scheduled].into_iter().flatten().filter(|_| !suspended);
+        let restore = self.restore.filter(|_| !holds);
+        let work = [self.again.map(|again| again.at), scheduled, restore].into_iter().flatten().filter(|_| !suspended);
         work.chain(self.report.due()).min().unwrap_or_else(|| Instant::now() + FAR)
     }
 
@@ -202,8 +269,10 @@ impl Actor {
         };
         self.last = Some((full, begin));
         let by_time = if self.again.is_some_and(|again| begin >= again.at) { Source::Retry } else { Source::Poll };
+        let by_time = if self.restore.take_if(|at| begin >= *at).is_some() { Source::Drift } else { by_time };
         self.series.woken(self.woken.take().unwrap_or(by_time));
         let result = self.reconcile(dbqr, look).await;
+        self.follow().await;
         self.report.recorded(&self.memory.kinds, self.memory.key_columns.is_some());
         let outcome = match result {
             Ok(outcome) => outcome,

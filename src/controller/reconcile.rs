@@ -14,7 +14,7 @@ use super::memory::{Memory, Recalled};
 use super::prune::Wanted;
 use super::stop::Stop;
 use super::{Context, cleanup, deep, detect, error::Error};
-use crate::cluster::{ApplyError, Work};
+use crate::cluster::{Applied, ApplyError, Work};
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr};
 use crate::logic::document::Frame;
 use crate::logic::inventory::Inventory;
@@ -237,10 +237,10 @@ impl Pass<'_> {
         Ok(found)
     }
 
-    fn record(&self, inventory: &mut Inventory, work: Work, result: Result<Arc<str>, ApplyError>, done: &mut Done) {
+    fn record(&self, inventory: &mut Inventory, work: Work, result: Result<Applied, ApplyError>, done: &mut Done) {
         let desired = work.desired;
         match result {
-            Ok(uid) => {
+            Ok(Applied { uid, fields, .. }) => {
                 let verb = if work.uid.is_some() {
                     done.changed.updated += 1;
                     "updated"
@@ -250,7 +250,15 @@ impl Pass<'_> {
                 };
                 tracing::info!(dbqr = %self.owner, object = %desired.id, "{verb}");
                 let Desired { id, hash, protected, row, .. } = desired;
-                let known = Known { uid, hash: Some(hash), row_key: row.key, protected, deleting: false };
+                let known = Known {
+                    uid,
+                    hash: Some(hash),
+                    row_key: row.key,
+                    protected,
+                    deleting: false,
+                    fields,
+                    verified: true,
+                };
                 inventory.insert(id, known);
             }
             Err(error) => {

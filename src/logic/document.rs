@@ -89,7 +89,7 @@ pub fn desired(
     row: impl Into<RowName>,
     frame: &Frame<'_>,
     find_kind: &FindKind<'_>,
-    is_applied: impl Fn(&ObjectId, &AppliedHash) -> bool,
+    is_applied: impl Fn(&ObjectId, &AppliedHash, &Json) -> bool,
 ) -> Result<Desired, DocumentError> {
     let Json::Object(mut document) = document else { return Err(DocumentError::NotAMapping) };
     let kind = kind(&mut document, frame.gvk, find_kind)?;
@@ -102,8 +102,10 @@ pub fn desired(
     let protected = mark(&mut metadata, frame.owner, row.key.as_deref())?;
     let in_own_namespace = id.namespace.as_deref() == Some(frame.owner.namespace.as_str());
     let owned = in_own_namespace && frame.deletion_policy == DeletionPolicy::Delete && !protected;
-    let (body, hash) = body(metadata, &document, owned.then_some(frame.owner));
-    let body = (!is_applied(&id, &hash)).then_some(body);
+    let metadata = Json::Object(metadata);
+    let (body, hash) = body(&metadata, &document, owned.then_some(frame.owner));
+    document.insert("metadata".into(), metadata);
+    let body = (!is_applied(&id, &hash, &Json::Object(document))).then_some(body);
     Ok(Desired::new(id, kind, hash, row, body.as_deref()).protected(protected))
 }
 
@@ -210,10 +212,10 @@ const BODY: usize = 2 << 10;
 
 /// The body with its hash annotation, and a reference to its owner if it is to have one. Metadata comes first, so that
 /// a uid can be put into it when sent, and so that the first hash annotation in the text is ours.
-fn body(metadata: Map, rest: &Map, owner: Option<&Owner>) -> (String, AppliedHash) {
+fn body(metadata: &Json, rest: &Map, owner: Option<&Owner>) -> (String, AppliedHash) {
     let mut body = String::with_capacity(BODY);
     body.push_str(r#"{"metadata":"#);
-    json::append(&mut body, &Json::Object(metadata));
+    json::append(&mut body, metadata);
     if let Some(owner) = owner {
         body.pop();
         body.push(',');

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::json::Json;
 use super::object::{AppliedHash, Desired, GroupKind, Known, ObjectId};
 use super::prune::Stale;
 
@@ -61,17 +62,22 @@ impl Inventory {
         self.objects.is_empty()
     }
 
-    /// Whether the object exists with this applied hash.
-    pub fn is_applied(&self, id: &ObjectId, hash: &AppliedHash) -> bool {
-        self.objects.get(id).is_some_and(|known| known.is_applied(hash))
+    /// Whether the object exists with this applied hash, and what is to be applied is still ours.
+    pub fn is_applied(&self, id: &ObjectId, hash: &AppliedHash, object: &Json) -> bool {
+        let Some(known) = self.objects.get(id).filter(|known| known.is_applied(hash)) else { return false };
+        known.verified || known.fields.as_ref().is_some_and(|fields| fields.cover(object))
     }
 
     /// Sorts what is desired by what has to be done.
-    pub fn plan(&self, desired: Vec<Desired>) -> Plan {
+    pub fn plan(&mut self, desired: Vec<Desired>) -> Plan {
         let mut plan = Plan::default();
         for desired in desired {
-            match self.objects.get(&desired.id) {
-                Some(known) if known.is_applied(&desired.hash) => plan.unchanged += 1,
+            match self.objects.get_mut(&desired.id) {
+                // Without a body it was compared; with one it was found to be otherwise.
+                Some(known) if known.is_applied(&desired.hash) && (known.verified || !desired.has_body()) => {
+                    known.verified = true;
+                    plan.unchanged += 1;
+                }
                 Some(known) => plan.update.push((desired, known.clone())),
                 None => plan.first_contact.push(desired),
             }
@@ -95,6 +101,21 @@ impl Inventory {
             .collect();
         stale.sort();
         stale
+    }
+
+    /// Takes note of what was seen of an object: None when it is gone or not ours. Tells whether that is news, for which
+    /// its row has to be looked at again.
+    pub fn see(&mut self, id: &ObjectId, uid: &str, seen: Option<Known>) -> bool {
+        match (self.objects.get(id), seen) {
+            (Some(known), Some(seen)) if known.is_like(&seen) => false,
+            (_, Some(seen)) => {
+                self.objects.insert(id.clone(), seen);
+                true
+            }
+            // Of an earlier object of that name nothing is news.
+            (Some(known), None) if *known.uid == *uid => self.objects.remove(id).is_some(),
+            (_, None) => false,
+        }
     }
 
     /// The object was applied.
@@ -123,6 +144,7 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logic::fields::Fields;
     use crate::logic::object::Kind;
     use std::sync::Arc;
 
@@ -132,7 +154,15 @@ mod tests {
     }
 
     fn known(hash: &str, protected: bool) -> Known {
-        Known { uid: "u".into(), hash: Some(AppliedHash(hash.into())), row_key: None, protected, deleting: false }
+        Known {
+            uid: "u".into(),
+            hash: Some(AppliedHash(hash.into())),
+            row_key: None,
+            protected,
+            deleting: false,
+            fields: None,
+            verified: true,
+        }
     }
 
     fn desired(name: &str, hash: &str) -> Desired {
@@ -143,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_plan_writes_only_what_differs() {
-        let inventory = Inventory::of([(id("same"), known("1", false)), (id("changed"), known("1", false))]);
+        let mut inventory = Inventory::of([(id("same"), known("1", false)), (id("changed"), known("1", false))]);
         let plan = inventory.plan(vec![desired("same", "1"), desired("changed", "2"), desired("new", "3")]);
         assert_eq!(plan.unchanged, 1);
         assert_eq!(plan.update[0].0.id, id("changed"));
@@ -152,8 +182,8 @@ mod tests {
 
     #[test]
     fn what_is_being_deleted_is_neither_as_it_should_be_nor_to_be_deleted_again() {
-        let inventory = Inventory::of([(id("a"), Known { deleting: true, ..known("1", false) })]);
-        assert!(!inventory.is_applied(&id("a"), &AppliedHash("1".into())));
+        let mut inventory = Inventory::of([(id("a"), Known { deleting: true, ..known("1", false) })]);
+        assert!(!inventory.is_applied(&id("a"), &AppliedHash("1".into()), &Json::Null));
         assert_eq!(inventory.plan(vec![desired("a", "1")]).update.len(), 1);
         assert!(inventory.stale(&HashSet::new(), Doubt::None).is_empty());
         assert_eq!(inventory.kept(&HashSet::from([id("a")])), 0);
@@ -168,6 +198,33 @@ mod tests {
         ]);
         assert_eq!(inventory.stale(&HashSet::from([id("wanted")]), Doubt::None), vec![(id("gone"), "u".into())]);
         assert_eq!(inventory.kept(&HashSet::from([id("wanted"), id("new")])), 1);
+    }
+
+    #[test]
+    fn what_is_not_verified_is_compared_once() {
+        let fields = |text: &str| Some(Fields(text.into()));
+        let mut inventory = Inventory::of([(id("a"), Known { verified: false, ..known("1", false) })]);
+        let object = Json::from(serde_json::json!({"data": {"k": "v"}}));
+        let hash = AppliedHash("1".into());
+        assert!(!inventory.is_applied(&id("a"), &hash, &object), "nothing of it is ours");
+        let seen = |text| Known { fields: fields(text), verified: false, ..known("1", false) };
+        assert!(inventory.see(&id("a"), "u", Some(seen(r#"{"f:data":{"f:other":{}}}"#))));
+        assert!(!inventory.is_applied(&id("a"), &hash, &object));
+        let ours = seen(r#"{"f:data":{"f:k":{}}}"#);
+        assert!(inventory.see(&id("a"), "u", Some(ours.clone())));
+        assert!(inventory.is_applied(&id("a"), &hash, &object));
+        assert_eq!(inventory.plan(vec![desired("a", "1")]).unchanged, 1);
+        assert!(!inventory.see(&id("a"), "u", Some(ours)), "that is known, and verified");
+        assert!(inventory.is_applied(&id("a"), &hash, &Json::Null));
+    }
+
+    #[test]
+    fn what_is_gone_is_news_unless_another_took_its_place() {
+        let mut inventory = Inventory::of([(id("a"), known("1", false))]);
+        assert!(!inventory.see(&id("a"), "earlier", None));
+        assert!(inventory.see(&id("a"), "u", None));
+        assert!(!inventory.see(&id("a"), "u", None));
+        assert!(inventory.see(&id("a"), "u", Some(known("1", false))));
     }
 
     #[test]

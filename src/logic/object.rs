@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::fields::Fields;
 use super::row::RowName;
 
 /// Our field manager for server-side apply.
@@ -180,6 +181,11 @@ pub fn ownership(meta: &ObjectMeta, owner: &Owner) -> Ownership {
     }
 }
 
+/// The name and namespace of the owner, as an object's labels have them.
+pub fn owner_labels(meta: &ObjectMeta) -> (Option<&str>, Option<&str>) {
+    (label(meta, LABEL_NAME), label(meta, LABEL_NAMESPACE))
+}
+
 /// Whether the user protected this object from deletion.
 pub fn is_protected(meta: &ObjectMeta) -> bool {
     annotation(meta, PRUNE) == Some("disabled")
@@ -264,6 +270,11 @@ impl Desired {
         Self { protected, ..self }
     }
 
+    /// Whether there is something to send: the object was not found to be as it should be.
+    pub fn has_body(&self) -> bool {
+        self.body.is_some()
+    }
+
     /// The JSON to apply. With a uid the server refuses to touch any other object of that name.
     pub fn body(&self, uid: Option<&str>) -> Option<Vec<u8>> {
         let rest = self.body.as_deref()?;
@@ -285,11 +296,20 @@ pub struct Known {
     pub protected: bool,
     /// Whether it is on its way out, waiting for finalizers: whatever it is now, it has to be made anew.
     pub deleting: bool,
+    /// What we own of it; None where that is nothing.
+    pub fields: Option<Fields>,
+    /// Whether these fields are known to be all that was applied. While they are not, they have to be compared with it.
+    pub verified: bool,
 }
 
 impl Known {
-    /// Whether the object is as it should be.
+    /// Whether the object is as it should be, if all that was applied is still ours.
     pub fn is_applied(&self, hash: &AppliedHash) -> bool {
         !self.deleting && self.hash.as_ref() == Some(hash)
+    }
+
+    /// Whether what is known is the same, however it became known.
+    pub fn is_like(&self, other: &Self) -> bool {
+        *self == Self { verified: self.verified, ..other.clone() }
     }
 }

@@ -157,8 +157,8 @@ impl<'a> Renderer<'a> {
             .into_iter()
             .enumerate()
             .map(|(index, document)| {
-                document::desired(document, row.clone(), &self.frame, self.find_kind, |id, hash| {
-                    self.known.is_applied(id, hash)
+                document::desired(document, row.clone(), &self.frame, self.find_kind, |id, hash, object| {
+                    self.known.is_applied(id, hash, object)
                 })
                 .map_err(|error: DocumentError| {
                     let place = if many { format!("document {}: ", index + 1) } else { String::new() };

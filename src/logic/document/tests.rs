@@ -23,7 +23,7 @@ fn find(api_version: &str, kind: &str) -> Result<Arc<Kind>, String> {
 fn make(document: Value) -> Result<Desired, DocumentError> {
     let owner = owner();
     let frame = Frame { owner: &owner, rights: &Rights::default(), gvk: None, deletion_policy: DeletionPolicy::Delete };
-    desired(document.into(), 1, &frame, &find, |_, _| false)
+    desired(document.into(), 1, &frame, &find, |_, _, _| false)
 }
 
 fn config_map(metadata: Value) -> Value {
@@ -127,11 +127,11 @@ fn a_gvk_fills_what_is_missing_and_must_agree_with_what_is_there() {
     let gvk = Gvk { group: "apps".into(), version: "v1".into(), kind: "Deployment".into() };
     let frame =
         Frame { owner: &owner, rights: &Rights::default(), gvk: Some(&gvk), deletion_policy: DeletionPolicy::Delete };
-    let made = desired(json!({"metadata": {"name": "a"}}).into(), 1, &frame, &find, |_, _| false).unwrap();
+    let made = desired(json!({"metadata": {"name": "a"}}).into(), 1, &frame, &find, |_, _, _| false).unwrap();
     assert_eq!(made.id.to_string(), "Deployment.apps team/a");
     let other = json!({"apiVersion": "v1", "metadata": {"name": "a"}});
     assert_eq!(
-        desired(other.into(), 1, &frame, &find, |_, _| false).unwrap_err(),
+        desired(other.into(), 1, &frame, &find, |_, _, _| false).unwrap_err(),
         DocumentError::Disagrees("apiVersion")
     );
 }
@@ -141,6 +141,9 @@ fn what_is_applied_already_needs_no_body() {
     let owner = owner();
     let frame = Frame { owner: &owner, rights: &Rights::default(), gvk: None, deletion_policy: DeletionPolicy::Delete };
     assert!(
-        desired(config_map(json!({"name": "a"})).into(), 1, &frame, &find, |_, _| true).unwrap().body(None).is_none()
+        desired(config_map(json!({"name": "a"})).into(), 1, &frame, &find, |_, _, _| true)
+            .unwrap()
+            .body(None)
+            .is_none()
     );
 }
