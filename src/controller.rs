@@ -11,6 +11,7 @@ mod fetch;
 mod memory;
 mod observe;
 mod prune;
+mod read;
 mod reconcile;
 mod registry;
 mod report;

@@ -1,6 +1,8 @@
 //! One task per DatabaseQueryResource: waits until there is a reason to look, looks, reports. Since each has its
 //! own, one that waits for a silent database keeps nobody else waiting.
 
+mod drifting;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -188,47 +190,6 @@ impl Actor {
         } else if let Some(look) = self.look(dbqr, Instant::now()) {
             self.pass(dbqr, look).await;
         }
-    }
-
-    /// Takes note of what others did to objects, and plans to put it right.
-    async fn absorb(&mut self, dbqr: &Dbqr) {
-        let news = self.inbox.take();
-        if news.gap {
-            self.memory.inventory = None;
-            self.restore = Some(Instant::now());
-        }
-        let Some(recalled) = &mut self.memory.inventory else { return };
-        let (inventory, now) = (Arc::make_mut(&mut recalled.inventory), Instant::now());
-        for (id, sighting) in news.objects {
-            if !inventory.see(&id, &sighting.uid, sighting.known) {
-                continue;
-            }
-            let answer = self.contests.changed(&id, now);
-            self.restore = Some(self.restore.map_or(answer.at, |at| at.min(answer.at)));
-            if answer.begins {
-                let notice = outcome::contested(&id, sighting.by.as_deref());
-                tracing::warn!(dbqr = %self.owner, object = %id, "{}", notice.note);
-                self.ctx.cluster.publish(&dbqr.metadata, &notice).await;
-            }
-        }
-    }
-
-    /// Watches the kinds that there may be objects of.
-    async fn follow(&mut self) {
-        if self.followed == self.memory.kinds {
-            return;
-        }
-        let mut served = Vec::new();
-        for kind in &self.memory.kinds {
-            // Tried again after the next pass.
-            let Ok(kind) = self.ctx.cluster.served(kind).await else { return };
-            served.extend(kind.map(|kind| {
-                let scope = cleanup::scope(&kind, &self.owner, &self.ctx.rights);
-                (kind, scope)
-            }));
-        }
-        self.ctx.drift.follow(&self.ctx.cluster, &self.inbox, served);
-        self.followed.clone_from(&self.memory.kinds);
     }
 
     /// What is due at `now`.

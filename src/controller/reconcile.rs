@@ -1,30 +1,24 @@
 //! The pipeline: what one look at one DatabaseQueryResource does, in order.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use k8s_openapi::jiff::Timestamp;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
 use super::memory::{Memory, Recalled};
 use super::prune::Wanted;
 use super::stop::Stop;
-use super::{Context, cleanup, deep, detect, error::Error};
+use super::{Context, cleanup, detect, error::Error};
 use crate::cluster::{Applied, ApplyError, Work};
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr};
-use crate::logic::document::Frame;
 use crate::logic::inventory::Inventory;
-use crate::logic::object::{Desired, GroupKind, Kind, Known, ObjectId, Owner, Ownership};
+use crate::logic::object::{Desired, GroupKind, Known, ObjectId, Owner, Ownership};
 use crate::logic::outcome::{Done, Outcome};
-use crate::logic::render::{Rendered, Renderer, RowFailure};
-use crate::logic::row::Row;
+use crate::logic::render::{Rendered, RowFailure};
 use crate::logic::schedule::Look;
 use crate::logic::validate::Validated;
-use crate::postgres::{Limits, Pool, Read};
+use crate::postgres::Limits;
 
 /// What exists is listed anew when the last listing is older, at the next full read.
 const LISTING_AGE: Duration = Duration::from_secs(600);
@@ -108,43 +102,6 @@ impl Pass<'_> {
         let inventory = Arc::new(Inventory::of(objects));
         memory.inventory = Some(Recalled { inventory: inventory.clone(), at: Instant::now() });
         Ok(inventory)
-    }
-
-    /// Rows are rendered on a thread of their own while they stream in; the transaction ends with the last row.
-    async fn read(
-        &self,
-        valid: &Arc<Validated>,
-        pool: &Arc<Pool>,
-        known: &Arc<Inventory>,
-    ) -> Result<(Rendered, Read, Duration), Error> {
-        let mut lease = pool.lease().await.map_err(Error::Query)?;
-        let (rows, mut batches) = mpsc::channel::<Vec<Row>>(4);
-        let (valid_too, known, owner, rights) =
-            (valid.clone(), known.clone(), self.owner.clone(), self.ctx.rights.clone());
-        let (cluster, runtime) = (self.ctx.cluster.clone(), Handle::current());
-        let deletion_policy = self.spec.deletion_policy;
-        let now = Timestamp::now();
-        let rendered = deep::run(move || {
-            let kinds = RefCell::new(HashMap::<(String, String), Result<Arc<Kind>, String>>::new());
-            let find_kind = |api_version: &str, kind: &str| {
-                let key = (api_version.to_owned(), kind.to_owned());
-                let find = || runtime.block_on(cluster.kind(api_version, kind)).map_err(|error| error.to_string());
-                kinds.borrow_mut().entry(key).or_insert_with(find).clone()
-            };
-            let frame = Frame { owner: &owner, rights: &rights, gvk: valid_too.gvk.as_ref(), deletion_policy };
-            let mut renderer = Renderer::new(&valid_too.template, &valid_too.dbqr, now, frame, &find_kind, &known);
-            while let Some(batch) = batches.blocking_recv() {
-                batch.into_iter().for_each(|row| renderer.row(row));
-            }
-            renderer.finish()
-        });
-        let limits = limits(valid);
-        let begin = Instant::now();
-        let read = async { lease.session.read(&valid.query, &limits, rows).await.map(|read| (read, begin.elapsed())) };
-        let (read, rendered) = tokio::join!(read, rendered);
-        let (read, query_time) = read.map_err(Error::Query)?;
-        lease.give_back();
-        Ok((rendered.ok_or(Error::Render)?, read, query_time))
     }
 
     /// Records kinds before their first object, so that there is always a place to look for what was created; and that

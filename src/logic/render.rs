@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -14,6 +15,12 @@ use super::template::{self, Template, TemplateError};
 
 /// Failures that are kept with their message; the others are only counted.
 pub const KEPT_FAILURES: usize = 10;
+
+/// The longest that so many rows may compute. Most take a hundredth of that; what takes longer keeps a connection from
+/// others.
+pub fn budget(rows: u64) -> Duration {
+    Duration::from_secs(10) + Duration::from_millis(1) * u32::try_from(rows).unwrap_or(u32::MAX)
+}
 
 /// What became of all rows of one read.
 #[derive(Debug, Default)]
@@ -138,6 +145,11 @@ impl<'a> Renderer<'a> {
             Ok(objects) => objects.into_iter().for_each(|desired| self.claim(desired)),
             Err((reason, message)) => self.out.failures.push(RowFailure { row, object: None, reason, message }),
         }
+    }
+
+    /// How many rows were rendered.
+    pub fn rows(&self) -> u64 {
+        self.out.rows
     }
 
     /// All rows were seen.

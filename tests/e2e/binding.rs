@@ -211,9 +211,28 @@ async fn a_hostile_template_costs_its_own_resource_an_error_and_nobody_else_anyt
     for (name, _) in &hostile {
         let resource = world.condition(name, "Ready", "False", None).await;
         let reason = condition(&resource, "Ready").unwrap()["reason"].clone();
-        assert!(reason == "InvalidSpec" || reason == "PartiallyFailed", "{name}: {reason}");
+        let reasons = ["InvalidSpec", "PartiallyFailed", "RenderFailed"];
+        assert!(reasons.iter().any(|expected| reason == *expected), "{name}: {reason}");
     }
     world.run_sql("UPDATE t SET v = 'two'").await;
     world.until_value("a", Some("two")).await;
     assert_eq!(world.managed().await, ["a"]);
+}
+
+#[tokio::test]
+async fn a_template_that_costs_too_much_keeps_no_connection_from_others() {
+    let world = World::new("costly", &["a"]).await;
+    let costly = "{% for a in range(99999) %}{% for b in range(99999) %}{{ row.name }}{% endfor %}{% endfor %}";
+    let names: Vec<String> = (0..5).map(|number| format!("costly-{number}")).collect();
+    for name in &names {
+        let query = "SELECT 'x' || n AS name FROM generate_series(1, 3000) n";
+        world.create(name, json!({"query": query, "resourceTemplate": costly})).await;
+    }
+    for name in &names {
+        let resource = world.condition(name, "Ready", "False", Some("RenderFailed")).await;
+        let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("the template costs too much"), "{message}");
+    }
+    world.create("good", json!({})).await;
+    world.until_value("a", Some("one")).await;
 }

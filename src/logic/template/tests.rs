@@ -42,5 +42,6 @@ mod filters;
 mod go;
 mod hostile;
 mod layouts;
+mod limits;
 mod numbers;
 mod refused;
