@@ -1,5 +1,6 @@
 //! Flags, environment and the commands: the only reader of either.
 
+mod election;
 mod run;
 
 use clap::{Parser, Subcommand};

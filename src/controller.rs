@@ -7,6 +7,7 @@ mod deep;
 mod detect;
 mod error;
 mod fetch;
+mod leader;
 mod memory;
 mod observe;
 mod reconcile;
@@ -25,7 +26,7 @@ use crate::logic::rights::Rights;
 use crate::metrics::Metrics;
 use crate::postgres::Pools;
 
-pub use registry::run;
+pub use leader::{Candidate, Ended, Lost, run};
 
 /// What every DatabaseQueryResource is worked on with.
 pub struct Context {
