@@ -12,6 +12,8 @@ use crate::logic::lease::Times;
 
 /// Flags of leader election.
 #[derive(Debug, Args)]
+// clap would name a group after the type, and `dbqo run` has one of that name.
+#[group(skip)]
 pub struct Flags {
     /// Work only while holding a Lease, so that of several operators one works and the others stand by. `false` is for
     /// an operator that is alone for certain
