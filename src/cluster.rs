@@ -15,6 +15,7 @@ mod apply;
 mod claims;
 mod events;
 mod failure;
+mod fence;
 mod fetch;
 mod inventory;
 mod kinds;
@@ -96,16 +97,15 @@ impl Cluster {
     /// The same, and tells of every answer. Outside of the term nothing goes out but watches and what concerns the
     /// Lease; a request that is waiting when it ends is broken off.
     pub fn bound(config: Config, limits: Limits, term: Term, on_answer: &OnAnswer) -> Result<Self, Error> {
-        let mut for_requests = config.clone();
-        for_requests.read_timeout = Some(ANSWER_WITHIN);
+        let mut aside = config.clone();
+        aside.read_timeout = Some(ANSWER_WITHIN);
         // Else the time a connection lay idle counts as well.
-        for_requests.reset_reader_on_write = true;
-        for_requests.default_retry = false;
-        let client = |config, term| {
-            let builder = ClientBuilder::try_from((config, term));
-            let builder = builder.map_err(|_| Failure::Unreachable("its address or credentials make no sense"))?;
+        aside.reset_reader_on_write = true;
+        aside.default_retry = false;
+        let senseless = |_| Failure::Unreachable("its address or credentials make no sense");
+        let client = |config| {
             let told = layer_fn(|service| answers::Told { service, on_answer: on_answer.clone() });
-            Ok(builder.with_layer(&told).build())
+            Ok(ClientBuilder::try_from(config).map_err(senseless)?.with_layer(&told).build())
         };
         let shared = Shared {
             limits,
@@ -116,9 +116,9 @@ impl Cluster {
             unreleased: Mutex::default(),
         };
         Ok(Self {
-            requests: client(for_requests.clone(), term.clone())?,
-            watches: client(config, Term::endless())?,
-            aside: client(for_requests, Term::endless())?,
+            requests: fence::client(&config, term.clone(), on_answer).map_err(senseless)?,
+            watches: client(config)?,
+            aside: client(aside)?,
             term,
             shared: Arc::new(shared),
         })

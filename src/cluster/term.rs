@@ -1,4 +1,4 @@
-//! Until when this process may act, for all who act: checked at the very last moment, where bytes go out.
+//! Until when this process may act, for all who act.
 //!
 //! The clock is CLOCK_MONOTONIC. It goes on while the process is stopped (SIGSTOP, a frozen cgroup, no CPU to be
 //! had), so that one who wakes up late finds its term over before it does anything else. It stands still while a whole
@@ -55,14 +55,6 @@ impl Term {
             false => Poll::Ready(None),
         })
         .await
-    }
-}
-
-/// Runs a client's connections. A request that waits in one when the term ends never goes out, however late the
-/// process notices; what the kernel has by then is on the wire.
-impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Term {
-    fn execute(&self, connection: F) {
-        tokio::spawn(self.clone().bound(connection));
     }
 }
 
