@@ -16,7 +16,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the operator against the cluster of the kubeconfig, or the one it runs in
-    Run(run::Flags),
+    Run(Box<run::Flags>),
     /// Print the CustomResourceDefinition, for `kubectl apply --server-side -f -`
     Crd,
     /// Print the version

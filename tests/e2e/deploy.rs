@@ -194,6 +194,22 @@ async fn the_examples_work_under_the_rights_of_the_manifests_from_creation_to_de
 }
 
 #[tokio::test]
+async fn a_lease_without_a_rule_is_named_and_waited_for() {
+    let world = under_the_manifests("no-lease", &["--lease-name=other"]).await;
+    let namespace = world.namespace.name();
+    let line = format!(
+        "[-] lease: {namespace}/other: not allowed to get leases.coordination.k8s.io in namespace {namespace}\n"
+    );
+    eventually("/readyz names the rule", PATIENCE, async || {
+        let (status, body) = world.operator.get("/readyz").await;
+        (status == 503 && body.contains(&line)).then_some(())
+    })
+    .await;
+    assert_eq!(world.operator.get("/livez").await.0, 200);
+    assert!(world.operator.logs().contains("waiting for the lease"));
+}
+
+#[tokio::test]
 async fn a_kind_without_a_rule_is_refused_by_verb_and_resource_and_nothing_else_is() {
     let world = under_the_manifests("no-rule", &[]).await;
     let config_map = crate::support::world::CONFIG_MAP;
