@@ -8,6 +8,7 @@ mod detect;
 mod drift;
 mod error;
 mod fetch;
+mod leader;
 mod memory;
 mod observe;
 mod prune;
@@ -29,7 +30,7 @@ use crate::metrics::Metrics;
 use crate::postgres::Pools;
 
 pub use drift::Drift;
-pub use registry::run;
+pub use leader::{Candidate, Ended, Lost, run};
 
 /// What every DatabaseQueryResource is worked on with.
 pub struct Context {

@@ -12,6 +12,7 @@ pub mod guard;
 pub mod inventory;
 pub mod json;
 pub mod kubernetes;
+pub mod lease;
 pub mod object;
 pub mod outcome;
 pub mod pool;

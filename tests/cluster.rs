@@ -8,6 +8,8 @@ mod applying;
 mod deleting;
 #[path = "cluster/foreign.rs"]
 mod foreign;
+#[path = "cluster/leasing.rs"]
+mod leasing;
 #[path = "cluster/looking.rs"]
 mod looking;
 #[path = "cluster/refusing.rs"]

@@ -20,6 +20,8 @@ mod drift;
 mod follow;
 #[path = "e2e/languages.rs"]
 mod languages;
+#[path = "e2e/leader.rs"]
+mod leader;
 #[path = "e2e/mistakes.rs"]
 mod mistakes;
 #[path = "e2e/observe.rs"]
