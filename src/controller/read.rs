@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use crate::logic::object::Kind;
 use crate::logic::render::{Rendered, Renderer, budget};
 use crate::logic::row::Row;
 use crate::logic::validate::Validated;
-use crate::postgres::{Pool, Read};
+use crate::postgres::{self, Pool, Read};
 
 impl Pass<'_> {
     /// All rows, rendered, and how long the query took. The transaction ends with the last row, and others get the
@@ -36,7 +37,11 @@ impl Pass<'_> {
         let limits = limits(valid);
         let begin = Instant::now();
         let read = async {
-            let read = lease.session.read(&valid.query, &limits, rows).await.map_err(Error::Query)?;
+            let read = match lease.session.read(&valid.query, &limits, rows).await {
+                // Rendering has ended before its time, and says why.
+                Err(postgres::Error::Abandoned) => pending().await,
+                read => read.map_err(Error::Query)?,
+            };
             lease.give_back();
             Ok((read, begin.elapsed()))
         };
