@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput};
 use dbqo::logic::inventory::{Doubt, Inventory};
+use dbqo::logic::memo::RowHash;
 use dbqo::logic::object::{AppliedHash, Desired, GroupKind, Kind, Known, ObjectId};
 use dbqo::logic::render::Rendered;
+use dbqo::logic::row::Row;
 
 // As the operator has it.
 #[global_allocator]
@@ -38,6 +40,11 @@ fn hash(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("applied hash");
     group.throughput(Throughput::Bytes(BODY as u64));
     group.bench_function(format!("{BODY} bytes"), |b| b.iter(|| AppliedHash::of(black_box(body.as_bytes()))));
+    group.finish();
+    let row = Row { json: body, key: None };
+    let mut group = criterion.benchmark_group("row hash");
+    group.throughput(Throughput::Bytes(BODY as u64));
+    group.bench_function(format!("{BODY} bytes"), |b| b.iter(|| RowHash::of(black_box(&row))));
     group.finish();
 }
 

@@ -13,6 +13,7 @@ pub mod inventory;
 pub mod json;
 pub mod kubernetes;
 pub mod lease;
+pub mod memo;
 pub mod object;
 pub mod outcome;
 pub mod pool;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::logic::detect::Fingerprint;
 use crate::logic::inventory::Inventory;
+use crate::logic::memo::Memo;
 use crate::logic::object::GroupKind;
 use crate::logic::prune::Pruning;
 use crate::logic::validate::Validated;
@@ -24,6 +25,8 @@ pub struct Memory {
     pub kinds: BTreeSet<GroupKind>,
     /// The columns by whose values all objects are marked with their row, as recorded in the status.
     pub key_columns: Option<Vec<String>>,
+    /// What the rows of the last read came to.
+    pub memo: Arc<Memo>,
     /// The fingerprint of the watched tables before the last read that was worked through; what failed of it is tried
     /// again by itself.
     pub fingerprint: Option<Fingerprint>,
@@ -43,6 +46,7 @@ impl Memory {
     /// Something changed, or somebody asks: what can be found out is found out anew.
     pub fn forget(&mut self) {
         self.valid = None;
+        self.memo = Arc::default();
         self.fingerprint = None;
         self.inventory = None;
     }

@@ -16,6 +16,7 @@ use super::reconcile::{Pass, limits};
 use super::{deep, error::Error};
 use crate::logic::document::Frame;
 use crate::logic::inventory::Inventory;
+use crate::logic::memo::Memo;
 use crate::logic::object::Kind;
 use crate::logic::render::{Rendered, Renderer, budget};
 use crate::logic::row::Row;
@@ -29,7 +30,7 @@ impl Pass<'_> {
         &self,
         valid: &Arc<Validated>,
         pool: &Arc<Pool>,
-        known: &Arc<Inventory>,
+        known: (&Arc<Inventory>, &Arc<Memo>),
     ) -> Result<(Rendered, Read, Duration), Error> {
         let mut lease = pool.lease().await.map_err(Error::Query)?;
         let (rows, batches) = mpsc::channel(4);
@@ -52,10 +53,11 @@ impl Pass<'_> {
     async fn render(
         &self,
         valid: &Arc<Validated>,
-        known: &Arc<Inventory>,
+        known: (&Arc<Inventory>, &Arc<Memo>),
         mut batches: mpsc::Receiver<Vec<Row>>,
     ) -> Result<Rendered, Error> {
-        let (valid, known, owner, rights) = (valid.clone(), known.clone(), self.owner.clone(), self.ctx.rights.clone());
+        let (known, before) = (known.0.clone(), known.1.clone());
+        let (valid, owner, rights) = (valid.clone(), self.owner.clone(), self.ctx.rights.clone());
         let (cluster, runtime) = (self.ctx.cluster.clone(), Handle::current());
         let deletion_policy = self.spec.deletion_policy;
         let now = Timestamp::now();
@@ -67,7 +69,7 @@ impl Pass<'_> {
                 kinds.borrow_mut().entry(key).or_insert_with(find).clone()
             };
             let frame = Frame { owner: &owner, rights: &rights, gvk: valid.gvk.as_ref(), deletion_policy };
-            let mut renderer = Renderer::new(&valid.template, &valid.dbqr, now, frame, &find_kind, &known);
+            let mut renderer = Renderer::new(&valid.template, &valid.dbqr, now, frame, &find_kind, &known, &before);
             while let Some(batch) = batches.blocking_recv() {
                 for row in batch {
                     renderer.row(row);

@@ -52,13 +52,14 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
         return Ok(Outcome::Unchanged);
     }
     let before = pass.recall(memory).await?;
-    let (rendered, read, query_time) = pass.unless_stopped(pass.read(&valid, &pool, &before)).await?;
+    let (rendered, read, query_time) = pass.unless_stopped(pass.read(&valid, &pool, (&before, &memory.memo))).await?;
     let wanted = Wanted { ids: rendered.ids(), existed: before.len(), key_columns: read.key_columns };
     drop(before);
     let (detection, language) = (detect::told(&valid, fingerprint.as_ref()), Some(valid.template.language()));
-    let Rendered { rows, failures, .. } = rendered;
+    let Rendered { rows, failures, desired, memo } = rendered;
     let mut done = Done { rows, query_time, failures, detection, language, ..Done::default() };
-    pass.apply(memory, rendered.desired, &wanted.key_columns, &mut done).await?;
+    memory.memo = Arc::new(memo);
+    pass.apply(memory, desired, &wanted.key_columns, &mut done).await?;
     pass.prune(memory, &valid, &wanted, &mut done).await;
     memory.fingerprint = fingerprint;
     done.kinds = pass.kinds_left(memory, &done).await;

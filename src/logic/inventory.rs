@@ -68,6 +68,11 @@ impl Inventory {
         known.verified || known.fields.as_ref().is_some_and(|fields| fields.cover(object))
     }
 
+    /// Whether the object is known to be as this hash has it: there is nothing to compare.
+    pub fn is_verified(&self, id: &ObjectId, hash: &AppliedHash) -> bool {
+        self.objects.get(id).is_some_and(|known| known.verified && known.is_applied(hash))
+    }
+
     /// Sorts what is desired by what has to be done.
     pub fn plan(&mut self, desired: Vec<Desired>) -> Plan {
         let mut plan = Plan::default();

@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::document::{self, DocumentError, FindKind, Frame};
 use super::inventory::{Doubt, Inventory};
 use super::json::{self, Json};
+use super::memo::{Made, Memo, RowHash};
 use super::object::{Desired, ObjectId};
 use super::row::{Row, RowName};
 use super::template::{self, Template, TemplateError};
@@ -31,6 +32,8 @@ pub struct Rendered {
     pub desired: Vec<Desired>,
     /// What failed.
     pub failures: Failures,
+    /// What rows came to, for the next read. Empty where that depends on the time.
+    pub memo: Memo,
 }
 
 impl Rendered {
@@ -109,6 +112,8 @@ pub struct Renderer<'a> {
     frame: Frame<'a>,
     find_kind: &'a FindKind<'a>,
     known: &'a Inventory,
+    before: &'a Memo,
+    is_timeless: bool,
     first_row_of: HashMap<ObjectId, RowName>,
     disputed: HashSet<ObjectId>,
     out: Rendered,
@@ -116,7 +121,7 @@ pub struct Renderer<'a> {
 
 impl<'a> Renderer<'a> {
     /// `dbqr` is what templates see of the resource, `now` when the rows were read; `known` says which objects need no
-    /// body.
+    /// body, and `before` what this template and resource have made of rows.
     pub fn new(
         template: &'a Template,
         dbqr: &'a Json,
@@ -124,12 +129,15 @@ impl<'a> Renderer<'a> {
         frame: Frame<'a>,
         find_kind: &'a FindKind<'a>,
         known: &'a Inventory,
+        before: &'a Memo,
     ) -> Self {
         Self {
             template: template.renderer(dbqr, now),
             frame,
             find_kind,
             known,
+            before,
+            is_timeless: template.is_timeless(),
             first_row_of: HashMap::new(),
             disputed: HashSet::new(),
             out: Rendered::default(),
@@ -139,10 +147,21 @@ impl<'a> Renderer<'a> {
     /// Renders the next row.
     pub fn row(&mut self, row: Row) {
         self.out.rows += 1;
+        let hash = RowHash::of(&row);
         let Row { json, key } = row;
         let row = RowName { number: self.out.rows, key: key.map(Into::into) };
+        if let Some(made) = self.before.get(&hash).filter(|made| made.iter().all(|one| self.is_there(one))) {
+            self.out.memo.insert(hash, made.into());
+            made.iter().for_each(|one| self.claim(unchanged(one, &row)));
+            return;
+        }
         match self.objects(&row, &json) {
-            Ok(objects) => objects.into_iter().for_each(|desired| self.claim(desired)),
+            Ok(objects) => {
+                if self.is_timeless {
+                    self.out.memo.insert(hash, objects.iter().map(Made::from).collect());
+                }
+                objects.into_iter().for_each(|desired| self.claim(desired));
+            }
             Err((reason, message)) => self.out.failures.push(RowFailure { row, object: None, reason, message }),
         }
     }
@@ -157,6 +176,10 @@ impl<'a> Renderer<'a> {
         let disputed = self.disputed;
         self.out.desired.retain(|desired| !disputed.contains(&desired.id));
         self.out
+    }
+
+    fn is_there(&self, made: &Made) -> bool {
+        self.known.is_verified(&made.id, &made.hash)
     }
 
     /// All objects of one row, or why there are none: a row is all or nothing.
@@ -205,11 +228,16 @@ impl<'a> Renderer<'a> {
     }
 }
 
+fn unchanged(made: &Made, row: &RowName) -> Desired {
+    let Made { id, kind, hash, protected } = made.clone();
+    Desired::new(id, kind, hash, row.clone(), None).protected(protected)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::crd::DeletionPolicy;
-    use crate::logic::object::{GroupKind, Kind, Owner};
+    use crate::logic::object::{GroupKind, Kind, Known, Owner};
     use crate::logic::rights::Rights;
     use serde_json::json;
 
@@ -225,7 +253,8 @@ mod tests {
             Ok(Arc::new(Kind { group_kind, version: "v1".into(), plural: "configmaps".into(), namespaced: true }))
         };
         let (dbqr, known) = (Json::Null, Inventory::default());
-        let mut renderer = Renderer::new(&template, &dbqr, Timestamp::UNIX_EPOCH, frame, &find_kind, &known);
+        let memo = Memo::default();
+        let mut renderer = Renderer::new(&template, &dbqr, Timestamp::UNIX_EPOCH, frame, &find_kind, &known, &memo);
         for (name, key) in rows {
             renderer.row(Row { json: json!({ "name": name }).to_string(), key: key.map(Into::into) });
         }
@@ -250,5 +279,58 @@ mod tests {
             failures(&[("a", Some("[\"1\"]")), ("a", Some("[\"1\"]"))]),
             both("[\"1\"]", "[\"1\"]", "rows 1 and 2 are the same object, and their key is [\"1\"]")
         );
+    }
+
+    #[test]
+    fn a_row_that_is_the_same_is_not_rendered_again_while_its_objects_are_as_they_should_be() {
+        // Fails wherever it is rendered again.
+        let source = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\ndata:\n  a: {{ row.a }}\n";
+        let template = Template::compile(source, template::Language::Jinja).unwrap();
+        let owner = Owner { name: "q".into(), namespace: "team".into(), uid: "u".into() };
+        let rights = Rights::default();
+        let dbqr = Json::Null;
+        let looked_up = std::cell::Cell::new(0);
+        let find_kind = |_: &str, kind: &str| {
+            looked_up.set(looked_up.get() + 1);
+            let group_kind = GroupKind { group: String::new(), kind: kind.into() }.into();
+            Ok(Arc::new(Kind { group_kind, version: "v1".into(), plural: "configmaps".into(), namespaced: true }))
+        };
+        let read = |rows: &[&str], known: &Inventory, memo: &Memo| {
+            let frame = Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete };
+            let now = Timestamp::UNIX_EPOCH;
+            let mut renderer = Renderer::new(&template, &dbqr, now, frame, &find_kind, known, memo);
+            for a in rows {
+                renderer.row(Row { json: json!({"name": "x", "a": a}).to_string(), key: None });
+            }
+            renderer.finish()
+        };
+        let first = read(&["1"], &Inventory::default(), &Memo::default());
+        let known = |verified| {
+            let Desired { id, hash, .. } = first.desired[0].clone();
+            let uid = "u".into();
+            let known = Known {
+                uid,
+                hash: Some(hash),
+                row_key: None,
+                protected: false,
+                deleting: false,
+                fields: None,
+                verified,
+            };
+            Inventory::of([(id, known)])
+        };
+        let rendered = |rows: &[&str], known: &Inventory, memo: &Memo| {
+            looked_up.set(0);
+            let out = read(rows, known, memo);
+            (looked_up.get(), out)
+        };
+        let (times, second) = rendered(&["1"], &known(true), &first.memo);
+        assert_eq!((times, &second.desired[0].hash), (0, &first.desired[0].hash));
+        assert_eq!(rendered(&["1"], &known(true), &second.memo).0, 0, "the memo is handed on");
+        assert_eq!(rendered(&["2"], &known(true), &first.memo).0, 1, "another row");
+        assert_eq!(rendered(&["1"], &known(false), &first.memo).0, 1, "changed by somebody");
+        assert_eq!(rendered(&["1"], &Inventory::default(), &first.memo).0, 1, "gone");
+        let (_, twice) = rendered(&["1", "1"], &known(true), &first.memo);
+        assert_eq!(twice.failures.rows(), 2, "two rows of one object are an error all the same");
     }
 }

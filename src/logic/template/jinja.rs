@@ -74,6 +74,11 @@ impl Jinja {
 }
 
 impl Engine for Jinja {
+    /// There is no clock in it.
+    fn is_timeless(&self) -> bool {
+        true
+    }
+
     fn rendering<'a>(&'a self, dbqr: &Json, _now: Timestamp) -> Box<dyn Rendering + 'a> {
         Box::new(AtWork { template: self, dbqr: from_json(dbqr) })
     }
