@@ -19,6 +19,7 @@ pub mod outcome;
 pub mod pool;
 pub mod prune;
 pub mod render;
+pub mod rest;
 pub mod retry;
 pub mod rights;
 pub mod row;

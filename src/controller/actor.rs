@@ -256,7 +256,7 @@ impl Actor {
             dbqr.annotation(REQUESTED_AT),
             now(),
         );
-        observe::look(&self.series, &self.owner, &outcome, &status, begin.elapsed());
+        observe::look(&self.series, &self.owner, &outcome, (self.report.latest(), &status), begin.elapsed());
         self.report.set(status);
     }
 

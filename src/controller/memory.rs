@@ -9,6 +9,7 @@ use crate::logic::inventory::Inventory;
 use crate::logic::memo::Memo;
 use crate::logic::object::GroupKind;
 use crate::logic::prune::Pruning;
+use crate::logic::rest::Resting;
 use crate::logic::validate::Validated;
 use crate::postgres::Pool;
 
@@ -25,6 +26,8 @@ pub struct Memory {
     pub kinds: BTreeSet<GroupKind>,
     /// The columns by whose values all objects are marked with their row, as recorded in the status.
     pub key_columns: Option<Vec<String>>,
+    /// Objects that failed, and are left alone for a while.
+    pub resting: Resting,
     /// What the rows of the last read came to.
     pub memo: Arc<Memo>,
     /// The fingerprint of the watched tables before the last read that was worked through; what failed of it is tried
@@ -47,6 +50,7 @@ impl Memory {
     pub fn forget(&mut self) {
         self.valid = None;
         self.memo = Arc::default();
+        self.resting = Resting::default();
         self.fingerprint = None;
         self.inventory = None;
     }

@@ -16,6 +16,7 @@ use crate::logic::inventory::Inventory;
 use crate::logic::object::{Desired, GroupKind, Known, ObjectId, Owner, Ownership};
 use crate::logic::outcome::{Done, Outcome};
 use crate::logic::render::{Rendered, RowFailure};
+use crate::logic::rest::Resting;
 use crate::logic::schedule::Look;
 use crate::logic::validate::Validated;
 use crate::postgres::Limits;
@@ -55,6 +56,7 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     let (rendered, read, query_time) = pass.unless_stopped(pass.read(&valid, &pool, (&before, &memory.memo))).await?;
     let wanted = Wanted { ids: rendered.ids(), existed: before.len(), key_columns: read.key_columns };
     drop(before);
+    memory.resting.retain(|id| wanted.ids.contains(id));
     let (detection, language) = (detect::told(&valid, fingerprint.as_ref()), Some(valid.template.language()));
     let Rendered { rows, failures, desired, memo } = rendered;
     let mut done = Done { rows, query_time, failures, detection, language, ..Done::default() };
@@ -134,7 +136,8 @@ impl Pass<'_> {
     ) -> Result<(), Error> {
         let Some(recalled) = &mut memory.inventory else { return Ok(()) };
         let inventory = Arc::make_mut(&mut recalled.inventory);
-        let mut plan = inventory.plan(desired);
+        let resting = &mut memory.resting;
+        let mut plan = inventory.plan(awake(desired, resting, done));
         let mut work: Vec<Work> =
             plan.update.drain(..).map(|(desired, known)| Work::update(desired, known.uid)).collect();
         let found = self.look_up(plan.first_contact, done).await?;
@@ -158,7 +161,7 @@ impl Pass<'_> {
         let go_on = || self.stop.go_on();
         let mut results = self.ctx.cluster.apply_all(&self.owner, work, &go_on);
         while let Some((work, result)) = results.next().await {
-            self.record(inventory, work, result, done);
+            self.record(inventory, resting, work, result, done);
         }
         drop(results);
         if self.stop.go_on() { Ok(()) } else { Err(Error::Stopped) }
@@ -195,7 +198,14 @@ impl Pass<'_> {
         Ok(found)
     }
 
-    fn record(&self, inventory: &mut Inventory, work: Work, result: Result<Applied, ApplyError>, done: &mut Done) {
+    fn record(
+        &self,
+        inventory: &mut Inventory,
+        resting: &mut Resting,
+        work: Work,
+        result: Result<Applied, ApplyError>,
+        done: &mut Done,
+    ) {
         let desired = work.desired;
         match result {
             Ok(Applied { uid, fields, .. }) => {
@@ -207,6 +217,7 @@ impl Pass<'_> {
                     "created"
                 };
                 tracing::info!(dbqr = %self.owner, object = %desired.id, "{verb}");
+                resting.applied(&desired.id);
                 let Desired { id, hash, protected, row, .. } = desired;
                 let known = Known {
                     uid,
@@ -223,7 +234,9 @@ impl Pass<'_> {
                 if matches!(error, ApplyError::Replaced) {
                     inventory.remove(&desired.id);
                 }
-                done.failures.push(failed(&desired, error.reason(), error.to_string()));
+                let message = error.to_string();
+                resting.failed(&desired, error.reason(), &message, Instant::now());
+                done.failures.push(failed(&desired, error.reason(), message));
             }
         }
     }
@@ -240,6 +253,19 @@ impl Pass<'_> {
         }
         left
     }
+}
+
+/// What is to be applied: all but what failed lately, which fails of the same once more.
+fn awake(desired: Vec<Desired>, resting: &mut Resting, done: &mut Done) -> Vec<Desired> {
+    let now = Instant::now();
+    let mut awake = Vec::with_capacity(desired.len());
+    for desired in desired {
+        match resting.still(&desired, now) {
+            Some((reason, message)) => done.failures.push(failed(&desired, reason, message)),
+            None => awake.push(desired),
+        }
+    }
+    awake
 }
 
 fn failed(desired: &Desired, reason: &'static str, message: String) -> RowFailure {

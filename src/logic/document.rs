@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::json::{self, Json, Map};
 use super::object::{self, AppliedHash, Desired, Kind, ObjectId, Owner};
 use super::rights::{Forbidden, Rights};
@@ -41,6 +44,9 @@ pub enum DocumentError {
     /// A label or annotation that is no string.
     #[error("{0} must be a string: quote it")]
     NotAString(String),
+    /// A Secret's value that is no base64. The key may come from the row, so it is not named.
+    #[error("every value of a Secret's data must be base64: use b64encode (b64enc in Go), or stringData")]
+    NotBase64,
     /// Something that is not built yet.
     #[error("{0} is not supported yet")]
     NotYet(&'static str),
@@ -98,6 +104,9 @@ pub fn desired(
         _ => return Err(DocumentError::Missing("metadata.name")),
     };
     let id = place(&mut metadata, &kind, frame)?;
+    if id.kind.group.is_empty() && id.kind.kind == "Secret" {
+        check_secret(&document)?;
+    }
     let row = row.into();
     let protected = mark(&mut metadata, frame.owner, row.key.as_deref())?;
     let in_own_namespace = id.namespace.as_deref() == Some(frame.owner.namespace.as_str());
@@ -234,6 +243,14 @@ fn body(metadata: &Json, rest: &Map, owner: Option<&Owner>) -> (String, AppliedH
         body.replace_range(end - NO_HASH.len()..end, &hash.0);
     }
     (body, hash)
+}
+
+/// The server answers with an error that says nothing.
+fn check_secret(document: &Map) -> Result<(), DocumentError> {
+    let Some(Json::Object(data)) = document.get("data") else { return Ok(()) };
+    let is_base64 =
+        |value: &Json| value.as_str().is_none_or(|text| STANDARD.decode(text.replace(['\r', '\n'], "")).is_ok());
+    if data.values().all(is_base64) { Ok(()) } else { Err(DocumentError::NotBase64) }
 }
 
 fn text<'a>(map: &'a Map, field: &str) -> Option<&'a str> {

@@ -43,7 +43,7 @@ impl Rendered {
     }
 }
 
-/// Failed rows: all of their numbers, and the messages of the first few.
+/// Failed rows: all of their numbers, and what is told of the first few.
 #[derive(Clone, Debug, Default)]
 pub struct Failures {
     rows: BTreeSet<u64>,
@@ -76,9 +76,11 @@ impl Failures {
             }
             None => self.nameless = true,
         }
-        if self.kept.len() < KEPT_FAILURES {
-            self.kept.push(failure);
-        }
+        // By rows, in whichever order they failed: so the same failures give the same status.
+        let place = |one: &RowFailure| (one.row.number, one.object.clone());
+        let at = self.kept.partition_point(|one| place(one) <= place(&failure));
+        self.kept.insert(at, failure);
+        self.kept.truncate(KEPT_FAILURES);
     }
 
     /// How many rows failed.

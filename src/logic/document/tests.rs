@@ -147,3 +147,16 @@ fn what_is_applied_already_needs_no_body() {
             .is_none()
     );
 }
+
+#[test]
+fn a_secret_with_text_that_is_no_base64_is_refused_before_the_server_fails_of_it() {
+    let secret = |value: Value| {
+        make(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"k": value}}))
+    };
+    assert!(secret(json!("YWI=")).is_ok());
+    assert!(secret(json!("YW\nI=\n")).is_ok());
+    assert!(secret(json!(null)).is_ok());
+    for value in ["a!", "YWI", "plain text"] {
+        assert_eq!(secret(json!(value)).unwrap_err(), DocumentError::NotBase64, "{value}");
+    }
+}
