@@ -4,24 +4,40 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::object::ObjectId;
+use super::retry::Retry;
 
 /// Changes of one object that are answered at once.
 const FREE: u32 = 3;
 /// Who leaves an object alone for so long after it was restored has given up.
 const QUIET: Duration = Duration::from_secs(60);
-/// The longest delay.
+/// The first delay after that, and the longest.
+const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(300);
+/// Those who gave up are looked for when there are so many contests, and at each doubling.
+const SWEEP_AT: usize = 64;
 
 /// The objects that were changed lately.
 #[derive(Debug, Default)]
 pub struct Contests {
     objects: HashMap<ObjectId, Contest>,
+    sweep_at: usize,
 }
 
 #[derive(Debug)]
 struct Contest {
     changes: u32,
     due: Instant,
+    delays: Retry,
+}
+
+impl Contest {
+    fn new(now: Instant) -> Self {
+        Self { changes: 0, due: now, delays: Retry::between(FIRST, LONGEST, now) }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.due) >= QUIET
+    }
 }
 
 /// What to do about a change.
@@ -36,22 +52,21 @@ pub struct Answer {
 impl Contests {
     /// Somebody changed an object.
     pub fn changed(&mut self, id: &ObjectId, now: Instant) -> Answer {
-        self.objects.retain(|_, contest| now.saturating_duration_since(contest.due) < QUIET);
-        let contest = self.objects.entry(id.clone()).or_insert(Contest { changes: 0, due: now });
+        if self.objects.len() >= self.sweep_at.max(SWEEP_AT) {
+            self.objects.retain(|_, contest| !contest.is_over(now));
+            self.sweep_at = 2 * self.objects.len();
+        }
+        let contest = self.objects.entry(id.clone()).or_insert_with(|| Contest::new(now));
+        if contest.is_over(now) {
+            *contest = Contest::new(now);
+        }
         // A change while one is still to be answered is answered with it.
         if contest.changes > 0 && contest.due > now {
             return Answer { at: contest.due, begins: false };
         }
         contest.changes += 1;
-        contest.due = now + delay(contest.changes);
+        contest.due = if contest.changes > FREE { now + contest.delays.next(0.0) } else { now };
         Answer { at: contest.due, begins: contest.changes == FREE + 1 }
-    }
-}
-
-fn delay(changes: u32) -> Duration {
-    match changes.saturating_sub(FREE) {
-        0 => Duration::ZERO,
-        more => Duration::from_secs(1 << more.min(16)).min(LONGEST),
     }
 }
 
@@ -88,6 +103,16 @@ mod tests {
         }
         let first = contests.changed(&id("a"), now);
         assert_eq!(contests.changed(&id("a"), now + Duration::from_secs(1)), Answer { begins: false, ..first });
+    }
+
+    #[test]
+    fn contests_that_are_over_are_swept_up() {
+        let (mut contests, mut now) = (Contests::default(), Instant::now());
+        for number in 0..10 * SWEEP_AT {
+            contests.changed(&id(&number.to_string()), now);
+            now += QUIET;
+        }
+        assert!(contests.objects.len() <= SWEEP_AT);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::object::{AppliedHash, Desired, ObjectId};
+use super::retry::Retry;
 
 /// First delay; a little less than that of a pass that failed, so that the next pass finds it over.
 const FIRST: Duration = Duration::from_millis(400);
@@ -21,7 +22,7 @@ pub struct Resting {
 struct Rest {
     /// What was tried: something else is tried at once.
     hash: AppliedHash,
-    delay: Duration,
+    delays: Retry,
     until: Instant,
     reason: &'static str,
     message: String,
@@ -36,9 +37,10 @@ impl Resting {
 
     /// An object could not be applied.
     pub fn failed(&mut self, desired: &Desired, reason: &'static str, message: &str, now: Instant) {
-        let before = self.objects.get(&desired.id).filter(|rest| rest.hash == desired.hash);
-        let delay = before.map_or(FIRST, |rest| (rest.delay * 2).min(LONGEST));
-        let rest = Rest { hash: desired.hash.clone(), delay, until: now + delay, reason, message: message.to_owned() };
+        let before = self.objects.remove(&desired.id).filter(|rest| rest.hash == desired.hash);
+        let mut delays = before.map_or_else(|| Retry::between(FIRST, LONGEST, now), |rest| rest.delays);
+        let until = now + delays.next(0.0);
+        let rest = Rest { hash: desired.hash.clone(), delays, until, reason, message: message.to_owned() };
         self.objects.insert(desired.id.clone(), rest);
     }
 
