@@ -146,7 +146,7 @@ fn place(metadata: &mut Map, kind: &Kind, frame: &Frame<'_>) -> Result<ObjectId,
     let namespace = match metadata.get("namespace") {
         None | Some(Json::Null) => kind.namespaced.then(|| frame.owner.namespace.clone()),
         Some(_) if !kind.namespaced => return Err(DocumentError::NoNamespace(kind.group_kind.to_string())),
-        Some(Json::String(namespace)) if is_label(namespace) => Some(namespace.clone()),
+        Some(Json::String(namespace)) if object::is_label(namespace) => Some(namespace.clone()),
         Some(_) => return Err(DocumentError::BadName("metadata.namespace")),
     };
     frame.rights.place(&kind.group_kind, namespace.as_deref(), frame.owner)?;
@@ -260,15 +260,6 @@ fn text<'a>(map: &'a Map, field: &str) -> Option<&'a str> {
 /// What may stand in a URL path; each kind's own rules are the server's to check.
 fn is_path_segment(name: &str) -> bool {
     !matches!(name, "." | "..") && !name.contains(['/', '%']) && !name.chars().any(char::is_control)
-}
-
-fn is_label(text: &str) -> bool {
-    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    !text.is_empty()
-        && text.len() <= 63
-        && text.bytes().all(|c| inner(c) || c == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 #[cfg(test)]

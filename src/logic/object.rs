@@ -112,6 +112,17 @@ impl AppliedHash {
     }
 }
 
+/// Bytes of the longest label.
+pub const MAX_LABEL: usize = 63;
+
+/// Whether a text is an RFC 1123 label: small letters, digits and dashes, with a letter or digit at either end.
+pub fn is_label(text: &str) -> bool {
+    (1..=MAX_LABEL).contains(&text.len())
+        && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
 /// Two digits for each byte.
 pub fn hexadecimal(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half & 15)]);
@@ -140,7 +151,7 @@ impl fmt::Display for Owner {
 impl Owner {
     /// Value of [`LABEL_NAME`]: the name, or a hash of it where it is longer than 63 characters.
     pub fn label(&self) -> String {
-        if self.name.len() <= 63 { self.name.clone() } else { AppliedHash::of(self.name.as_bytes()).0 }
+        if self.name.len() <= MAX_LABEL { self.name.clone() } else { AppliedHash::of(self.name.as_bytes()).0 }
     }
 
     /// Label selector of everything that carries our labels.
