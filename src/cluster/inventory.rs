@@ -128,9 +128,7 @@ impl Cluster {
         }
         object::ownership(meta, owner)
     }
-}
 
-impl Cluster {
     /// What the inventory keeps of an object.
     pub(super) fn noted(&self, meta: &ObjectMeta) -> Known {
         // Without our labels no listing finds it: then it is not as it was applied, whatever the annotation says.

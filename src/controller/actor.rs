@@ -84,12 +84,6 @@ struct Again {
     holds: bool,
 }
 
-impl Drop for Actor {
-    fn drop(&mut self) {
-        self.ctx.drift.leave(&self.inbox);
-    }
-}
-
 struct Actor {
     ctx: Arc<Context>,
     seen: watch::Receiver<Seen>,
@@ -112,6 +106,12 @@ struct Actor {
     /// Who asked for the next look; None where only time did.
     woken: Option<Source>,
     series: Series,
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        self.ctx.drift.leave(&self.inbox);
+    }
 }
 
 /// Works on one resource until it is gone or the process stops. Does nothing for `delay` unless it changes.

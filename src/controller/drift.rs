@@ -126,12 +126,12 @@ impl Drift {
         let by_uid = annotation(meta, OWNER_UID).and_then(|uid| watched.inboxes.get(uid));
         let (name, namespace) = owner_labels(meta);
         let is_named = |inbox: &&Arc<Inbox>| {
-            Some(inbox.owner.label().as_str()) == name && Some(inbox.owner.namespace.as_str()) == namespace
+            Some(inbox.owner.namespace.as_str()) == namespace && Some(inbox.owner.label().as_str()) == name
         };
-        let by_label = watched.inboxes.values().find(is_named);
-        let mut found: Vec<Arc<Inbox>> = by_uid.into_iter().chain(by_label).cloned().collect();
-        found.dedup_by(|one, other| Arc::ptr_eq(one, other));
-        found
+        // Mostly both are the same one, and nobody else has to be asked.
+        let by_label =
+            if by_uid.is_some_and(|inbox| is_named(&inbox)) { None } else { watched.inboxes.values().find(is_named) };
+        by_uid.into_iter().chain(by_label).cloned().collect()
     }
 
     fn all(&self, place: &Place) -> Vec<Arc<Inbox>> {

@@ -256,16 +256,16 @@ impl Pass<'_> {
 }
 
 /// What is to be applied: all but what failed lately, which fails of the same once more.
-fn awake(desired: Vec<Desired>, resting: &mut Resting, done: &mut Done) -> Vec<Desired> {
+fn awake(mut desired: Vec<Desired>, resting: &Resting, done: &mut Done) -> Vec<Desired> {
     let now = Instant::now();
-    let mut awake = Vec::with_capacity(desired.len());
-    for desired in desired {
-        match resting.still(&desired, now) {
-            Some((reason, message)) => done.failures.push(failed(&desired, reason, message)),
-            None => awake.push(desired),
+    desired.retain(|desired| match resting.still(desired, now) {
+        Some((reason, message)) => {
+            done.failures.push(failed(desired, reason, message));
+            false
         }
-    }
-    awake
+        None => true,
+    });
+    desired
 }
 
 fn failed(desired: &Desired, reason: &'static str, message: String) -> RowFailure {

@@ -51,17 +51,17 @@ impl From<&Desired> for Made {
 /// objects were applied: that is compared each time. Takes about 200 bytes for each row with one object.
 #[derive(Debug, Default)]
 pub struct Memo {
-    rows: HashMap<RowHash, Box<[Made]>, RandomState>,
+    rows: HashMap<RowHash, Arc<[Made]>, RandomState>,
 }
 
 impl Memo {
     /// The objects of a row that was rendered before.
-    pub fn get(&self, row: &RowHash) -> Option<&[Made]> {
-        self.rows.get(row).map(|objects| &**objects)
+    pub fn get(&self, row: &RowHash) -> Option<&Arc<[Made]>> {
+        self.rows.get(row)
     }
 
     /// A row was rendered.
-    pub fn insert(&mut self, row: RowHash, objects: Box<[Made]>) {
+    pub fn insert(&mut self, row: RowHash, objects: Arc<[Made]>) {
         self.rows.insert(row, objects);
     }
 }

@@ -153,7 +153,7 @@ impl<'a> Renderer<'a> {
         let Row { json, key } = row;
         let row = RowName { number: self.out.rows, key: key.map(Into::into) };
         if let Some(made) = self.before.get(&hash).filter(|made| made.iter().all(|one| self.is_there(one))) {
-            self.out.memo.insert(hash, made.into());
+            self.out.memo.insert(hash, made.clone());
             made.iter().for_each(|one| self.claim(unchanged(one, &row)));
             return;
         }
