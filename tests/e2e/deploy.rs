@@ -186,7 +186,7 @@ async fn the_examples_work_under_the_rights_of_the_manifests_from_creation_to_de
     let left = namespaces.get_opt("tenant-acme").await.unwrap();
     assert!(left.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()));
     let logs = world.operator.logs();
-    for word in ["not allowed", "403", "Forbidden", "forbidden"] {
+    for word in ["not allowed", " 403", "Forbidden", "forbidden"] {
         assert!(!logs.contains(word), "{word}: {logs}");
     }
     let (_, metrics) = world.operator.get("/metrics").await;
