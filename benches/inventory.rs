@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput};
 use dbqo::logic::inventory::{Doubt, Inventory};
+use dbqo::logic::memo::RowHash;
 use dbqo::logic::object::{AppliedHash, Desired, GroupKind, Kind, Known, ObjectId};
 use dbqo::logic::render::Rendered;
+use dbqo::logic::row::Row;
 
 // As the operator has it.
 #[global_allocator]
@@ -39,13 +41,18 @@ fn hash(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(BODY as u64));
     group.bench_function(format!("{BODY} bytes"), |b| b.iter(|| AppliedHash::of(black_box(body.as_bytes()))));
     group.finish();
+    let row = Row { json: body, key: None };
+    let mut group = criterion.benchmark_group("row hash");
+    group.throughput(Throughput::Bytes(BODY as u64));
+    group.bench_function(format!("{BODY} bytes"), |b| b.iter(|| RowHash::of(black_box(&row))));
+    group.finish();
 }
 
 /// As a pass has it: the identities of all that is desired, what is to be written, what is to be deleted.
 fn difference(criterion: &mut Criterion) {
     let kind = config_map();
-    let inventory = Inventory::of((0..OBJECTS).map(|number| {
-        let known = Known { uid: "u".into(), hash: Some(hash_of(number, 0)), ..Known::default() };
+    let mut inventory = Inventory::of((0..OBJECTS).map(|number| {
+        let known = Known { uid: "u".into(), hash: Some(hash_of(number, 0)), verified: true, ..Known::default() };
         (id(&kind, number), known)
     }));
     let body = format!(r#"{{"metadata":{{{}"#, "x".repeat(BODY));

@@ -218,7 +218,8 @@ impl Bench {
         let applies = AT_ONCE.to_string();
         let child = Command::new(env!("CARGO_BIN_EXE_dbqo"))
             .args(["run", "--watch-namespace", name, "--max-applies", &applies, "--max-applies-per-resource", &applies])
-            .args(["--listen", "off", "--log-format", log_format])
+            // It is killed and started again: the time until a Lease runs out is a figure of its own.
+            .args(["--listen", "off", "--leader-elect=false", "--log-format", log_format])
             .stderr(File::create(self.log(name))?)
             .spawn()?;
         Ok(child)

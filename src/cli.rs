@@ -1,5 +1,6 @@
 //! Flags, environment and the commands: the only reader of either.
 
+mod election;
 mod run;
 
 use clap::{Parser, Subcommand};
@@ -15,7 +16,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the operator against the cluster of the kubeconfig, or the one it runs in
-    Run(run::Flags),
+    Run(Box<run::Flags>),
     /// Print the CustomResourceDefinition, for `kubectl apply --server-side -f -`
     Crd,
     /// Print the version

@@ -15,17 +15,21 @@ mod apply;
 mod claims;
 mod events;
 mod failure;
+mod fence;
 mod fetch;
 mod inherit;
 mod initial;
 mod inventory;
 mod kinds;
+mod lease;
 mod lookup;
 mod prune;
 mod refusal;
 mod release;
 mod request;
 mod status;
+mod term;
+mod texts;
 mod version;
 mod watch;
 
@@ -37,6 +41,7 @@ pub use inventory::{Owned, Scope};
 pub use kinds::KindError;
 pub use prune::Deleted;
 pub use queue::{Found, Work};
+pub use term::Term;
 pub use watch::WatchError;
 
 mod queue;
@@ -69,6 +74,9 @@ pub struct Cluster {
     requests: Client,
     /// Watches: silent for long, retried by whoever watches.
     watches: Client,
+    /// What is asked also by a process that does not work: for the Lease, and which server it is.
+    aside: Client,
+    term: Term,
     shared: Arc<Shared>,
 }
 
@@ -78,6 +86,7 @@ struct Shared {
     owners: Mutex<HashMap<String, Arc<Semaphore>>>,
     kinds: kinds::Kinds,
     claims: claims::Claims,
+    texts: texts::Texts,
     /// Uids of objects that are not ours and still carry our marks, since taking them off failed.
     unreleased: Mutex<HashSet<Arc<str>>>,
 }
@@ -86,21 +95,21 @@ impl Cluster {
     /// Clients for this cluster; connects when first asked for something. Needs a Tokio runtime.
     pub fn new(config: Config, limits: Limits) -> Result<Self, Error> {
         let nobody: OnAnswer = Arc::new(|_, _| ());
-        Self::observed(config, limits, &nobody)
+        Self::bound(config, limits, Term::endless(), &nobody)
     }
 
-    /// The same, and tells of every answer.
-    pub fn observed(config: Config, limits: Limits, on_answer: &OnAnswer) -> Result<Self, Error> {
-        let mut for_requests = config.clone();
-        for_requests.read_timeout = Some(ANSWER_WITHIN);
+    /// The same, and tells of every answer. Outside of the term nothing goes out but watches and what concerns the
+    /// Lease; a request that is waiting when it ends is broken off.
+    pub fn bound(config: Config, limits: Limits, term: Term, on_answer: &OnAnswer) -> Result<Self, Error> {
+        let mut aside = config.clone();
+        aside.read_timeout = Some(ANSWER_WITHIN);
         // Else the time a connection lay idle counts as well.
-        for_requests.reset_reader_on_write = true;
-        for_requests.default_retry = false;
+        aside.reset_reader_on_write = true;
+        aside.default_retry = false;
+        let senseless = |_| Failure::Unreachable("its address or credentials make no sense");
         let client = |config| {
-            let builder = ClientBuilder::try_from(config);
-            let builder = builder.map_err(|_| Failure::Unreachable("its address or credentials make no sense"))?;
             let told = layer_fn(|service| answers::Told { service, on_answer: on_answer.clone() });
-            Ok(builder.with_layer(&told).build())
+            Ok(ClientBuilder::try_from(config).map_err(senseless)?.with_layer(&told).build())
         };
         let shared = Shared {
             limits,
@@ -108,9 +117,16 @@ impl Cluster {
             owners: Mutex::default(),
             kinds: kinds::Kinds::default(),
             claims: claims::Claims::default(),
+            texts: texts::Texts::default(),
             unreleased: Mutex::default(),
         };
-        Ok(Self { requests: client(for_requests)?, watches: client(config)?, shared: Arc::new(shared) })
+        Ok(Self {
+            requests: fence::client(&config, term.clone(), on_answer).map_err(senseless)?,
+            watches: client(config)?,
+            aside: client(aside)?,
+            term,
+            shared: Arc::new(shared),
+        })
     }
 
     /// For requests that are answered at once.
@@ -121,6 +137,11 @@ impl Cluster {
     /// For watches.
     pub fn watch_client(&self) -> &Client {
         &self.watches
+    }
+
+    /// Until when this process may act.
+    pub fn term(&self) -> &Term {
+        &self.term
     }
 
     /// One owner's share of the applies in flight.

@@ -2,14 +2,18 @@
 //! Decides nothing itself.
 
 mod actor;
+mod apply;
 mod cleanup;
 mod deep;
 mod detect;
+mod drift;
 mod error;
 mod fetch;
+mod leader;
 mod memory;
 mod observe;
 mod prune;
+mod read;
 mod reconcile;
 mod registry;
 mod report;
@@ -26,7 +30,8 @@ use crate::logic::rights::Rights;
 use crate::metrics::Metrics;
 use crate::postgres::Pools;
 
-pub use registry::run;
+pub use drift::Drift;
+pub use leader::{Candidate, Ended, Lost, run};
 
 /// What every DatabaseQueryResource is worked on with.
 pub struct Context {
@@ -42,6 +47,8 @@ pub struct Context {
     pub health: Arc<Health>,
     /// Where figures go.
     pub metrics: Arc<Metrics>,
+    /// What others do to objects of ours.
+    pub drift: Arc<Drift>,
     /// True once the process is asked to stop.
     pub stopping: watch::Receiver<bool>,
 }

@@ -68,10 +68,12 @@ pub enum Source {
     Poll,
     /// What failed before is tried again.
     Retry,
+    /// Somebody changed an object of it.
+    Drift,
 }
 
 impl Source {
-    const ALL: [Self; 4] = [Self::Resource, Self::Secret, Self::Poll, Self::Retry];
+    const ALL: [Self; 5] = [Self::Resource, Self::Secret, Self::Poll, Self::Retry, Self::Drift];
 
     fn word(self) -> &'static str {
         match self {
@@ -79,6 +81,7 @@ impl Source {
             Self::Secret => "secret",
             Self::Poll => "poll",
             Self::Retry => "retry",
+            Self::Drift => "drift",
         }
     }
 }
@@ -120,6 +123,7 @@ pub struct Metrics {
     ready: Gauges,
     suspended: Gauges,
     success: Family<Resource, Gauge<f64, AtomicU64>>,
+    leader: Gauge,
     connections: Gauge,
     requests: Family<Request, Counter>,
     live: Mutex<HashMap<Resource, Live>>,
@@ -173,6 +177,7 @@ impl Metrics {
                 "dbqr_last_success_timestamp_seconds",
                 "When a look last found or left all as it should be, in seconds since 1970",
             ),
+            leader: new(r, "dbqo_leader", "Whether this process is the one that works (1) or stands by (0)"),
             connections: new(r, "dbqo_database_connections", "Open connections to PostgreSQL"),
             requests: new(
                 r,
@@ -189,6 +194,11 @@ impl Metrics {
         let mut text = String::new();
         text::encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+
+    /// Whether this process is the one that works.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(leads.into());
     }
 
     /// How many connections to PostgreSQL are open.
@@ -370,6 +380,7 @@ mod tests {
             format!(r#"dbqr_wakes_total{{{labels},source="poll"}} 1"#),
             format!(r#"dbqr_object_writes_total{{{labels},operation="created"}} 3"#),
             format!("dbqr_prune_blocked{{{labels}}} 2"),
+            "dbqo_leader 0".to_owned(),
             r#"dbqo_build_info{version="1.2.3"} 1"#.to_owned(),
         ] {
             assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");

@@ -12,6 +12,8 @@ mod deleting;
 mod foreign;
 #[path = "cluster/ignoring.rs"]
 mod ignoring;
+#[path = "cluster/leasing.rs"]
+mod leasing;
 #[path = "cluster/looking.rs"]
 mod looking;
 #[path = "cluster/refusing.rs"]

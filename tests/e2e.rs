@@ -16,10 +16,14 @@ mod delete;
 mod deploy;
 #[path = "e2e/detect.rs"]
 mod detect;
+#[path = "e2e/drift.rs"]
+mod drift;
 #[path = "e2e/follow.rs"]
 mod follow;
 #[path = "e2e/languages.rs"]
 mod languages;
+#[path = "e2e/leader.rs"]
+mod leader;
 #[path = "e2e/mistakes.rs"]
 mod mistakes;
 #[path = "e2e/observe.rs"]

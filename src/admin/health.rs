@@ -16,6 +16,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 pub enum Gate {
     /// An API server that answers and is not too old.
     ApiServer,
+    /// The Lease: held by this process, or by one that this one stands by for.
+    Lease,
     /// A listing of the Secrets.
     Secrets,
     /// A listing of the DatabaseQueryResources: their definition is installed.
@@ -43,6 +45,7 @@ impl Gate {
     fn name(self) -> &'static str {
         match self {
             Self::ApiServer => "api-server",
+            Self::Lease => "lease",
             Self::Secrets => "secrets",
             Self::Resources => "databasequeryresources",
         }
@@ -54,7 +57,7 @@ impl Health {
     pub fn new() -> (Self, Pulse) {
         let (sender, receiver) = mpsc::channel(1);
         let closed = |gate| (gate, State { open: false, why: "not asked yet".into() });
-        let gates = [Gate::ApiServer, Gate::Secrets, Gate::Resources].map(closed).into();
+        let gates = [Gate::ApiServer, Gate::Lease, Gate::Secrets, Gate::Resources].map(closed).into();
         (Self { gates: Mutex::new(gates), questions: sender }, Pulse { questions: receiver })
     }
 
@@ -117,11 +120,14 @@ mod tests {
     fn readiness_names_what_is_waited_for_until_all_is_there() {
         let (health, _pulse) = Health::new();
         health.has(Gate::ApiServer, "Kubernetes 1.33");
+        health.has(Gate::Lease, "held");
         health.has(Gate::Secrets, "listed");
         health.waits(Gate::Resources, "404");
         let (ready, lines) = health.readiness();
         assert!(!ready);
-        assert_eq!(lines, "[+] api-server: Kubernetes 1.33\n[+] secrets: listed\n[-] databasequeryresources: 404\n");
+        let expected = "[+] api-server: Kubernetes 1.33\n[+] lease: held\n[+] secrets: listed\n\
+                        [-] databasequeryresources: 404\n";
+        assert_eq!(lines, expected);
         health.has(Gate::Resources, "listed");
         assert!(health.readiness().0);
     }

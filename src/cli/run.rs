@@ -11,11 +11,11 @@ use tokio::task::JoinError;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
+use super::election;
 use crate::admin::{self, Health};
-use crate::cluster::{self, Cluster, OnAnswer};
-use crate::controller::{self, Context};
+use crate::cluster::{self, Cluster, OnAnswer, Term};
+use crate::controller::{self, Context, Ended};
 use crate::logic::denied::DeniedHost;
-use crate::logic::kubernetes::TooOld;
 use crate::logic::rights::Rights;
 use crate::metrics::{self, Metrics};
 use crate::postgres::Pools;
@@ -59,6 +59,9 @@ pub struct Flags {
     /// gets at most half of them
     #[arg(long, env = "DBQO_MAX_CONNECTIONS_PER_SERVER", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10000))]
     max_connections_per_server: u16,
+
+    #[command(flatten)]
+    election: election::Flags,
 
     /// Address and port that /metrics, /livez and /readyz are served on; `off` or nothing serves none
     #[arg(long, env = "DBQO_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = listen)]
@@ -110,7 +113,10 @@ pub fn run(flags: &Flags) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("no runtime: {error}"))?;
-    runtime.block_on(operate(flags))
+    let ended = runtime.block_on(operate(flags));
+    // One that lost the Lease is to be gone at once: nobody waits for a look-up of a name on its threads.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Lines of our own alone: libraries log statements, addresses and whole answers of servers, which hold values.
@@ -133,6 +139,7 @@ fn start_logging(flags: &Flags) {
 
 async fn operate(flags: &Flags) -> Result<(), String> {
     tracing::info!(version = VERSION, "db-query-operator starts");
+    let times = flags.election.times()?;
     let (health, pulse) = Health::new();
     let (health, metrics) = (Arc::new(health), Metrics::new(VERSION));
     let pools = Arc::new(Pools::new(flags.max_connections_per_server.into(), Pools::PATIENCE));
@@ -144,9 +151,11 @@ async fn operate(flags: &Flags) -> Result<(), String> {
         applies_in_flight: flags.max_applies.into(),
         per_owner: flags.max_applies_per_resource.into(),
     };
+    let candidate = flags.election.candidate(times, &config.default_namespace);
+    let term = if flags.election.is_on() { Term::not_begun() } else { Term::endless() };
     let counted = metrics.clone();
     let on_answer: OnAnswer = Arc::new(move |method, code| counted.request(method, code));
-    let cluster = Cluster::observed(config, limits, &on_answer);
+    let cluster = Cluster::bound(config, limits, term, &on_answer);
     let cluster = cluster.map_err(|error| format!("no client for the cluster: {error}"))?;
     let (stop, stopping) = watch::channel(false);
     let rights = Rights {
@@ -156,8 +165,8 @@ async fn operate(flags: &Flags) -> Result<(), String> {
         denied_database_hosts: flags.deny_database_hosts.clone().into(),
     };
     let watch_namespace = flags.watch_namespace.clone();
-    let context = Context { cluster, pools, rights, watch_namespace, health, metrics, stopping };
-    let mut controller = tokio::spawn(pulse.of(controller::run(Arc::new(context))));
+    let context = Context { cluster, pools, rights, watch_namespace, health, metrics, drift: Arc::default(), stopping };
+    let mut controller = tokio::spawn(pulse.of(controller::run(Arc::new(context), candidate)));
     tokio::select! {
         signal = wait_for_signal() => signal?,
         ended = &mut controller => return well(ended).and(Err(UNEXPECTED.to_owned())),
@@ -170,7 +179,7 @@ async fn operate(flags: &Flags) -> Result<(), String> {
 const UNEXPECTED: &str = "the controller ended unexpectedly; see the log above";
 
 /// How the controller ended, as a sentence.
-fn well(ended: Result<Result<(), TooOld>, JoinError>) -> Result<(), String> {
+fn well(ended: Result<Result<(), Ended>, JoinError>) -> Result<(), String> {
     ended.map_err(|_| UNEXPECTED.to_owned())?.map_err(|error| error.to_string())
 }
 

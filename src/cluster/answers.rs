@@ -48,6 +48,7 @@ fn method<B>(request: &Request<B>) -> &'static str {
         Method::GET if request.uri().query().is_some_and(watches) => "WATCH",
         Method::GET => "GET",
         Method::POST => "POST",
+        Method::PUT => "PUT",
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         _ => "OTHER",

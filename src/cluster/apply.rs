@@ -6,15 +6,14 @@ mod error;
 use std::sync::Arc;
 
 use http::StatusCode;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::claims::{Claim, UNDER_WAY};
 use super::failure::Failure;
 use super::request::{APPLY, Answer, Call, METADATA, Metadata, asked, object_path};
 use super::{Cluster, Deleted};
 use crate::crd::ConflictPolicy;
-use crate::logic::conflict::{self, OwnFields, Verdict};
+use crate::logic::conflict::{self, Verdict};
+use crate::logic::fields::Fields;
 use crate::logic::object::{Desired, FIELD_MANAGER, Hold, Known, Owner, Ownership, written_by_others};
 use crate::logic::pointer::Pointer;
 
@@ -56,40 +55,10 @@ pub struct Applied {
     pub uid: Arc<str>,
     /// How we have it.
     pub hold: Hold,
-    /// Our entry of it; of an adopted object alone.
-    pub fields: Option<Arc<OwnFields>>,
+    /// What we own of it.
+    pub fields: Option<Fields>,
     /// Fields that were left to others, and to whom.
     pub yielded: Vec<(String, String)>,
-}
-
-/// All that is needed of most answers; reading the rest takes time.
-#[derive(Deserialize)]
-struct Slim {
-    metadata: SlimMetadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SlimMetadata {
-    uid: String,
-    deletion_timestamp: Option<IgnoredAny>,
-}
-
-impl Applied {
-    fn read(change: Change, hold: Hold, answer: &Answer) -> Result<Self, ApplyError> {
-        let SlimMetadata { uid, deletion_timestamp } = answer.read::<Slim>().map_err(ApplyError::Failed)?.metadata;
-        if deletion_timestamp.is_some() {
-            return Err(ApplyError::BeingDeleted);
-        }
-        let fields = match hold {
-            Hold::Adopted => {
-                let meta = answer.read::<Metadata>().map_err(ApplyError::Failed)?.metadata;
-                Some(OwnFields::of(&meta).into())
-            }
-            Hold::Created | Hold::Controlled => None,
-        };
-        Ok(Self { change, uid: uid.into(), hold, fields, yielded: Vec::new() })
-    }
 }
 
 impl Cluster {
@@ -113,7 +82,7 @@ impl Cluster {
         match self.apply(desired, body, Force::Never).await {
             Ok(answer) if answer.status == StatusCode::CREATED => {
                 self.shared.claims.made(&desired.id);
-                Applied::read(Change::Created, Hold::Created, &answer)
+                self.applied(Change::Created, Hold::Created, &answer)
             }
             Ok(answer) => self.met(owner, desired, answer, earlier).await,
             Err(failure) => {
@@ -140,7 +109,7 @@ impl Cluster {
         match self.contend(desired, body, claim).await {
             Ok((answer, yielded)) => {
                 self.shared.claims.made(&desired.id);
-                Ok(Applied { yielded, ..Applied::read(Change::Adopted, Hold::Adopted, &answer)? })
+                Ok(Applied { yielded, ..self.applied(Change::Adopted, Hold::Adopted, &answer)? })
             }
             Err(error) => {
                 self.shared.claims.drop(&desired.id);
@@ -162,15 +131,13 @@ impl Cluster {
             self.hand_over(desired, &known.uid, &terms.ignored).await?;
         }
         let as_before = known.hash.as_ref() == Some(&desired.hash);
-        let claim = match &known.fields {
-            _ if known.hold != Hold::Adopted || terms.policy == ConflictPolicy::Force || as_before => {
-                conflict::Claim::All
-            }
-            Some(fields) => conflict::Claim::Earlier(fields),
-            None => conflict::Claim::None,
+        let claim = if known.hold != Hold::Adopted || terms.policy == ConflictPolicy::Force || as_before {
+            conflict::Claim::All
+        } else {
+            conflict::Claim::Earlier(known.applied.as_ref())
         };
         match self.contend(desired, body, claim).await {
-            Ok((answer, yielded)) => Ok(Applied { yielded, ..Applied::read(Change::Updated, known.hold, &answer)? }),
+            Ok((answer, yielded)) => Ok(Applied { yielded, ..self.applied(Change::Updated, known.hold, &answer)? }),
             // Whatever else a conflict may be: the uid we know does not help any more.
             Err(ApplyError::Failed(Failure::Refused(refused))) if refused.is_write_conflict() => {
                 Err(ApplyError::Replaced)
@@ -239,6 +206,15 @@ impl Cluster {
         }
     }
 
+    fn applied(&self, change: Change, hold: Hold, answer: &Answer) -> Result<Applied, ApplyError> {
+        let meta = answer.read::<Metadata>().map_err(ApplyError::Failed)?.metadata;
+        if meta.deletion_timestamp.is_some() {
+            return Err(ApplyError::BeingDeleted);
+        }
+        let uid = meta.uid.as_deref().unwrap_or_default().into();
+        Ok(Applied { change, uid, hold, fields: self.fields(&meta), yielded: Vec::new() })
+    }
+
     async fn apply(&self, desired: &Desired, body: Vec<u8>, force: Force) -> Result<Answer, Failure> {
         let path = format!(
             "{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&force={}",
@@ -284,7 +260,7 @@ impl Cluster {
         let lost_answer = earlier.is_some_and(|claim| !claim.made);
         if lost_answer || !written_by_others(&meta) {
             self.shared.claims.made(&desired.id);
-            return Applied::read(Change::Updated, Hold::Created, &answer);
+            return self.applied(Change::Updated, Hold::Created, &answer);
         }
         self.shared.claims.drop(&desired.id);
         let uid: Arc<str> = meta.uid.as_deref().unwrap_or_default().into();

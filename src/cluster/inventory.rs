@@ -1,8 +1,6 @@
 //! What is there under an owner's labels: paged metadata LISTs, of which only the few words are kept that the
 //! inventory needs.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::Method;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
@@ -11,10 +9,10 @@ use serde::Deserialize;
 use super::Cluster;
 use super::failure::Failure;
 use super::request::{Call, METADATA_LIST, Metadata, asked, encoded, list_path};
-use crate::logic::conflict::OwnFields;
+use crate::logic::fields::Fields;
 use crate::logic::object;
 use crate::logic::object::{
-    APPLIED_HASH, AppliedHash, Hold, Kind, Known, OUR_LABELS, ObjectId, Owner, Ownership, ROW_KEY, annotation, hold,
+    APPLIED_HASH, AppliedHash, Kind, Known, OUR_LABELS, ObjectId, Owner, Ownership, ROW_KEY, annotation, hold,
     is_protected,
 };
 
@@ -65,7 +63,6 @@ impl Cluster {
             Scope::Namespace(namespace) if kind.namespaced => Some(namespace.as_str()),
             _ => None,
         };
-        let mut namespaces = Names::default();
         for last in (0..BEGINNINGS).map(|beginning| beginning + 1 == BEGINNINGS) {
             let mut owned = Vec::new();
             let mut next = None;
@@ -76,13 +73,7 @@ impl Cluster {
                     page => page?,
                 };
                 for item in page.items {
-                    let id = ObjectId {
-                        kind: kind.group_kind.clone(),
-                        namespace: item.metadata.namespace.as_deref().map(|name| namespaces.shared(name)),
-                        name: item.metadata.name.clone().unwrap_or_default(),
-                    };
-                    let ownership = self.ownership(&item.metadata, owner);
-                    owned.push(Owned { id, known: known(&item.metadata, owner), ownership });
+                    owned.push(self.owned(kind, &item.metadata, owner));
                 }
                 match page.next {
                     Some(more) => next = Some(more),
@@ -91,6 +82,16 @@ impl Cluster {
             }
         }
         Err(Failure::Timeout)
+    }
+
+    /// What is known of an object by its metadata.
+    pub fn owned(&self, kind: &Kind, meta: &ObjectMeta, owner: &Owner) -> Owned {
+        let id = ObjectId {
+            kind: kind.group_kind.clone(),
+            namespace: meta.namespace.as_deref().map(|name| self.shared.texts.shared(name)),
+            name: meta.name.clone().unwrap_or_default(),
+        };
+        Owned { id, known: self.noted(meta, owner), ownership: self.ownership(meta, owner) }
     }
 
     /// One page of the metadata of a kind's objects.
@@ -128,36 +129,28 @@ impl Cluster {
         }
         object::ownership(meta, owner)
     }
-}
 
-/// What the inventory keeps of an object.
-pub(super) fn known(meta: &ObjectMeta, owner: &Owner) -> Known {
-    // Without our labels no listing finds it: then it is not as it was applied, whatever the annotation says.
-    let labelled = OUR_LABELS.iter().all(|key| meta.labels.as_ref().is_some_and(|labels| labels.contains_key(*key)));
-    let hold = hold(meta);
-    Known {
-        uid: meta.uid.as_deref().unwrap_or_default().into(),
-        hash: annotation(meta, APPLIED_HASH).filter(|_| labelled).map(|hash| AppliedHash(hash.to_owned())),
-        row_key: annotation(meta, ROW_KEY).map(Into::into),
-        protected: is_protected(meta),
-        deleting: meta.deletion_timestamp.is_some(),
-        hold,
-        referring: meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid),
-        fields: (hold == Hold::Adopted).then(|| OwnFields::of(meta).into()),
-    }
-}
-
-/// Thousands of objects are in the same few namespaces.
-#[derive(Default)]
-struct Names(std::collections::HashSet<Arc<str>>);
-
-impl Names {
-    fn shared(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(name) {
-            return known.clone();
+    /// What the inventory keeps of an object.
+    pub(super) fn noted(&self, meta: &ObjectMeta, owner: &Owner) -> Known {
+        // Without our labels no listing finds it: then it is not as it was applied, whatever the annotation says.
+        let labelled =
+            OUR_LABELS.iter().all(|key| meta.labels.as_ref().is_some_and(|labels| labels.contains_key(*key)));
+        Known {
+            uid: meta.uid.as_deref().unwrap_or_default().into(),
+            hash: annotation(meta, APPLIED_HASH).filter(|_| labelled).map(|hash| AppliedHash(hash.to_owned())),
+            row_key: annotation(meta, ROW_KEY).map(Into::into),
+            protected: is_protected(meta),
+            deleting: meta.deletion_timestamp.is_some(),
+            hold: hold(meta),
+            referring: meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid),
+            fields: self.fields(meta),
+            applied: None,
+            verified: false,
         }
-        let new: Arc<str> = name.into();
-        self.0.insert(new.clone());
-        new
+    }
+
+    /// What we own of an object.
+    pub(super) fn fields(&self, meta: &ObjectMeta) -> Option<Fields> {
+        Fields::of(meta).map(|text| Fields(self.shared.texts.shared(&text)))
     }
 }

@@ -9,7 +9,6 @@ use tokio::sync::OnceCell;
 
 use super::Cluster;
 use super::failure::Failure;
-use super::inventory::known;
 use super::status;
 use crate::logic::object::{Kind, Known, OWNER_UID, ObjectId, Owner, Ownership, annotation};
 
@@ -114,7 +113,7 @@ impl Cluster {
         if ownership == Ownership::Foreign {
             self.release_leftover(kind, id, meta, owner).await;
         }
-        Ok((known(meta, owner), ownership))
+        Ok((self.noted(meta, owner), ownership))
     }
 
     /// The uids of all DatabaseQueryResources. The labels that say where an object's owner is are anyone's to edit, so

@@ -10,6 +10,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Client;
 use kube::client::Body;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -90,7 +91,7 @@ impl Cluster {
         let deadline = Instant::now() + ALL_TRIES_WITHIN;
         let mut tries = 1;
         loop {
-            let failure = match self.try_once(&call).await {
+            let failure = match try_once(self.client(), &call).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -120,31 +121,9 @@ impl Cluster {
         }
     }
 
-    async fn try_once(&self, call: &Call) -> Result<Answer, Failure> {
-        timeout(ANSWER_WITHIN, self.send(call)).await.unwrap_or(Err(Failure::Timeout))
-    }
-
-    async fn send(&self, call: &Call) -> Result<Answer, Failure> {
-        let mut request = Request::builder().method(call.method.clone()).uri(&call.path).header(ACCEPT, call.accept);
-        if !call.body.is_empty() {
-            request = request.header(CONTENT_TYPE, call.content_type);
-        }
-        if !call.compressed {
-            request = request.header(ACCEPT_ENCODING, "identity");
-        }
-        let request = request.body(Body::from(call.body.clone())).map_err(|_| Failure::Unreadable)?;
-        let response = self.client().send(request).await.map_err(|error| unreachable(&error))?;
-        let status = response.status();
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.parse().ok());
-        let body = response.into_body().collect().await.map_err(|error| unreachable(&error))?.to_bytes();
-        if status.is_success() {
-            return Ok(Answer { status, body });
-        }
-        Err(Failure::Refused(Box::new(refusal::read(status.as_u16(), &body, retry_after, call.asked.clone()))))
+    /// Asks once, and also where this process does not work.
+    pub(super) async fn ask_aside(&self, call: Call) -> Result<Answer, Failure> {
+        try_once(&self.aside, &call).await
     }
 
     /// The metadata of one object, None where it does not exist.
@@ -159,6 +138,30 @@ impl Cluster {
             }
         }
     }
+}
+
+async fn try_once(client: &Client, call: &Call) -> Result<Answer, Failure> {
+    timeout(ANSWER_WITHIN, send(client, call)).await.unwrap_or(Err(Failure::Timeout))
+}
+
+async fn send(client: &Client, call: &Call) -> Result<Answer, Failure> {
+    let mut request = Request::builder().method(call.method.clone()).uri(&call.path).header(ACCEPT, call.accept);
+    if !call.body.is_empty() {
+        request = request.header(CONTENT_TYPE, call.content_type);
+    }
+    if !call.compressed {
+        request = request.header(ACCEPT_ENCODING, "identity");
+    }
+    let request = request.body(Body::from(call.body.clone())).map_err(|_| Failure::Unreadable)?;
+    let response = client.send(request).await.map_err(|error| unreachable(&error))?;
+    let status = response.status();
+    let retry_after =
+        response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok());
+    let body = response.into_body().collect().await.map_err(|error| unreachable(&error))?.to_bytes();
+    if status.is_success() {
+        return Ok(Answer { status, body });
+    }
+    Err(Failure::Refused(Box::new(refusal::read(status.as_u16(), &body, retry_after, call.asked.clone()))))
 }
 
 /// What kind of network error this is. Its own words may hold anything.

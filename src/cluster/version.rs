@@ -20,7 +20,7 @@ impl Cluster {
     /// What the server says of its version.
     pub async fn version(&self) -> Result<Reported, Failure> {
         let asked = Asked { verb: "get", resource: "/version".into(), namespace: None };
-        let info: Info = self.call(Call::get("/version".into(), asked)).await?.read()?;
+        let info: Info = self.ask_aside(Call::get("/version".into(), asked)).await?.read()?;
         Ok(Reported { major: info.major, minor: info.minor, git_version: info.git_version })
     }
 }

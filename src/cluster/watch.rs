@@ -4,12 +4,13 @@ use std::fmt;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 
 use super::Cluster;
 use crate::crd::DatabaseQueryResource;
+use crate::logic::object::{Kind, LABEL_NAME};
 
 /// What a watch failed of, without the server's words. It is tried again with growing delays.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,24 @@ impl Cluster {
             None => Api::all(self.watch_client().clone()),
         };
         in_short(watcher(api, watcher::Config::default()).default_backoff())
+    }
+}
+
+impl Cluster {
+    /// The metadata of all objects of a kind that carry our labels, whoever put them on, in a namespace or in all.
+    pub fn watch_objects(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+    ) -> impl Stream<Item = Result<Event<PartialObjectMeta<DynamicObject>>, WatchError>> + Send + use<> {
+        let gvk = GroupVersionKind::gvk(&kind.group_kind.group, &kind.version, &kind.group_kind.kind);
+        let resource = ApiResource::from_gvk_with_plural(&gvk, &kind.plural);
+        let api: Api<PartialObjectMeta<DynamicObject>> = match namespace {
+            Some(namespace) => Api::namespaced_with(self.watch_client().clone(), namespace, &resource),
+            None => Api::all_with(self.watch_client().clone(), &resource),
+        };
+        let config = watcher::Config::default().labels(LABEL_NAME);
+        in_short(watcher(api, config).default_backoff())
     }
 }
 

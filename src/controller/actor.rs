@@ -1,6 +1,8 @@
 //! One task per DatabaseQueryResource: waits until there is a reason to look, looks, reports. Since each has its
 //! own, one that waits for a silent database keeps nobody else waiting.
 
+mod drifting;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -11,12 +13,14 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
+use super::drift::Inbox;
 use super::memory::Memory;
 use super::reconcile::{Pass, reconcile};
 use super::report::Report;
 use super::stop::Stop;
 use super::{Context, cleanup, error::Error, observe};
 use crate::crd::{Dbqr, DeletionPolicy, Status};
+use crate::logic::contest::Contests;
 use crate::logic::object::{FINALIZER, GroupKind, Owner};
 use crate::logic::outcome::{self, Outcome};
 use crate::logic::retry::Retry;
@@ -91,9 +95,23 @@ struct Actor {
     again: Option<Again>,
     /// Begin of the last full read and of the last look of any kind.
     last: Option<(Instant, Instant)>,
+    /// What others did to its objects.
+    inbox: Arc<Inbox>,
+    /// Objects that others change again and again.
+    contests: Contests,
+    /// When what others did is to be put right.
+    restore: Option<Instant>,
+    /// The kinds whose objects are watched.
+    followed: BTreeSet<GroupKind>,
     /// Who asked for the next look; None where only time did.
     woken: Option<Source>,
     series: Series,
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        self.ctx.drift.leave(&self.inbox);
+    }
 }
 
 /// Works on one resource until it is gone or the process stops. Does nothing for `delay` unless it changes.
@@ -107,11 +125,17 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
     let memory = Memory { kinds, key_columns: dbqr.status.key_columns.clone(), ..Memory::default() };
     let report = Report::new(&dbqr.status, now);
     let mut stopping = ctx.stopping.clone();
+    let owner = Arc::new(owner);
+    let inbox = Inbox::new(owner.clone());
     let mut actor = Actor {
         series: ctx.metrics.series(namespace, name),
         ctx,
         seen,
-        owner: Arc::new(owner),
+        owner,
+        inbox,
+        contests: Contests::default(),
+        restore: None,
+        followed: BTreeSet::new(),
         memory,
         report,
         retry: Retry::new(now),
@@ -136,12 +160,14 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
             actor.again = None;
             actor.retry.reset();
         }
+        actor.absorb(&seen.dbqr).await;
         actor.work(&seen).await;
         actor.report.write(&actor.ctx, &seen.dbqr, Instant::now()).await;
         let next = actor.next(&seen.dbqr);
         tokio::select! {
             changed = actor.seen.changed() => if changed.is_err() { return },
             () = sleep_until(next.into()) => {}
+            () = actor.inbox.arrived() => {}
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
     }
@@ -175,6 +201,7 @@ impl Actor {
         match self.again {
             Some(again) if now >= again.at => Some(Look::Full),
             Some(Again { holds: true, .. }) => None,
+            _ if self.restore.is_some_and(|at| now >= at) => Some(Look::Full),
             // Without a valid spec only a change is a reason to look.
             _ => self.memory.valid.as_ref()?.schedule.due(full, look, now),
         }
@@ -189,7 +216,8 @@ impl Actor {
             (Some((full, look)), Some(valid)) if !holds => Some(valid.schedule.next(full, look)),
             _ => None,
         };
-        let work = [self.again.map(|again| again.at), scheduled].into_iter().flatten().filter(|_| !suspended);
+        let restore = self.restore.filter(|_| !holds);
+        let work = [self.again.map(|again| again.at), scheduled, restore].into_iter().flatten().filter(|_| !suspended);
         work.chain(self.report.due()).min().unwrap_or_else(|| Instant::now() + FAR)
     }
 
@@ -202,8 +230,10 @@ impl Actor {
         };
         self.last = Some((full, begin));
         let by_time = if self.again.is_some_and(|again| begin >= again.at) { Source::Retry } else { Source::Poll };
+        let by_time = if self.restore.take_if(|at| begin >= *at).is_some() { Source::Drift } else { by_time };
         self.series.woken(self.woken.take().unwrap_or(by_time));
         let result = self.reconcile(dbqr, look).await;
+        self.follow().await;
         self.report.recorded(&self.memory.kinds, self.memory.key_columns.is_some());
         let outcome = match result {
             Ok(outcome) => outcome,
@@ -226,7 +256,7 @@ impl Actor {
             dbqr.annotation(REQUESTED_AT),
             now(),
         );
-        observe::look(&self.series, &self.owner, &outcome, &status, begin.elapsed());
+        observe::look(&self.series, &self.owner, &outcome, (self.report.latest(), &status), begin.elapsed());
         self.report.set(status);
     }
 

@@ -1,5 +1,7 @@
 //! What can go wrong in a pass: one variant per step.
 
+use std::time::Duration;
+
 use crate::cluster;
 use crate::logic::outcome::Failed;
 use crate::logic::validate::InvalidSpec;
@@ -23,6 +25,14 @@ pub enum Error {
     /// Rendering ended before its time.
     #[error("rendering was aborted; see the operator's log")]
     Render,
+    /// The template costs too much.
+    #[error("rendering was given up: {rows} rows took {took:.1?}; the template costs too much")]
+    Costly {
+        /// Rows rendered by then.
+        rows: u64,
+        /// How long they took.
+        took: Duration,
+    },
     /// What exists could not be listed.
     #[error("could not list what exists: {0}")]
     Recall(#[source] cluster::Error),
@@ -51,7 +61,7 @@ impl Error {
             Self::Fetch(error) => error.reason(),
             Self::Validate(_) => "InvalidSpec",
             Self::Query(error) => error.reason(),
-            Self::Render => "RenderFailed",
+            Self::Render | Self::Costly { .. } => "RenderFailed",
             Self::Recall(_) | Self::LookUp(_) => "ListFailed",
             Self::Orphan(_) => "OrphanFailed",
             Self::Track(_) => "TrackFailed",
@@ -83,7 +93,6 @@ impl Error {
 mod tests {
     use super::*;
     use crate::postgres::Busy;
-    use std::time::Duration;
 
     #[test]
     fn a_lack_of_connections_says_nothing_of_the_database_and_passes() {

@@ -21,7 +21,7 @@ impl Pass<'_> {
         let secrets = self.secrets().await?;
         let (dbqr, spec, rights) = (self.dbqr.clone(), self.spec.clone(), self.ctx.rights.clone());
         let valid =
-            deep::run(move || validate::validate(&dbqr, &spec, &secrets, &rights)).await.ok_or(Error::Render)?;
+            deep::run(move |_| validate::validate(&dbqr, &spec, &secrets, &rights)).await.ok_or(Error::Render)?;
         let valid = Arc::new(valid.map_err(Error::Validate)?);
         let pool = self.ctx.pools.pool(&self.owner.namespace, &valid.settings, valid.pool);
         (memory.valid, memory.pool) = (Some(valid.clone()), Some(pool.clone()));

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use crate::crd::{Status, condition};
+use crate::crd::{Failure, Status, condition};
 use crate::logic::object::Owner;
 use crate::logic::outcome::{Changed, Done, Outcome};
+use crate::logic::render::RowFailure;
 use crate::metrics::{Series, Sync};
 
-/// One look ended like this, after so long; `status` is what the user is told of it.
-pub fn look(series: &Series, owner: &Owner, outcome: &Outcome, status: &Status, took: Duration) {
+/// One look ended like this, after so long; the statuses are what the user was and is told.
+pub fn look(series: &Series, owner: &Owner, outcome: &Outcome, (before, status): (&Status, &Status), took: Duration) {
     if let Outcome::Done(done) = outcome {
-        log(owner, done, took);
+        log(owner, done, &before.failures, took);
         series.queried(done.query_time);
         series.synced(sync(done));
     }
@@ -23,9 +24,14 @@ pub fn look(series: &Series, owner: &Owner, outcome: &Outcome, status: &Status, 
     series.ready(status.condition(condition::READY).is_some_and(|ready| ready.status == "True"));
 }
 
-/// A line for the look, and one for each of the first failures: thousands of rows may fail of one mistake.
-fn log(owner: &Owner, done: &Done, took: Duration) {
-    for failure in done.failures.kept() {
+/// A line for the look, and one for each of the first failures, as thousands of rows may fail of one mistake. What was told
+/// the last time is not told again.
+fn log(owner: &Owner, done: &Done, told: &[Failure], took: Duration) {
+    let is_told = |failure: &RowFailure| {
+        let row = failure.row.to_string();
+        told.iter().any(|told| told.row == row && told.object == failure.object && told.reason == failure.reason)
+    };
+    for failure in done.failures.kept().iter().filter(|failure| !is_told(failure)) {
         let object = failure.object.as_deref();
         tracing::warn!(dbqr = %owner, row = %failure.row, object, reason = failure.reason, "failed: {}", failure.message);
     }

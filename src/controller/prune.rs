@@ -63,8 +63,9 @@ impl Pass<'_> {
         done.held = memory.pruning.held();
         done.misapproved =
             approved.filter(|digest| done.held.as_ref().is_some_and(|held| held.digest != *digest)).map(Into::into);
-        if done.failures.is_empty() && inventory.stale(ids, Doubt::None).is_empty() {
-            memory.key_columns = Some(key_columns.clone()).filter(|columns| !columns.is_empty());
+        let may_be_marked = !marked && !key_columns.is_empty() && done.failures.is_empty();
+        if may_be_marked && inventory.stale(ids, Doubt::None).is_empty() {
+            memory.key_columns = Some(key_columns.clone());
         }
     }
 

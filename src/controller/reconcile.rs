@@ -1,31 +1,21 @@
 //! The pipeline: what one look at one DatabaseQueryResource does, in order.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use futures::StreamExt;
-use k8s_openapi::jiff::Timestamp;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
 use super::memory::{Memory, Recalled};
 use super::prune::Wanted;
 use super::stop::Stop;
-use super::{Context, cleanup, deep, detect, error::Error};
-use crate::cluster::{Applied, ApplyError, Change, Terms, Work};
+use super::{Context, cleanup, detect, error::Error};
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy};
-use crate::logic::contact::{self, Contact};
-use crate::logic::document::Frame;
 use crate::logic::inventory::Inventory;
-use crate::logic::object::{Desired, GroupKind, Kind, Known, ObjectId, Owner, Ownership};
+use crate::logic::object::{GroupKind, Owner, Ownership};
 use crate::logic::outcome::{Done, Outcome};
-use crate::logic::render::{Rendered, Renderer, RowFailure};
-use crate::logic::row::Row;
+use crate::logic::render::Rendered;
 use crate::logic::schedule::Look;
 use crate::logic::validate::Validated;
-use crate::postgres::{Limits, Pool, Read};
+use crate::postgres::Limits;
 
 /// What exists is listed anew when the last listing is older, at the next full read.
 const LISTING_AGE: Duration = Duration::from_secs(600);
@@ -61,13 +51,15 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
         return Ok(Outcome::Unchanged);
     }
     let before = pass.recall(memory).await?;
-    let (rendered, read, query_time) = pass.unless_stopped(pass.read(&valid, &pool, &before)).await?;
+    let (rendered, read, query_time) = pass.unless_stopped(pass.read(&valid, &pool, (&before, &memory.memo))).await?;
     let wanted = Wanted { ids: rendered.ids(), existed: before.len(), key_columns: read.key_columns };
     drop(before);
+    memory.resting.retain(|id| wanted.ids.contains(id));
     let (detection, language) = (detect::told(&valid, fingerprint.as_ref()), Some(valid.template.language()));
-    let Rendered { rows, failures, .. } = rendered;
+    let Rendered { rows, failures, desired, memo } = rendered;
     let mut done = Done { rows, query_time, failures, detection, language, ..Done::default() };
-    pass.apply(memory, &valid, rendered.desired, &wanted.key_columns, &mut done).await?;
+    memory.memo = Arc::new(memo);
+    pass.apply(memory, &valid, desired, &wanted.key_columns, &mut done).await?;
     pass.prune(memory, &valid, &wanted, &mut done).await;
     memory.fingerprint = fingerprint;
     done.kinds = pass.kinds_left(memory, &done).await;
@@ -109,9 +101,9 @@ impl Pass<'_> {
             );
         }
         let mut inventory = Inventory::of(objects);
-        let before = memory.inventory.take().map(|recalled| recalled.inventory).or(memory.earlier.take());
-        if let Some(before) = before {
-            inventory.remember(&before);
+        memory.relist();
+        if let Some(earlier) = memory.earlier.take() {
+            inventory.remember(&earlier);
         }
         let inventory = Arc::new(inventory);
         memory.inventory = Some(Recalled { inventory: inventory.clone(), at: Instant::now() });
@@ -139,47 +131,9 @@ impl Pass<'_> {
         }
     }
 
-    /// Rows are rendered on a thread of their own while they stream in; the transaction ends with the last row.
-    async fn read(
-        &self,
-        valid: &Arc<Validated>,
-        pool: &Arc<Pool>,
-        known: &Arc<Inventory>,
-    ) -> Result<(Rendered, Read, Duration), Error> {
-        let mut lease = pool.lease().await.map_err(Error::Query)?;
-        let (rows, mut batches) = mpsc::channel::<Vec<Row>>(4);
-        let (valid_too, known, owner, rights) =
-            (valid.clone(), known.clone(), self.owner.clone(), self.ctx.rights.clone());
-        let (cluster, runtime) = (self.ctx.cluster.clone(), Handle::current());
-        let deletion_policy = self.spec.deletion_policy;
-        let now = Timestamp::now();
-        let rendered = deep::run(move || {
-            let kinds = RefCell::new(HashMap::<(String, String), Result<Arc<Kind>, String>>::new());
-            let find_kind = |api_version: &str, kind: &str| {
-                let key = (api_version.to_owned(), kind.to_owned());
-                let find = || runtime.block_on(cluster.kind(api_version, kind)).map_err(|error| error.to_string());
-                kinds.borrow_mut().entry(key).or_insert_with(find).clone()
-            };
-            let (gvk, ignored) = (valid_too.gvk.as_ref(), &*valid_too.ignored);
-            let frame = Frame { owner: &owner, rights: &rights, gvk, deletion_policy, ignored };
-            let mut renderer = Renderer::new(&valid_too.template, &valid_too.dbqr, now, frame, &find_kind, &known);
-            while let Some(batch) = batches.blocking_recv() {
-                batch.into_iter().for_each(|row| renderer.row(row));
-            }
-            renderer.finish()
-        });
-        let limits = limits(valid);
-        let begin = Instant::now();
-        let read = async { lease.session.read(&valid.query, &limits, rows).await.map(|read| (read, begin.elapsed())) };
-        let (read, rendered) = tokio::join!(read, rendered);
-        let (read, query_time) = read.map_err(Error::Query)?;
-        lease.give_back();
-        Ok((rendered.ok_or(Error::Render)?, read, query_time))
-    }
-
     /// Records kinds before their first object, so that there is always a place to look for what was created; and that
     /// objects are no longer all marked by the same columns, before the first is marked otherwise.
-    async fn track(
+    pub(super) async fn track(
         &self,
         memory: (&mut BTreeSet<GroupKind>, &mut Option<Vec<String>>),
         new: BTreeSet<GroupKind>,
@@ -197,119 +151,6 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn apply(
-        &self,
-        memory: &mut Memory,
-        valid: &Validated,
-        desired: Vec<Desired>,
-        key_columns: &Vec<String>,
-        done: &mut Done,
-    ) -> Result<(), Error> {
-        let Some(recalled) = &mut memory.inventory else { return Ok(()) };
-        let inventory = Arc::make_mut(&mut recalled.inventory);
-        let mut plan = inventory.plan(desired);
-        let mut work: Vec<Work> = plan.update.drain(..).map(|(desired, known)| Work::update(desired, known)).collect();
-        let found = self.look_up(plan.first_contact, done).await?;
-        if inventory.is_empty() && !key_columns.is_empty() {
-            memory.key_columns.get_or_insert_with(|| key_columns.clone());
-        }
-        let mut kinds = BTreeSet::new();
-        for (desired, existing) in found {
-            let kind = desired.id.kind.clone();
-            let Some((known, whose)) = existing else {
-                kinds.insert(kind);
-                work.push(Work::create(desired));
-                continue;
-            };
-            match contact::judge(&desired, &known, &whose, self.spec.conflict_policy) {
-                Contact::Keep => inventory.insert(desired.id, known),
-                Contact::Update => work.push(Work::update(desired, known)),
-                Contact::Inherit => work.push(Work::inherit(desired, known)),
-                Contact::Adopt => work.push(Work::adopt(desired, known.uid)),
-                // Nothing of it will be ours, and nothing has to be found again.
-                Contact::LeaveAlone => continue,
-                Contact::Refuse(reason, message) => {
-                    done.failures.push(failed(&desired, reason, message));
-                    continue;
-                }
-            }
-            kinds.insert(kind);
-        }
-        let new = kinds.iter().filter(|kind| !memory.kinds.contains(&***kind)).map(|kind| (**kind).clone()).collect();
-        self.track((&mut memory.kinds, &mut memory.key_columns), new, key_columns).await?;
-        let terms = Terms { policy: self.spec.conflict_policy, ignored: valid.ignored.clone() };
-        let go_on = || self.stop.go_on();
-        let mut results = self.ctx.cluster.apply_all(&self.owner, work, &terms, &go_on);
-        while let Some((work, result)) = results.next().await {
-            self.record(inventory, work.desired, result, done);
-        }
-        drop(results);
-        if self.stop.go_on() { Ok(()) } else { Err(Error::Stopped) }
-    }
-
-    /// What exists under the names of objects that are not known to be ours, one look per kind. A kind that we may not
-    /// look at fails its own rows.
-    async fn look_up(
-        &self,
-        desired: Vec<Desired>,
-        done: &mut Done,
-    ) -> Result<Vec<(Desired, Option<(Known, Ownership)>)>, Error> {
-        let mut by_kind: BTreeMap<GroupKind, Vec<Desired>> = BTreeMap::new();
-        for desired in desired {
-            by_kind.entry((*desired.id.kind).clone()).or_default().push(desired);
-        }
-        let mut found = Vec::new();
-        for desired in by_kind.into_values() {
-            let Some(kind) = desired.first().map(|first| first.kind.clone()) else { continue };
-            let ids: Vec<&ObjectId> = desired.iter().map(|desired| &desired.id).collect();
-            let mut existing = match self.ctx.cluster.look_up(&kind, &ids, &self.owner).await {
-                Err(failure) if failure.is_forbidden() => {
-                    let failed = |desired| failed(desired, failure.reason(), failure.to_string());
-                    desired.iter().for_each(|desired| done.failures.push(failed(desired)));
-                    continue;
-                }
-                existing => existing.map_err(Error::LookUp)?,
-            };
-            found.extend(desired.into_iter().map(|desired| {
-                let is = existing.remove(&desired.id);
-                (desired, is)
-            }));
-        }
-        Ok(found)
-    }
-
-    fn record(
-        &self,
-        inventory: &mut Inventory,
-        desired: Desired,
-        result: Result<Applied, ApplyError>,
-        done: &mut Done,
-    ) {
-        match result {
-            Ok(applied) => {
-                let (verb, count) = match applied.change {
-                    Change::Created => ("created", &mut done.changed.created),
-                    Change::Updated => ("updated", &mut done.changed.updated),
-                    Change::Adopted => ("adopted", &mut done.changed.adopted),
-                    Change::Recreated => ("deleted and created anew", &mut done.changed.created),
-                };
-                *count += 1;
-                tracing::info!(dbqr = %self.owner, object = %desired.id, "{verb}");
-                for (field, holder) in &applied.yielded {
-                    tracing::info!(dbqr = %self.owner, object = %desired.id, field, "left to {holder}");
-                }
-                let known = desired.known(applied.uid, applied.hold, applied.fields);
-                inventory.insert(desired.id, known);
-            }
-            Err(error) => {
-                if matches!(error, ApplyError::Replaced) {
-                    inventory.remove(&desired.id);
-                }
-                done.failures.push(failed(&desired, error.reason(), error.to_string()));
-            }
-        }
-    }
-
     /// The kinds to keep looking for: one is forgotten only when a listing of everywhere finds nothing of it.
     async fn kinds_left(&self, memory: &Memory, done: &Done) -> Vec<String> {
         let present = memory.inventory.as_ref().map(|recalled| recalled.inventory.kinds()).unwrap_or_default();
@@ -322,8 +163,4 @@ impl Pass<'_> {
         }
         left
     }
-}
-
-fn failed(desired: &Desired, reason: &'static str, message: String) -> RowFailure {
-    RowFailure { row: desired.row.clone(), object: Some(desired.id.to_string()), reason, message }
 }

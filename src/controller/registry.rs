@@ -11,12 +11,11 @@ use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::Context;
 use super::actor::{self, Seen};
-use super::{Context, start};
 use crate::admin::Gate;
 use crate::cluster::WatchError;
 use crate::crd::Dbqr;
-use crate::logic::kubernetes::TooOld;
 use crate::logic::schedule;
 use crate::logic::secrets::SecretNames;
 
@@ -56,12 +55,17 @@ struct Secrets {
     listed: bool,
 }
 
-/// Works on all resources until the process is asked to stop; then lets the passes under way end. An API server that
-/// is away is waited for; one that is too old is an error.
-pub async fn run(ctx: Arc<Context>) -> Result<(), TooOld> {
-    if start::wait_for_server(&ctx).await?.is_stopped() {
-        return Ok(());
-    }
+/// How the passes ended that were under way when the process was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// All came to an end.
+    All,
+    /// Some did not in time.
+    CutOff,
+}
+
+/// Works on all resources until the process is asked to stop; then lets the passes under way end.
+pub async fn run(ctx: Arc<Context>) -> Drained {
     let mut secrets = Box::pin(ctx.cluster.watch_secrets(ctx.secrets_namespace()));
     let mut stopping = ctx.stopping.clone();
     let mut registry = Registry {
@@ -84,7 +88,7 @@ pub async fn run(ctx: Arc<Context>) -> Result<(), TooOld> {
         listed = tokio::time::timeout(FIRST_LISTING, first_listing) => if listed.is_err() {
             tracing::warn!("Secrets cannot be listed; a changed Secret is seen only when the database refuses the old one");
         },
-        _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
+        _ = stopping.wait_for(|stopping| *stopping) => return Drained::All,
     }
     let mut resources = Box::pin(ctx.cluster.watch_resources(ctx.watch_namespace.as_deref()));
     loop {
@@ -103,8 +107,9 @@ pub async fn run(ctx: Arc<Context>) -> Result<(), TooOld> {
     let tasks = registry.handles.into_values().map(|handle| handle.task);
     if tokio::time::timeout(GRACE, futures::future::join_all(tasks)).await.is_err() {
         tracing::warn!("some passes did not end in time; the next start completes them");
+        return Drained::CutOff;
     }
-    Ok(())
+    Drained::All
 }
 
 impl Secrets {
@@ -212,7 +217,9 @@ impl Registry {
             return;
         }
         let (seen, receiver) = watch::channel(Seen { orphaned: is_orphaned(&dbqr), dbqr, secret_changes: 0 });
-        let task = tokio::spawn(actor::run(self.ctx.clone(), receiver, delay));
+        let (work, term) = (actor::run(self.ctx.clone(), receiver, delay), self.ctx.cluster.term().clone());
+        // Step by step: whatever the pass is about to do, it does only while this process may.
+        let task = tokio::spawn(async move { term.bound(work).await.unwrap_or_default() });
         self.handles.insert(key, Handle { uid, secrets, seen, task });
     }
 

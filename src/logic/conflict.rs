@@ -1,18 +1,20 @@
 //! Fields of one object that somebody else holds as well: whose way prevails. Pure.
 
-use std::collections::HashSet;
 use std::fmt;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::{Map, Value};
-
+use super::fields::Fields;
 use super::json::{self, Json};
-use super::object::is_our_apply;
 
 /// A field as the API server writes it, such as `.spec.replicas`. The keys of a list are values of the object, so it is
 /// never shown.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct FieldPath(String);
+
+impl FieldPath {
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl From<&str> for FieldPath {
     fn from(path: &str) -> Self {
@@ -39,69 +41,13 @@ pub struct HeldField {
     pub through_subresource: bool,
 }
 
-/// The fields that our entry of an object had.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct OwnFields(HashSet<FieldPath>);
-
-impl fmt::Debug for OwnFields {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OwnFields({})", self.0.len())
-    }
-}
-
-impl OwnFields {
-    /// Those that our entry has now.
-    pub fn of(meta: &ObjectMeta) -> Self {
-        let mut fields = HashSet::new();
-        let ours = meta.managed_fields.iter().flatten().filter(|entry| is_our_apply(entry));
-        for tree in ours.filter_map(|entry| entry.fields_v1.as_ref()?.0.as_object()) {
-            collect(tree, &mut String::new(), &mut fields);
-        }
-        Self(fields)
-    }
-
-    /// Whether the field was among them.
-    pub fn has(&self, path: &FieldPath) -> bool {
-        self.0.contains(path)
-    }
-}
-
-fn collect(tree: &Map<String, Value>, path: &mut String, fields: &mut HashSet<FieldPath>) {
-    let length = path.len();
-    for (step, below) in tree {
-        match step.split_once(':') {
-            Some(("f", name)) => path.extend([".", name]),
-            Some(("i", index)) => path.extend(["[", index, "]"]),
-            Some(("v", value)) => path.extend(["[=", value, "]"]),
-            Some(("k", key)) => {
-                let key: Map<String, Value> = serde_json::from_str(key).unwrap_or_default();
-                let mut parts: Vec<String> = key.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                parts.sort();
-                path.extend(["[", &parts.join(","), "]"]);
-            }
-            // A dot: the thing itself.
-            _ => {
-                fields.insert(FieldPath(path.clone()));
-                continue;
-            }
-        }
-        match below.as_object().filter(|below| !below.is_empty()) {
-            Some(below) => collect(below, path, fields),
-            None => {
-                fields.insert(FieldPath(path.clone()));
-            }
-        }
-        path.truncate(length);
-    }
-}
-
 /// Which fields are ours to take back.
 #[derive(Clone, Copy, Debug)]
 pub enum Claim<'a> {
     /// None: the object is met for the first time.
     None,
-    /// Those that we had before.
-    Earlier(&'a OwnFields),
+    /// Those that we had before, as far as that is known.
+    Earlier(Option<&'a Fields>),
     /// All.
     All,
 }
@@ -110,7 +56,7 @@ impl Claim<'_> {
     fn covers(&self, path: &FieldPath) -> bool {
         match self {
             Self::None => false,
-            Self::Earlier(fields) => fields.has(path),
+            Self::Earlier(fields) => fields.is_some_and(|fields| fields.have(path.as_str())),
             Self::All => true,
         }
     }
@@ -163,33 +109,14 @@ fn remove(json: &mut Json, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn held(path: &str, through_subresource: bool) -> HeldField {
         HeldField { path: path.into(), shown: path.into(), manager: "m".into(), through_subresource }
     }
 
-    fn fields(tree: Value) -> OwnFields {
-        let entry = json!({"manager": "db-query-operator", "operation": "Apply", "fieldsV1": tree});
-        OwnFields::of(&serde_json::from_value(json!({"managedFields": [entry]})).unwrap())
-    }
-
     #[test]
-    fn our_fields_are_named_as_a_conflict_names_them() {
-        let fields = fields(json!({
-            "f:data": {"f:a.b": {}},
-            "f:spec": {"f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:name": {}}}, "f:args": {"v:\"x\"": {}}},
-        }));
-        for path in [
-            ".data.a.b",
-            ".spec.ports[port=80,protocol=\"TCP\"]",
-            ".spec.ports[port=80,protocol=\"TCP\"].name",
-            ".spec.args[=\"x\"]",
-        ] {
-            assert!(fields.has(&path.into()), "{path}");
-        }
-        assert!(!fields.has(&".data".into()) && !fields.has(&".spec.replicas".into()));
-        assert!(!format!("{fields:?} {:?}", FieldPath::from("CANARY")).contains("CANARY"));
+    fn a_field_is_not_shown_whole() {
+        assert!(!format!("{:?}", FieldPath::from("CANARY")).contains("CANARY"));
     }
 
     #[test]
@@ -201,11 +128,11 @@ mod tests {
 
     #[test]
     fn what_we_had_before_is_taken_back_and_nothing_else() {
-        let had = fields(json!({"f:data": {"f:a": {}}}));
+        let had = Fields(r#"{"f:data": {"f:a": {}}}"#.into());
         let (a, b) = (held(".data.a", false), held(".data.b", false));
         let back = Verdict::Again { without: Vec::new(), force: true };
-        assert_eq!(resolve(vec![a.clone()], Claim::Earlier(&had)), back);
-        assert_eq!(resolve(vec![a.clone(), b.clone()], Claim::Earlier(&had)), Verdict::Wait(vec![b.clone()]));
+        assert_eq!(resolve(vec![a.clone()], Claim::Earlier(Some(&had))), back);
+        assert_eq!(resolve(vec![a.clone(), b.clone()], Claim::Earlier(Some(&had))), Verdict::Wait(vec![b.clone()]));
         assert_eq!(resolve(vec![a, b], Claim::All), back);
     }
 
@@ -215,8 +142,7 @@ mod tests {
         let yielded = |force| Verdict::Again { without: vec![scaled.clone()], force };
         assert_eq!(resolve(vec![scaled.clone()], Claim::All), yielded(false));
         assert_eq!(resolve(vec![other.clone(), scaled.clone()], Claim::All), yielded(true));
-        let nothing = OwnFields::default();
-        assert_eq!(resolve(vec![scaled, other.clone()], Claim::Earlier(&nothing)), Verdict::Wait(vec![other]));
+        assert_eq!(resolve(vec![scaled, other.clone()], Claim::Earlier(None)), Verdict::Wait(vec![other]));
     }
 
     #[test]

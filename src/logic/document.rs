@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::json::{self, Json, Map};
 use super::object::{self, AppliedHash, Desired, Kind, ObjectId, Owner, Wishes};
 use super::pointer::{self, Pointer};
@@ -50,6 +53,9 @@ pub enum DocumentError {
     /// A field to ignore that is not at a lasting place.
     #[error("ignoreFields: {0} leads into a list, where places move; only whole lists can be ignored")]
     IntoList(String),
+    /// A Secret's value that is no base64. The key may come from the row, so it is not named.
+    #[error("every value of a Secret's data must be base64: use b64encode (b64enc in Go), or stringData")]
+    NotBase64,
     /// A namespace on an object that has none.
     #[error("{0} is cluster-scoped and cannot have metadata.namespace")]
     NoNamespace(String),
@@ -95,25 +101,26 @@ pub fn desired(
     row: impl Into<RowName>,
     frame: &Frame<'_>,
     find_kind: &FindKind<'_>,
-    is_applied: impl Fn(&ObjectId, &AppliedHash) -> bool,
+    is_applied: impl Fn(&Desired, &Json) -> bool,
 ) -> Result<Desired, DocumentError> {
     let Json::Object(mut document) = document else { return Err(DocumentError::NotAMapping) };
     let kind = kind(&mut document, frame.gvk, find_kind)?;
     let first = pointer::split(&mut document, frame.ignored).map_err(|error| DocumentError::IntoList(error.0))?;
     let row = row.into();
-    let Marked { id, wishes, body, hash, reference } = marked(document, &kind, frame, &row)?;
-    let desired = Desired::new(id, kind.clone(), hash, row, None).wishing(wishes);
-    if is_applied(&desired.id, &desired.hash) {
+    let Marked { id, wishes, object, body, hash, reference } = marked(document, &kind, frame, &row)?;
+    let desired = Desired::new(id, kind.clone(), hash, row, None).wishing(wishes).referring(reference);
+    if is_applied(&desired, &object) {
         return Ok(desired);
     }
     let first = first.map(|document| marked(document, &kind, frame, &desired.row)).transpose()?;
-    Ok(desired.with(&body, first.map(|first| first.body).as_deref()).referring(reference))
+    Ok(desired.with(&body, first.map(|first| first.body).as_deref()))
 }
 
 /// A document with all that we add.
 struct Marked {
     id: ObjectId,
     wishes: Wishes,
+    object: Json,
     body: String,
     hash: AppliedHash,
     reference: Option<String>,
@@ -125,12 +132,17 @@ fn marked(mut document: Map, kind: &Kind, frame: &Frame<'_>, row: &RowName) -> R
         _ => return Err(DocumentError::Missing("metadata.name")),
     };
     let id = place(&mut metadata, kind, frame)?;
+    if id.kind.group.is_empty() && id.kind.kind == "Secret" {
+        check_secret(&document)?;
+    }
     let wishes = mark(&mut metadata, frame.owner, row.key.as_deref())?;
     let in_own_namespace = id.namespace.as_deref() == Some(frame.owner.namespace.as_str());
     let referring = in_own_namespace && frame.deletion_policy == DeletionPolicy::Delete && !wishes.protected;
     let reference = referring.then(|| owner_reference(frame.owner));
-    let (body, hash) = body(metadata, &document, reference.as_deref().unwrap_or_default());
-    Ok(Marked { id, wishes, body, hash, reference })
+    let metadata = Json::Object(metadata);
+    let (body, hash) = body(&metadata, &document, reference.as_deref().unwrap_or_default());
+    document.insert("metadata".into(), metadata);
+    Ok(Marked { id, wishes, object: Json::Object(document), body, hash, reference })
 }
 
 fn kind(document: &mut Map, gvk: Option<&Gvk>, find_kind: &FindKind<'_>) -> Result<Arc<Kind>, DocumentError> {
@@ -161,7 +173,7 @@ fn place(metadata: &mut Map, kind: &Kind, frame: &Frame<'_>) -> Result<ObjectId,
     let namespace = match metadata.get("namespace") {
         None | Some(Json::Null) => kind.namespaced.then(|| frame.owner.namespace.clone()),
         Some(_) if !kind.namespaced => return Err(DocumentError::NoNamespace(kind.group_kind.to_string())),
-        Some(Json::String(namespace)) if is_label(namespace) => Some(namespace.clone()),
+        Some(Json::String(namespace)) if object::is_label(namespace) => Some(namespace.clone()),
         Some(_) => return Err(DocumentError::BadName("metadata.namespace")),
     };
     frame.rights.place(&kind.group_kind, namespace.as_deref(), frame.owner)?;
@@ -243,10 +255,10 @@ const BODY: usize = 2 << 10;
 
 /// The body with its hash annotation, which stands for the reference to the owner, too. Metadata comes first, so that
 /// a uid can be put into it when sent, and so that the first hash annotation in the text is ours.
-fn body(metadata: Map, rest: &Map, reference: &str) -> (String, AppliedHash) {
+fn body(metadata: &Json, rest: &Map, reference: &str) -> (String, AppliedHash) {
     let mut body = String::with_capacity(BODY);
     body.push_str(r#"{"metadata":"#);
-    json::append(&mut body, &Json::Object(metadata));
+    json::append(&mut body, metadata);
     for (key, value) in rest {
         body.push(',');
         json::append_key(&mut body, key);
@@ -264,6 +276,14 @@ fn body(metadata: Map, rest: &Map, reference: &str) -> (String, AppliedHash) {
     (body, hash)
 }
 
+/// The server answers with an error that says nothing.
+fn check_secret(document: &Map) -> Result<(), DocumentError> {
+    let Some(Json::Object(data)) = document.get("data") else { return Ok(()) };
+    let is_base64 =
+        |value: &Json| value.as_str().is_none_or(|text| STANDARD.decode(text.replace(['\r', '\n'], "")).is_ok());
+    if data.values().all(is_base64) { Ok(()) } else { Err(DocumentError::NotBase64) }
+}
+
 fn text<'a>(map: &'a Map, field: &str) -> Option<&'a str> {
     map.get(field).and_then(Json::as_str).filter(|text| !text.is_empty())
 }
@@ -271,15 +291,6 @@ fn text<'a>(map: &'a Map, field: &str) -> Option<&'a str> {
 /// What may stand in a URL path; each kind's own rules are the server's to check.
 fn is_path_segment(name: &str) -> bool {
     !matches!(name, "." | "..") && !name.contains(['/', '%']) && !name.chars().any(char::is_control)
-}
-
-fn is_label(text: &str) -> bool {
-    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    !text.is_empty()
-        && text.len() <= 63
-        && text.bytes().all(|c| inner(c) || c == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 #[cfg(test)]

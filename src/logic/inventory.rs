@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::json::Json;
 use super::object::{AppliedHash, Desired, GroupKind, Known, ObjectId};
 use super::prune::Stale;
 
@@ -61,17 +62,29 @@ impl Inventory {
         self.objects.is_empty()
     }
 
-    /// Whether the object exists with this applied hash.
-    pub fn is_applied(&self, id: &ObjectId, hash: &AppliedHash) -> bool {
-        self.objects.get(id).is_some_and(|known| known.is_applied(hash))
+    /// Whether the object exists with the applied hash of what is desired, and what is to be applied is still ours.
+    pub fn is_applied(&self, desired: &Desired, object: &Json) -> bool {
+        let Some(known) = self.objects.get(&desired.id).filter(|known| known.is_applied(&desired.hash)) else {
+            return false;
+        };
+        known.verified || known.has_all(desired, object)
+    }
+
+    /// Whether the object is known to be as this hash has it: there is nothing to compare.
+    pub fn is_verified(&self, id: &ObjectId, hash: &AppliedHash) -> bool {
+        self.objects.get(id).is_some_and(|known| known.verified && known.is_applied(hash))
     }
 
     /// Sorts what is desired by what has to be done.
-    pub fn plan(&self, desired: Vec<Desired>) -> Plan {
+    pub fn plan(&mut self, desired: Vec<Desired>) -> Plan {
         let mut plan = Plan::default();
         for desired in desired {
-            match self.objects.get(&desired.id) {
-                Some(known) if known.is_applied(&desired.hash) => plan.unchanged += 1,
+            match self.objects.get_mut(&desired.id) {
+                // Without a body it was compared; with one it was found to be otherwise.
+                Some(known) if known.is_applied(&desired.hash) && (known.verified || !desired.has_body()) => {
+                    known.verified = true;
+                    plan.unchanged += 1;
+                }
                 // Whether it is on its way out, or not ours by now, has to be seen.
                 Some(known) if desired.wishes.create_only && known.deleting => plan.first_contact.push(desired),
                 Some(_) if desired.wishes.create_only => plan.unchanged += 1,
@@ -113,15 +126,31 @@ impl Inventory {
         }
     }
 
-    /// Takes over what an earlier listing knew of our entries: what somebody took since is still ours to take back.
-    pub fn remember(&mut self, earlier: &Self) {
+    /// Takes over from what was known before a listing what no listing shows.
+    pub fn remember(&mut self, before: &Self) {
         for (id, known) in &mut self.objects {
-            if known.fields.is_some()
-                && let Some(earlier) = earlier.objects.get(id).filter(|earlier| earlier.uid == known.uid)
-                && earlier.fields.is_some()
-            {
-                known.fields.clone_from(&earlier.fields);
+            if let Some(before) = before.objects.get(id) {
+                *known = std::mem::take(known).remembering(before);
             }
+        }
+    }
+
+    /// Takes note of what was seen of an object: None when it is gone or not ours. Tells whether that is news, for which
+    /// its row has to be looked at again.
+    pub fn see(&mut self, id: &ObjectId, uid: &str, seen: Option<Known>) -> bool {
+        match (self.objects.get(id), seen) {
+            (Some(known), Some(seen)) if known.is_like(&seen) => false,
+            (known, Some(seen)) => {
+                let seen = match known {
+                    Some(known) => seen.remembering(known),
+                    None => seen,
+                };
+                self.objects.insert(id.clone(), seen);
+                true
+            }
+            // Of an earlier object of that name nothing is news.
+            (Some(known), None) if *known.uid == *uid => self.objects.remove(id).is_some(),
+            (_, None) => false,
         }
     }
 
@@ -151,9 +180,8 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logic::conflict::OwnFields;
-    use crate::logic::object::{Kind, Wishes};
-    use serde_json::json;
+    use crate::logic::fields::Fields;
+    use crate::logic::object::{Hold, Kind, Wishes};
     use std::sync::Arc;
 
     fn id(name: &str) -> ObjectId {
@@ -162,7 +190,8 @@ mod tests {
     }
 
     fn known(hash: &str, protected: bool) -> Known {
-        Known { uid: "u".into(), hash: Some(AppliedHash(hash.into())), protected, ..Known::default() }
+        let hash = Some(AppliedHash(hash.into()));
+        Known { uid: "u".into(), hash, protected, verified: true, ..Known::default() }
     }
 
     fn desired(name: &str, hash: &str) -> Desired {
@@ -173,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_plan_writes_only_what_differs() {
-        let inventory = Inventory::of([(id("same"), known("1", false)), (id("changed"), known("1", false))]);
+        let mut inventory = Inventory::of([(id("same"), known("1", false)), (id("changed"), known("1", false))]);
         let plan = inventory.plan(vec![desired("same", "1"), desired("changed", "2"), desired("new", "3")]);
         assert_eq!(plan.unchanged, 1);
         assert_eq!(plan.update[0].0.id, id("changed"));
@@ -182,8 +211,8 @@ mod tests {
 
     #[test]
     fn what_is_being_deleted_is_neither_as_it_should_be_nor_to_be_deleted_again() {
-        let inventory = Inventory::of([(id("a"), Known { deleting: true, ..known("1", false) })]);
-        assert!(!inventory.is_applied(&id("a"), &AppliedHash("1".into())));
+        let mut inventory = Inventory::of([(id("a"), Known { deleting: true, ..known("1", false) })]);
+        assert!(!inventory.is_applied(&desired("a", "1"), &Json::Null));
         assert_eq!(inventory.plan(vec![desired("a", "1")]).update.len(), 1);
         assert!(inventory.stale(&HashSet::new(), Doubt::None).is_empty());
         assert_eq!(inventory.kept(&HashSet::from([id("a")])), 0);
@@ -191,7 +220,7 @@ mod tests {
 
     #[test]
     fn what_is_only_to_be_created_is_not_updated() {
-        let inventory =
+        let mut inventory =
             Inventory::of([(id("a"), known("1", false)), (id("going"), Known { deleting: true, ..known("1", false) })]);
         let wishes = Wishes { create_only: true, ..Wishes::default() };
         let plan = inventory.plan(vec![desired("a", "2").wishing(wishes), desired("going", "2").wishing(wishes)]);
@@ -199,23 +228,19 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_does_not_forget_what_we_had_of_the_same_object() {
-        let with = |fields: Option<OwnFields>, uid: &str| Known {
-            uid: uid.into(),
-            fields: fields.map(Arc::new),
-            ..known("1", false)
-        };
-        let entry = json!({"manager": "db-query-operator", "operation": "Apply", "fieldsV1": {"f:data": {"f:k": {}}}});
-        let had = OwnFields::of(&serde_json::from_value(json!({"managedFields": [entry]})).unwrap());
-        let earlier = Inventory::of(["a", "b", "c"].map(|name| (id(name), with(Some(had.clone()), "u"))));
-        let mut now = Inventory::of([
-            (id("a"), with(Some(OwnFields::default()), "u")),
-            (id("b"), with(Some(OwnFields::default()), "another")),
-            (id("c"), with(None, "u")),
-        ]);
+    fn a_listing_does_not_forget_what_no_listing_shows() {
+        let had = Some(Fields("had".into()));
+        let before = Known { hold: Hold::Adopted, applied: had.clone(), fields: had.clone(), ..known("1", false) };
+        let earlier = Inventory::of(["same", "taken", "another"].map(|name| (id(name), before.clone())));
+        let seen = Known { applied: None, verified: false, ..before.clone() };
+        let taken = Known { fields: Some(Fields("less".into())), hold: Hold::Created, ..seen.clone() };
+        let another = Known { uid: "v".into(), ..seen.clone() };
+        let mut now =
+            Inventory::of([(id("same"), seen), (id("taken"), taken.clone()), (id("another"), another.clone())]);
         now.remember(&earlier);
-        let fields = |name| now.objects[&id(name)].fields.as_deref().cloned();
-        assert_eq!([fields("a"), fields("b"), fields("c")], [Some(had), Some(OwnFields::default()), None]);
+        assert_eq!(now.objects[&id("same")], before);
+        assert_eq!(now.objects[&id("taken")], Known { applied: had, hold: Hold::Adopted, ..taken });
+        assert_eq!(now.objects[&id("another")], another);
     }
 
     #[test]
@@ -227,6 +252,33 @@ mod tests {
         ]);
         assert_eq!(inventory.stale(&HashSet::from([id("wanted")]), Doubt::None), vec![(id("gone"), "u".into())]);
         assert_eq!(inventory.kept(&HashSet::from([id("wanted"), id("new")])), 1);
+    }
+
+    #[test]
+    fn what_is_not_verified_is_compared_once() {
+        let fields = |text: &str| Some(Fields(text.into()));
+        let mut inventory = Inventory::of([(id("a"), Known { verified: false, ..known("1", false) })]);
+        let object = Json::from(serde_json::json!({"data": {"k": "v"}}));
+        let wanted = desired("a", "1");
+        assert!(!inventory.is_applied(&wanted, &object), "nothing of it is ours");
+        let seen = |text| Known { fields: fields(text), verified: false, ..known("1", false) };
+        assert!(inventory.see(&id("a"), "u", Some(seen(r#"{"f:data":{"f:other":{}}}"#))));
+        assert!(!inventory.is_applied(&wanted, &object));
+        let ours = seen(r#"{"f:data":{"f:k":{}}}"#);
+        assert!(inventory.see(&id("a"), "u", Some(ours.clone())));
+        assert!(inventory.is_applied(&wanted, &object));
+        assert_eq!(inventory.plan(vec![desired("a", "1")]).unchanged, 1);
+        assert!(!inventory.see(&id("a"), "u", Some(ours)), "that is known, and verified");
+        assert!(inventory.is_applied(&wanted, &Json::Null));
+    }
+
+    #[test]
+    fn what_is_gone_is_news_unless_another_took_its_place() {
+        let mut inventory = Inventory::of([(id("a"), known("1", false))]);
+        assert!(!inventory.see(&id("a"), "earlier", None));
+        assert!(inventory.see(&id("a"), "u", None));
+        assert!(!inventory.see(&id("a"), "u", None));
+        assert!(inventory.see(&id("a"), "u", Some(known("1", false))));
     }
 
     #[test]

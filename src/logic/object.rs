@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::conflict::OwnFields;
+use super::fields::Fields;
+use super::json::Json;
 use super::row::RowName;
 
 /// Our field manager for server-side apply.
@@ -122,6 +123,17 @@ impl AppliedHash {
     }
 }
 
+/// Bytes of the longest label.
+pub const MAX_LABEL: usize = 63;
+
+/// Whether a text is an RFC 1123 label: small letters, digits and dashes, with a letter or digit at either end.
+pub fn is_label(text: &str) -> bool {
+    (1..=MAX_LABEL).contains(&text.len())
+        && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
 /// Two digits for each byte.
 pub fn hexadecimal(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half & 15)]);
@@ -150,7 +162,7 @@ impl fmt::Display for Owner {
 impl Owner {
     /// Value of [`LABEL_NAME`]: the name, or a hash of it where it is longer than 63 characters.
     pub fn label(&self) -> String {
-        if self.name.len() <= 63 { self.name.clone() } else { AppliedHash::of(self.name.as_bytes()).0 }
+        if self.name.len() <= MAX_LABEL { self.name.clone() } else { AppliedHash::of(self.name.as_bytes()).0 }
     }
 
     /// Label selector of everything that carries our labels.
@@ -211,6 +223,11 @@ fn is_inherited(meta: &ObjectMeta, owner: &Owner) -> bool {
 /// Whether this is the entry of the Go operator.
 pub fn is_predecessor(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(PREDECESSOR) && entry.operation.as_deref() == Some("Apply")
+}
+
+/// The name and namespace of the owner, as an object's labels have them.
+pub fn owner_labels(meta: &ObjectMeta) -> (Option<&str>, Option<&str>) {
+    (label(meta, LABEL_NAME), label(meta, LABEL_NAMESPACE))
 }
 
 /// Whether the user protected this object from deletion.
@@ -391,6 +408,11 @@ impl Desired {
         self.assemble(self.first.as_deref().or(self.body.as_deref())?, Hold::Created, None)
     }
 
+    /// Whether there is something to send: the object was not found to be as it should be.
+    pub fn has_body(&self) -> bool {
+        self.body.is_some()
+    }
+
     /// The JSON to apply. With a uid the server refuses to touch any other object of that name.
     pub fn body(&self, hold: Hold, uid: Option<&str>) -> Option<Vec<u8>> {
         self.assemble(self.body.as_deref()?, hold, uid)
@@ -408,8 +430,13 @@ impl Desired {
         Some([BODY_START, &uid, &reference, rest].concat().into_bytes())
     }
 
-    /// What is known of the object once it was applied.
-    pub fn known(&self, uid: Arc<str>, hold: Hold, fields: Option<Arc<OwnFields>>) -> Known {
+    /// Whether it has a reference to its owner, held so.
+    pub fn refers(&self, hold: Hold) -> bool {
+        hold == Hold::Created && self.reference.is_some()
+    }
+
+    /// What is known of the object once it was applied, and we own these fields.
+    pub fn known(&self, uid: Arc<str>, hold: Hold, fields: Option<Fields>) -> Known {
         Known {
             uid,
             hash: Some(self.hash.clone()),
@@ -417,8 +444,10 @@ impl Desired {
             protected: self.wishes.protected,
             deleting: false,
             hold,
-            referring: hold == Hold::Created && self.reference.is_some(),
+            referring: self.refers(hold),
+            applied: fields.clone().filter(|_| hold == Hold::Adopted),
             fields,
+            verified: true,
         }
     }
 }
@@ -440,14 +469,42 @@ pub struct Known {
     pub hold: Hold,
     /// Whether it has a reference to its owner.
     pub referring: bool,
-    /// What our entry was when we last knew; of adopted objects alone, as all else of the others is ours to take back.
-    pub fields: Option<Arc<OwnFields>>,
+    /// What we own of it; None where that is nothing.
+    pub fields: Option<Fields>,
+    /// What we owned when we applied it last, which is ours to take back; of adopted objects alone, as of others all is.
+    /// None after a start.
+    pub applied: Option<Fields>,
+    /// Whether these fields are known to be all that was applied. While they are not, they have to be compared with it.
+    pub verified: bool,
 }
 
 impl Known {
-    /// Whether the object is as it should be.
+    /// Whether the object is as it should be, if all that was applied is still ours.
     pub fn is_applied(&self, hash: &AppliedHash) -> bool {
         !self.deleting && self.hash.as_ref() == Some(hash)
+    }
+
+    /// Whether we still own all that is to be applied: `object`, our marks and the reference to the owner.
+    pub fn has_all(&self, desired: &Desired, object: &Json) -> bool {
+        let Some(fields) = &self.fields else { return false };
+        let is_marked = self.hold != Hold::Adopted || fields.have_adopted();
+        is_marked && self.referring == desired.refers(self.hold) && fields.cover(object)
+    }
+
+    /// Whether what is seen of the object now is the same.
+    pub fn is_like(&self, seen: &Self) -> bool {
+        *self == Self { verified: self.verified, applied: self.applied.clone(), ..seen.clone() }
+    }
+
+    /// What is seen of the object now, with what cannot be seen: that we found it to be as it was applied, what we owned
+    /// then, and that it existed before us, should somebody have taken our mark of that off.
+    pub fn remembering(self, before: &Self) -> Self {
+        if self.uid != before.uid {
+            return self;
+        }
+        let verified = self.verified || (before.verified && before.is_like(&self));
+        let hold = if before.hold == Hold::Adopted { Hold::Adopted } else { self.hold };
+        Self { verified, hold, applied: before.applied.clone().or(self.applied), ..self }
     }
 }
 

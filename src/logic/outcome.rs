@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::object::ObjectId;
 use super::prune::Held;
 use super::render::Failures;
 use super::template::Language;
@@ -182,6 +183,13 @@ pub fn notices(before: &Status, after: &Status) -> Vec<Notice> {
         notices.push(Notice { warning: now.status == bad, reason: now.reason.clone(), note: now.message.clone() });
     }
     notices
+}
+
+/// That others change an object again and again.
+pub fn contested(id: &ObjectId, by: Option<&str>) -> Notice {
+    let by = by.map(|manager| format!(" by {manager}")).unwrap_or_default();
+    let note = format!("{id} is changed again and again{by}: it is restored with growing delays");
+    Notice { warning: true, reason: "Contested".into(), note }
 }
 
 struct Conditions<'a> {

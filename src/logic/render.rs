@@ -2,18 +2,26 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
 use super::document::{self, DocumentError, FindKind, Frame};
 use super::inventory::{Doubt, Inventory};
 use super::json::{self, Json};
+use super::memo::{Made, Memo, RowHash};
 use super::object::{Desired, ObjectId};
 use super::row::{Row, RowName};
 use super::template::{self, Template, TemplateError};
 
 /// Failures that are kept with their message; the others are only counted.
 pub const KEPT_FAILURES: usize = 10;
+
+/// The longest that so many rows may compute. Most take a hundredth of that; what takes longer keeps a connection from
+/// others.
+pub fn budget(rows: u64) -> Duration {
+    Duration::from_secs(10) + Duration::from_millis(1) * u32::try_from(rows).unwrap_or(u32::MAX)
+}
 
 /// What became of all rows of one read.
 #[derive(Debug, Default)]
@@ -24,6 +32,8 @@ pub struct Rendered {
     pub desired: Vec<Desired>,
     /// What failed.
     pub failures: Failures,
+    /// What rows came to, for the next read. Empty where that depends on the time.
+    pub memo: Memo,
 }
 
 impl Rendered {
@@ -33,7 +43,7 @@ impl Rendered {
     }
 }
 
-/// Failed rows: all of their numbers, and the messages of the first few.
+/// Failed rows: all of their numbers, and what is told of the first few.
 #[derive(Clone, Debug, Default)]
 pub struct Failures {
     rows: BTreeSet<u64>,
@@ -66,9 +76,11 @@ impl Failures {
             }
             None => self.nameless = true,
         }
-        if self.kept.len() < KEPT_FAILURES {
-            self.kept.push(failure);
-        }
+        // By rows, in whichever order they failed: so the same failures give the same status.
+        let place = |one: &RowFailure| (one.row.number, one.object.clone());
+        let at = self.kept.partition_point(|one| place(one) <= place(&failure));
+        self.kept.insert(at, failure);
+        self.kept.truncate(KEPT_FAILURES);
     }
 
     /// How many rows failed.
@@ -102,6 +114,8 @@ pub struct Renderer<'a> {
     frame: Frame<'a>,
     find_kind: &'a FindKind<'a>,
     known: &'a Inventory,
+    before: &'a Memo,
+    is_timeless: bool,
     first_row_of: HashMap<ObjectId, RowName>,
     disputed: HashSet<ObjectId>,
     out: Rendered,
@@ -109,7 +123,7 @@ pub struct Renderer<'a> {
 
 impl<'a> Renderer<'a> {
     /// `dbqr` is what templates see of the resource, `now` when the rows were read; `known` says which objects need no
-    /// body.
+    /// body, and `before` what this template and resource have made of rows.
     pub fn new(
         template: &'a Template,
         dbqr: &'a Json,
@@ -117,12 +131,15 @@ impl<'a> Renderer<'a> {
         frame: Frame<'a>,
         find_kind: &'a FindKind<'a>,
         known: &'a Inventory,
+        before: &'a Memo,
     ) -> Self {
         Self {
             template: template.renderer(dbqr, now),
             frame,
             find_kind,
             known,
+            before,
+            is_timeless: template.is_timeless(),
             first_row_of: HashMap::new(),
             disputed: HashSet::new(),
             out: Rendered::default(),
@@ -132,12 +149,28 @@ impl<'a> Renderer<'a> {
     /// Renders the next row.
     pub fn row(&mut self, row: Row) {
         self.out.rows += 1;
+        let hash = RowHash::of(&row);
         let Row { json, key } = row;
         let row = RowName { number: self.out.rows, key: key.map(Into::into) };
+        if let Some(made) = self.before.get(&hash).filter(|made| made.iter().all(|one| self.is_there(one))) {
+            self.out.memo.insert(hash, made.clone());
+            made.iter().for_each(|one| self.claim(unchanged(one, &row)));
+            return;
+        }
         match self.objects(&row, &json) {
-            Ok(objects) => objects.into_iter().for_each(|desired| self.claim(desired)),
+            Ok(objects) => {
+                if self.is_timeless {
+                    self.out.memo.insert(hash, objects.iter().map(Made::from).collect());
+                }
+                objects.into_iter().for_each(|desired| self.claim(desired));
+            }
             Err((reason, message)) => self.out.failures.push(RowFailure { row, object: None, reason, message }),
         }
+    }
+
+    /// How many rows were rendered.
+    pub fn rows(&self) -> u64 {
+        self.out.rows
     }
 
     /// All rows were seen.
@@ -145,6 +178,10 @@ impl<'a> Renderer<'a> {
         let disputed = self.disputed;
         self.out.desired.retain(|desired| !disputed.contains(&desired.id));
         self.out
+    }
+
+    fn is_there(&self, made: &Made) -> bool {
+        self.known.is_verified(&made.id, &made.hash)
     }
 
     /// All objects of one row, or why there are none: a row is all or nothing.
@@ -157,8 +194,8 @@ impl<'a> Renderer<'a> {
             .into_iter()
             .enumerate()
             .map(|(index, document)| {
-                document::desired(document, row.clone(), &self.frame, self.find_kind, |id, hash| {
-                    self.known.is_applied(id, hash)
+                document::desired(document, row.clone(), &self.frame, self.find_kind, |desired, object| {
+                    self.known.is_applied(desired, object)
                 })
                 .map_err(|error: DocumentError| {
                     let place = if many { format!("document {}: ", index + 1) } else { String::new() };
@@ -193,11 +230,16 @@ impl<'a> Renderer<'a> {
     }
 }
 
+fn unchanged(made: &Made, row: &RowName) -> Desired {
+    let Made { id, kind, hash, wishes } = made.clone();
+    Desired::new(id, kind, hash, row.clone(), None).wishing(wishes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::crd::DeletionPolicy;
-    use crate::logic::object::{GroupKind, Kind, Owner};
+    use crate::logic::object::{GroupKind, Kind, Known, Owner};
     use crate::logic::rights::Rights;
     use serde_json::json;
 
@@ -214,7 +256,8 @@ mod tests {
             Ok(Arc::new(Kind { group_kind, version: "v1".into(), plural: "configmaps".into(), namespaced: true }))
         };
         let (dbqr, known) = (Json::Null, Inventory::default());
-        let mut renderer = Renderer::new(&template, &dbqr, Timestamp::UNIX_EPOCH, frame, &find_kind, &known);
+        let memo = Memo::default();
+        let mut renderer = Renderer::new(&template, &dbqr, Timestamp::UNIX_EPOCH, frame, &find_kind, &known, &memo);
         for (name, key) in rows {
             renderer.row(Row { json: json!({ "name": name }).to_string(), key: key.map(Into::into) });
         }
@@ -239,5 +282,56 @@ mod tests {
             failures(&[("a", Some("[\"1\"]")), ("a", Some("[\"1\"]"))]),
             both("[\"1\"]", "[\"1\"]", "rows 1 and 2 are the same object, and their key is [\"1\"]")
         );
+    }
+
+    #[test]
+    fn a_row_that_is_the_same_is_not_rendered_again_while_its_objects_are_as_they_should_be() {
+        // Fails wherever it is rendered again.
+        let source = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\ndata:\n  a: {{ row.a }}\n";
+        let template = Template::compile(source, template::Language::Jinja).unwrap();
+        let owner = Owner { name: "q".into(), namespace: "team".into(), uid: "u".into() };
+        let rights = Rights::default();
+        let dbqr = Json::Null;
+        let looked_up = std::cell::Cell::new(0);
+        let find_kind = |_: &str, kind: &str| {
+            looked_up.set(looked_up.get() + 1);
+            let group_kind = GroupKind { group: String::new(), kind: kind.into() }.into();
+            Ok(Arc::new(Kind { group_kind, version: "v1".into(), plural: "configmaps".into(), namespaced: true }))
+        };
+        let read = |rows: &[&str], known: &Inventory, memo: &Memo| {
+            let frame = Frame {
+                owner: &owner,
+                rights: &rights,
+                gvk: None,
+                deletion_policy: DeletionPolicy::Delete,
+                ignored: &[],
+            };
+            let now = Timestamp::UNIX_EPOCH;
+            let mut renderer = Renderer::new(&template, &dbqr, now, frame, &find_kind, known, memo);
+            for a in rows {
+                renderer.row(Row { json: json!({"name": "x", "a": a}).to_string(), key: None });
+            }
+            renderer.finish()
+        };
+        let first = read(&["1"], &Inventory::default(), &Memo::default());
+        let known = |verified| {
+            let Desired { id, hash, .. } = first.desired[0].clone();
+            let uid = "u".into();
+            let known = Known { uid, hash: Some(hash), verified, ..Known::default() };
+            Inventory::of([(id, known)])
+        };
+        let rendered = |rows: &[&str], known: &Inventory, memo: &Memo| {
+            looked_up.set(0);
+            let out = read(rows, known, memo);
+            (looked_up.get(), out)
+        };
+        let (times, second) = rendered(&["1"], &known(true), &first.memo);
+        assert_eq!((times, &second.desired[0].hash), (0, &first.desired[0].hash));
+        assert_eq!(rendered(&["1"], &known(true), &second.memo).0, 0, "the memo is handed on");
+        assert_eq!(rendered(&["2"], &known(true), &first.memo).0, 1, "another row");
+        assert_eq!(rendered(&["1"], &known(false), &first.memo).0, 1, "changed by somebody");
+        assert_eq!(rendered(&["1"], &Inventory::default(), &first.memo).0, 1, "gone");
+        let (_, twice) = rendered(&["1", "1"], &known(true), &first.memo);
+        assert_eq!(twice.failures.rows(), 2, "two rows of one object are an error all the same");
     }
 }

@@ -11,7 +11,7 @@ const FIRST: Duration = Duration::from_millis(500);
 /// Longest delay.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Growing delays between attempts, from half a second to a minute.
+/// Growing delays between attempts, from half a second to a minute where nothing else is said.
 #[derive(Debug)]
 pub struct Retry(ExponentialBackoff<Standstill>);
 
@@ -28,12 +28,17 @@ impl Clock for Standstill {
 impl Retry {
     /// Starts over; `now` is only kept, never compared.
     pub fn new(now: Instant) -> Self {
+        Self::between(FIRST, LONGEST, now)
+    }
+
+    /// The same with other delays: the first, and the longest.
+    pub fn between(first: Duration, longest: Duration, now: Instant) -> Self {
         Self(ExponentialBackoff {
-            current_interval: FIRST,
-            initial_interval: FIRST,
+            current_interval: first,
+            initial_interval: first,
             randomization_factor: 0.0,
             multiplier: 2.0,
-            max_interval: LONGEST,
+            max_interval: longest,
             start_time: now,
             max_elapsed_time: None,
             clock: Standstill(now),
@@ -42,7 +47,7 @@ impl Retry {
 
     /// The delay before the next attempt, made up to a fifth longer by `jitter` from 0 to 1.
     pub fn next(&mut self, jitter: f64) -> Duration {
-        self.0.next_backoff().unwrap_or(LONGEST).mul_f64(1.0 + 0.2 * jitter.clamp(0.0, 1.0))
+        self.0.next_backoff().unwrap_or(self.0.max_interval).mul_f64(1.0 + 0.2 * jitter.clamp(0.0, 1.0))
     }
 
     /// The last attempt succeeded.

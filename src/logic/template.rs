@@ -56,6 +56,11 @@ impl Template {
         Ok(Self { language, engine, skeletons: Skeletons::default() })
     }
 
+    /// Whether a row gives the same whenever it is rendered.
+    pub fn is_timeless(&self) -> bool {
+        self.engine.is_timeless()
+    }
+
     /// The language it is written in.
     pub fn language(&self) -> Language {
         self.language

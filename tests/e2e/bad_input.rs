@@ -96,6 +96,11 @@ async fn a_template_that_makes_no_sense_stalls_with_its_place() {
         ("syntax", "kind: {{ row. }}", ["resourceTemplate: line 1", "not a valid template"]),
         ("open", "kind: ConfigMap\nmetadata: {{ row.name", ["line 2", "not a valid template"]),
         ("end", "a: 1\n{% if row.name %}\nb: 1", ["not a valid template", ""]),
+        (
+            "filter",
+            "a: {{ row.v | nofilter }}",
+            ["resourceTemplate: line 1, column 15", "unknown filter in `nofilter`"],
+        ),
     ] {
         world.create(name, json!({ "resourceTemplate": template })).await;
         let resource = world.condition(name, "Stalled", "True", Some("InvalidSpec")).await;
@@ -116,12 +121,6 @@ async fn a_row_that_gives_no_object_says_why_and_where() {
             with_metadata("data:\n  v: {{ row.v | int(base=2) }}"),
             "RenderFailed",
             ["line 6, column 17", "`int(base=2)`"],
-        ),
-        (
-            "filter",
-            with_metadata("data:\n  v: {{ row.v | nofilter }}"),
-            "RenderFailed",
-            ["unknown filter", "`nofilter`"],
         ),
         ("yaml", with_metadata("  labels: {a: 1\n"), "RenderFailed", ["not valid YAML", "line"]),
         ("path", with_metadata("data:\n  a:\n    <<: {b: c}\n"), "RenderFailed", ["merge keys", "line 7"]),

@@ -161,7 +161,7 @@ async fn a_pooler_serves_queries_and_setup_statements_are_refused_until_they_go(
 #[tokio::test]
 async fn after_a_start_every_resource_gets_its_turn() {
     let mut world = World::new("turns", &["a"]).await;
-    world.operator.kill();
+    world.operator.terminate();
     let names: Vec<String> = (0..12).map(|n| format!("q{n}")).collect();
     for name in &names {
         world.create(name, json!({"resourceTemplate": template(name)})).await;

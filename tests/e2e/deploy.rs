@@ -8,6 +8,7 @@ use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service, ServiceAccount};
 use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Client, ResourceExt};
@@ -43,19 +44,36 @@ async fn apply(client: &Client, object: &DynamicObject, params: PatchParams) {
 }
 
 /// Waits until the API server has learned of the rules.
-async fn until_allowed(client: &Client, verb: &str, group: &str, resource: &str) {
+async fn until_allowed(client: &Client, attributes: Value) {
     let review: SubjectAccessReview = serde_json::from_value(json!({"spec": {
         "user": format!("system:serviceaccount:{NAMESPACE}:{ACCOUNT}"),
         "groups": ["system:serviceaccounts", "system:authenticated"],
-        "resourceAttributes": {"verb": verb, "group": group, "resource": resource},
+        "resourceAttributes": attributes,
     }}))
     .unwrap();
     let api: Api<SubjectAccessReview> = Api::all(client.clone());
-    eventually(&format!("{ACCOUNT} may {verb} {resource}"), PATIENCE, async || {
+    eventually(&format!("{ACCOUNT} may {attributes}"), PATIENCE, async || {
         let answer = api.create(&PostParams::default(), &review).await.unwrap();
         answer.status.unwrap().allowed.then_some(())
     })
     .await;
+}
+
+/// Tests run beside each other: the rules for the Lease are given a second time, for the namespace of this one.
+async fn lease_rights(world: &World, objects: &[DynamicObject]) {
+    let kind = |object: &&DynamicObject| object.types.as_ref().unwrap().kind.clone();
+    let of_namespace = objects.iter().filter(|object| ["Role", "RoleBinding"].contains(&kind(object).as_str()));
+    let copies: Vec<_> = of_namespace.cloned().collect();
+    assert_eq!(copies.len(), 2);
+    for mut copy in copies {
+        copy.metadata.namespace = Some(world.namespace.name().to_owned());
+        apply(&world.client, &copy, PatchParams::apply("kubectl")).await;
+    }
+    let lease = json!({
+        "verb": "update", "group": "coordination.k8s.io", "resource": "leases", "name": "db-query-operator",
+        "namespace": world.namespace.name(),
+    });
+    until_allowed(&world.client, lease).await;
 }
 
 /// A world whose operator has the rights and the flags of the manifests, and these flags.
@@ -66,8 +84,9 @@ async fn under_the_manifests(test: &str, flags: &[&str]) -> World {
     for object in &objects {
         apply(&world.client, object, PatchParams::apply("kubectl").force()).await;
     }
-    until_allowed(&world.client, "list", "", "secrets").await;
-    until_allowed(&world.client, "patch", "apps", "deployments").await;
+    until_allowed(&world.client, json!({"verb": "list", "resource": "secrets"})).await;
+    until_allowed(&world.client, json!({"verb": "patch", "group": "apps", "resource": "deployments"})).await;
+    lease_rights(&world, &objects).await;
     let accounts: Api<ServiceAccount> = Api::namespaced(world.client.clone(), NAMESPACE);
     let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
     let token = accounts.create_token_request(ACCOUNT, &PostParams::default(), &request).await.unwrap();
@@ -90,6 +109,12 @@ async fn the_manifests_apply_and_their_pod_is_admitted() {
         (!pods.items.is_empty()).then_some(())
     })
     .await;
+    let budgets: Api<PodDisruptionBudget> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let budget = budgets.get(ACCOUNT).await.unwrap().spec.unwrap();
+    let deployments: Api<Deployment> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let deployment = deployments.get(ACCOUNT).await.unwrap().spec.unwrap();
+    assert_eq!(deployment.replicas, Some(2));
+    assert_eq!(budget.selector, Some(deployment.selector), "the budget is for the operator's Pods");
     eventually("the operator is ready", PATIENCE, async || {
         (world.operator.get("/readyz").await.0 == 200).then_some(())
     })
@@ -161,11 +186,27 @@ async fn the_examples_work_under_the_rights_of_the_manifests_from_creation_to_de
     let left = namespaces.get_opt("tenant-acme").await.unwrap();
     assert!(left.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()));
     let logs = world.operator.logs();
-    for word in ["not allowed", "403", "Forbidden", "forbidden"] {
+    for word in ["not allowed", " 403", "Forbidden", "forbidden"] {
         assert!(!logs.contains(word), "{word}: {logs}");
     }
     let (_, metrics) = world.operator.get("/metrics").await;
     assert!(!metrics.contains(r#"code="403""#), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_lease_without_a_rule_is_named_and_waited_for() {
+    let world = under_the_manifests("no-lease", &["--lease-name=other"]).await;
+    let namespace = world.namespace.name();
+    let line = format!(
+        "[-] lease: {namespace}/other: not allowed to get leases.coordination.k8s.io in namespace {namespace}\n"
+    );
+    eventually("/readyz names the rule", PATIENCE, async || {
+        let (status, body) = world.operator.get("/readyz").await;
+        (status == 503 && body.contains(&line)).then_some(())
+    })
+    .await;
+    assert_eq!(world.operator.get("/livez").await.0, 200);
+    assert!(world.operator.logs().contains("waiting for the lease"));
 }
 
 #[tokio::test]

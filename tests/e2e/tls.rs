@@ -151,6 +151,7 @@ async fn the_machines_certificates_verify_where_a_connection_string_says_system(
         .await;
     // The real store trusts nobody of ours.
     world.condition("q", "Ready", "False", Some("TlsFailed")).await;
+    world.operator.terminate();
     world.operator = Operator::start_with(world.namespace.name(), &[], &[("SSL_CERT_FILE", store.to_str().unwrap())]);
     world.ready("q").await;
     change_secret(&world, "encrypted", uri("db.example")).await;

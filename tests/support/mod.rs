@@ -261,8 +261,11 @@ impl Operator {
             Command::new(env!("CARGO_BIN_EXE_dbqo"))
         };
         let process = command
-            .args(["run", "--watch-namespace", namespace, "--listen", "127.0.0.1:0"])
+            .args(["run", "--watch-namespace", namespace, "--lease-namespace", namespace, "--listen", "127.0.0.1:0"])
             .args(flags)
+            // Whatever Pod the tests run in, the operator is in none.
+            .env_remove("POD_NAME")
+            .env_remove("POD_NAMESPACE")
             // What libpq would heed, so that no test passes where that leaks in.
             .envs(ENVIRONMENT_OF_LIBPQ)
             .envs(environment.iter().copied())
@@ -313,14 +316,24 @@ impl Operator {
         let _ = self.process.wait();
     }
 
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) {
+        // The shell's own `kill`: a small system may have no program of that name.
+        let asked = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.id())).status().unwrap();
+        assert!(asked.success(), "the operator had ended already:\n{}", self.logs());
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().unwrap()
+    }
+
     /// Asks it to end, as Kubernetes does, and waits until it has.
     pub fn terminate(&mut self) -> ExitStatus {
-        // The shell's own `kill`: a small system may have no program of that name.
-        let asked = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.id())).status().unwrap();
-        assert!(asked.success(), "the operator had ended already:\n{}", self.logs());
+        self.signal("TERM");
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            if let Some(status) = self.process.try_wait().unwrap() {
+            if let Some(status) = self.ended() {
                 return status;
             }
             assert!(Instant::now() < deadline, "the operator does not end when asked to");

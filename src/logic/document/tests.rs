@@ -20,15 +20,14 @@ fn find(api_version: &str, kind: &str) -> Result<Arc<Kind>, String> {
     }))
 }
 
+fn frame<'a>(owner: &'a Owner, rights: &'a Rights) -> Frame<'a> {
+    Frame { owner, rights, gvk: None, deletion_policy: DeletionPolicy::Delete, ignored: &[] }
+}
+
 fn make(document: Value) -> Result<Desired, DocumentError> {
     let owner = owner();
-    let frame = Frame {
-        owner: &owner,
-        rights: &Rights::default(),
-        gvk: None,
-        deletion_policy: DeletionPolicy::Delete,
-        ignored: &[],
-    };
+    let rights = Rights::default();
+    let frame = frame(&owner, &rights);
     desired(document.into(), 1, &frame, &find, |_, _| false)
 }
 
@@ -131,13 +130,8 @@ fn other_namespaces_and_cluster_scoped_kinds_need_a_flag() {
 fn a_gvk_fills_what_is_missing_and_must_agree_with_what_is_there() {
     let owner = owner();
     let gvk = Gvk { group: "apps".into(), version: "v1".into(), kind: "Deployment".into() };
-    let frame = Frame {
-        owner: &owner,
-        rights: &Rights::default(),
-        gvk: Some(&gvk),
-        deletion_policy: DeletionPolicy::Delete,
-        ignored: &[],
-    };
+    let rights = Rights::default();
+    let frame = Frame { gvk: Some(&gvk), ..frame(&owner, &rights) };
     let made = desired(json!({"metadata": {"name": "a"}}).into(), 1, &frame, &find, |_, _| false).unwrap();
     assert_eq!(made.id.to_string(), "Deployment.apps team/a");
     let other = json!({"apiVersion": "v1", "metadata": {"name": "a"}});
@@ -150,13 +144,8 @@ fn a_gvk_fills_what_is_missing_and_must_agree_with_what_is_there() {
 #[test]
 fn what_is_applied_already_needs_no_body() {
     let owner = owner();
-    let frame = Frame {
-        owner: &owner,
-        rights: &Rights::default(),
-        gvk: None,
-        deletion_policy: DeletionPolicy::Delete,
-        ignored: &[],
-    };
+    let rights = Rights::default();
+    let frame = frame(&owner, &rights);
     assert!(
         desired(config_map(json!({"name": "a"})).into(), 1, &frame, &find, |_, _| true)
             .unwrap()
@@ -185,7 +174,8 @@ fn an_adopted_object_is_marked_so_and_refers_to_nobody() {
 fn a_reference_that_is_no_longer_wanted_changes_the_hash() {
     let owner = owner();
     let hash = |deletion_policy| {
-        let frame = Frame { owner: &owner, rights: &Rights::default(), gvk: None, deletion_policy, ignored: &[] };
+        let rights = Rights::default();
+        let frame = Frame { deletion_policy, ..frame(&owner, &rights) };
         desired(config_map(json!({"name": "a"})).into(), 1, &frame, &find, |_, _| false).unwrap().hash
     };
     assert_ne!(hash(DeletionPolicy::Delete), hash(DeletionPolicy::Orphan));
@@ -212,8 +202,7 @@ fn fields_to_ignore_are_only_in_the_body_that_creates() {
     let ignored = Pointer::all(&["/data/a".into(), "/list/0".into()]).unwrap();
     let rights = Rights::default();
     let make = |document: Value, ignored| {
-        let frame =
-            Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete, ignored };
+        let frame = Frame { ignored, ..frame(&owner, &rights) };
         desired(document.into(), 1, &frame, &find, |_, _| false)
     };
     let mut document = config_map(json!({"name": "a"}));
@@ -231,4 +220,17 @@ fn fields_to_ignore_are_only_in_the_body_that_creates() {
     document["list"] = json!(["x"]);
     assert_eq!(make(document.clone(), &ignored).unwrap_err(), DocumentError::IntoList("/list/0".into()));
     assert!(!make(document, &[]).unwrap().begins_otherwise());
+}
+
+#[test]
+fn a_secret_with_text_that_is_no_base64_is_refused_before_the_server_fails_of_it() {
+    let secret = |value: Value| {
+        make(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"k": value}}))
+    };
+    assert!(secret(json!("YWI=")).is_ok());
+    assert!(secret(json!("YW\nI=\n")).is_ok());
+    assert!(secret(json!(null)).is_ok());
+    for value in ["a!", "YWI", "plain text"] {
+        assert_eq!(secret(json!(value)).unwrap_err(), DocumentError::NotBase64, "{value}");
+    }
 }

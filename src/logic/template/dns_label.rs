@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-/// Longer names are none.
-const MAX: usize = 63;
+use crate::logic::object::{MAX_LABEL as MAX, hexadecimal, is_label};
+
 /// Digits of the hash: enough that a million texts keep apart.
 const DIGITS: usize = 16;
 
@@ -25,15 +25,8 @@ pub(super) fn dns_label(text: &str) -> String {
     let trimmed = dashed.trim_matches('-');
     let kept = trimmed.get(..MAX - DIGITS - 1).unwrap_or(trimmed).trim_end_matches('-');
     let dash = if kept.is_empty() { "" } else { "-" };
-    let hash: String = Sha256::digest(text).iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hexadecimal(&Sha256::digest(text)[..DIGITS / 2]);
     format!("{kept}{dash}{hash}")
-}
-
-fn is_label(text: &str) -> bool {
-    (1..=MAX).contains(&text.len())
-        && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 /// Whether it ends as what is made by us does.

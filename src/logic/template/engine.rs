@@ -10,6 +10,9 @@ use crate::logic::yaml::slot::Slots;
 
 /// A template compiled by one language.
 pub(super) trait Engine: Send + Sync {
+    /// Whether the time of the read has no say.
+    fn is_timeless(&self) -> bool;
+
     /// The template at work for one DatabaseQueryResource and one read, which happened `now`.
     fn rendering<'a>(&'a self, dbqr: &Json, now: Timestamp) -> Box<dyn Rendering + 'a>;
 }

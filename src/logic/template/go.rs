@@ -55,6 +55,14 @@ impl Go {
 }
 
 impl Engine for Go {
+    /// Functions that take the time of the read: `now`, `ago`, and the `date` family for what is no time.
+    fn is_timeless(&self) -> bool {
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let mut words = self.source.split(|c| !is_name(c));
+        // `tpl` renders what rows hold.
+        !words.any(|word| matches!(word, "now" | "ago" | "tpl") || word.to_ascii_lowercase().contains("date"))
+    }
+
     fn rendering<'a>(&'a self, dbqr: &Json, now: Timestamp) -> Box<dyn Rendering + 'a> {
         let shared = Arc::new(Shared::new(now));
         let metadata = metadata(shared.null.value_of(dbqr));

@@ -19,6 +19,7 @@ mod filters;
 mod lexer;
 mod marks;
 mod meter;
+mod names;
 mod operands;
 
 use std::sync::Arc;
@@ -58,6 +59,7 @@ impl Jinja {
             return Err(TemplateError::new("an expression is longer than 4 KiB").at_line(Some(line)));
         }
         let deep = dialect::may_hold_text(source);
+        let written = source;
         let source = &*operands::prepared(source).map_err(|line| {
             let most = operands::MAX_LINKS;
             let reason = format!("an expression has more than {most} operators, filters and the like in a row");
@@ -65,15 +67,20 @@ impl Jinja {
         })?;
         let environment =
             |mode| environment::environment(Setup { mode, deep }, source).map_err(|e| failure::syntax(&e, source));
-        Ok(Self {
-            env: environment(Mode::Marked)?,
-            plain: deep.then(|| environment(Mode::Text)).transpose()?,
-            source: source.into(),
-        })
+        let env = environment(Mode::Marked)?;
+        if let Some(error) = names::unknown(&env, written) {
+            return Err(error);
+        }
+        Ok(Self { env, plain: deep.then(|| environment(Mode::Text)).transpose()?, source: source.into() })
     }
 }
 
 impl Engine for Jinja {
+    /// There is no clock in it.
+    fn is_timeless(&self) -> bool {
+        true
+    }
+
     fn rendering<'a>(&'a self, dbqr: &Json, _now: Timestamp) -> Box<dyn Rendering + 'a> {
         Box::new(AtWork { template: self, dbqr: from_json(dbqr) })
     }

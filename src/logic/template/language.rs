@@ -100,7 +100,9 @@ fn language(action: &str) -> Option<Language> {
         (true, false) => Some(Language::Go),
         // A call of what in Go would begin a block speaks for Jinja no more than `end` speaks for Go.
         (false, true) if keyword(inside).is_some() => None,
-        (false, _) => Some(Language::Jinja),
+        (false, true) => Some(Language::Jinja),
+        // A mistake in either, or Go with a variable from before.
+        (false, false) => None,
     }
 }
 
@@ -165,6 +167,10 @@ mod tests {
             "{{ .Row.x }} x: ${#a} y: ${#b}",
             "{{ .Row.x | nope_x ~ }}",
             "{{ env \"HOME\" }}",
+            "{{- $x := dict \"a\" .Row.name }}\n{{ quote (get $x \"a\") }}",
+            "{{- $l := .Row.l }}{{ toYaml (merge (dict) $l) | nindent 2 }}",
+            "{{- range $i, $e := .Row.l }}{{ add 1 $i }}{{ max 1 $i }}{{ (eq $e \"a\") | ternary \"y\" \"n\" }}{{ end }}",
+            "{{ .Row.x }}{{ lower (row.y | }}",
             "a: {#\n{{ .Row.x }}",
         ] {
             assert_eq!(of(source), Ok(Language::Go), "{source}");

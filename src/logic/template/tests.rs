@@ -30,6 +30,12 @@ fn one(source: &str, row: Value) -> Value {
     documents.remove(0)
 }
 
+/// Frames of an unoptimised build are many times larger.
+fn deep(work: impl FnOnce() + Send + 'static) {
+    let stack = if cfg!(debug_assertions) { 512 << 20 } else { 32 << 20 };
+    std::thread::Builder::new().stack_size(stack).spawn(work).unwrap().join().unwrap();
+}
+
 fn error(source: &str, row: Value) -> String {
     match render(source, row) {
         Ok(documents) => panic!("{source}\ngave {documents:?}"),
@@ -42,5 +48,6 @@ mod filters;
 mod go;
 mod hostile;
 mod layouts;
+mod limits;
 mod numbers;
 mod refused;

@@ -147,9 +147,13 @@ fn closure(machine: &Weak<Machine>, name: SmolStr, function: Function) -> ValueF
     })
 }
 
-/// What a call costs besides its values: compiling a pattern takes longer than calling a function.
+/// What a call costs besides its values: compiling a pattern, or looking for a time zone, takes longer than most.
 fn cost(name: &str) -> u64 {
-    if name.contains("egex") { 50 } else { 1 }
+    match name {
+        _ if name.contains("egex") => 200,
+        _ if name.contains("ate") => 20,
+        _ => 1,
+    }
 }
 
 /// How many values are compared by what compares each with each.

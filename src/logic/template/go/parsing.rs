@@ -35,7 +35,7 @@ fn parsed(call: &Call, parse: fn(&str) -> Result<Json, Reason>) -> Result<Value,
         }
         (Value::String(_), _) => {
             let text = text(call, 0)?;
-            shared.spend(10 + text.len() as u64 / 8)?;
+            shared.spend(100 + text.len() as u64)?;
             parse(&text)?
         }
         _ => return Ok(value.clone()),

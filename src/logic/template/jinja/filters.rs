@@ -39,6 +39,7 @@ pub(super) const ALL: &[(&str, Filter)] = &[
     ("default", default),
     ("d", default),
     ("required", required),
+    ("fail", |_| fail(None)),
 ];
 
 impl Call<'_, '_, '_> {
@@ -183,6 +184,7 @@ fn from_yaml_text(call: &mut Call) -> Result<Value, Error> {
     let Some(text) = value.as_str() else {
         return Ok(value);
     };
+    call.state.consume_fuel(100 + text.len() as u64)?;
     let mut documents = yaml::parse(text).map_err(|_| Reason("the text is not YAML that we read"))?;
     match (documents.pop(), documents.pop()) {
         (Some(json), None) => Ok(from_json(&json)),

@@ -228,7 +228,7 @@ fn a_value_never_becomes_structure() {
     }
 }
 
-fn check(template: &Template, source: &str, value: &str, expected: fn(&str) -> Value) {
+pub(super) fn check(template: &Template, source: &str, value: &str, expected: fn(&str) -> Value) {
     // A key that the template has as well is refused, as it should be.
     if ["k", "q"].contains(&value) {
         return;

@@ -8,6 +8,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
 use super::call::{Call, Output, Reason, text};
+use crate::logic::object::hexadecimal;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -97,7 +98,7 @@ pub fn sha512sum(call: &Call) -> Output {
 
 fn digest<D: Digest>(call: &Call) -> Output {
     let (s,): (&str,) = call.read()?;
-    text(D::digest(s).iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    text(hexadecimal(&D::digest(s)))
 }
 
 /// In decimal digits, as text.

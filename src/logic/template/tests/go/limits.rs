@@ -2,12 +2,6 @@
 
 use super::*;
 
-/// Frames of an unoptimised build are many times larger.
-fn deep(work: impl FnOnce() + Send + 'static) {
-    let stack = if cfg!(debug_assertions) { 512 << 20 } else { 32 << 20 };
-    std::thread::Builder::new().stack_size(stack).spawn(work).unwrap().join().unwrap();
-}
-
 #[test]
 fn too_much_is_refused() {
     deep(|| {

@@ -22,7 +22,10 @@ fn fill(piece: &str, room: usize) -> String {
 
 /// All of them.
 pub(super) fn all() -> Vec<Case> {
-    [nested(), chained(), endless(), growing(), consumed(), written(), yaml(), large_values()].into_iter().flatten().collect()
+    [nested(), chained(), endless(), growing(), consumed(), written(), yaml(), large_values()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Constructs inside themselves.
@@ -82,10 +85,47 @@ fn nested() -> Vec<Case> {
 fn chained() -> Vec<Case> {
     let mut cases = Vec::new();
     let links = [
-        "+1", "-1", "*1", "/1", "//1", "%1", "**1", "~1", "==1", "!=1", "<1", ">=1", " in [1]", " not in [1]", " and 1",
-        " or 0", " if 1 else 2", " if 1", "|abs", "|d(1)", "|string", "|quote", ".b", ".0", "[0]", "[:1]", "[::1]", "()",
-        "(1)", " is odd", " is not none", " is eq 1", " is eq(1)", "|list|first", "|toYaml", "|indent(1)", "|nindent(9)",
-        "|b64encode", "|replace('a', 'aa')", "|center", "|int ** 2",
+        "+1",
+        "-1",
+        "*1",
+        "/1",
+        "//1",
+        "%1",
+        "**1",
+        "~1",
+        "==1",
+        "!=1",
+        "<1",
+        ">=1",
+        " in [1]",
+        " not in [1]",
+        " and 1",
+        " or 0",
+        " if 1 else 2",
+        " if 1",
+        "|abs",
+        "|d(1)",
+        "|string",
+        "|quote",
+        ".b",
+        ".0",
+        "[0]",
+        "[:1]",
+        "[::1]",
+        "()",
+        "(1)",
+        " is odd",
+        " is not none",
+        " is eq 1",
+        " is eq(1)",
+        "|list|first",
+        "|toYaml",
+        "|indent(1)",
+        "|nindent(9)",
+        "|b64encode",
+        "|replace('a', 'aa')",
+        "|center",
+        "|int ** 2",
     ];
     for link in links {
         for start in ["1", "row", "row.text", "row.list", "'a'", "[1]"] {
@@ -98,7 +138,9 @@ fn chained() -> Vec<Case> {
     for prefix in ["-", "- ", "not ", "+", "*", "**", "~"] {
         cases.push(case(format!("prefix {prefix}"), fill(&format!("{{{{ {}1 }}}}", fill(prefix, TAG - 8)), LONG)));
     }
-    for (name, piece) in [("list", "1,"), ("map", "1:1,"), ("strings", "'a'"), ("names", "a,"), ("nested lists", "[1],")] {
+    for (name, piece) in
+        [("list", "1,"), ("map", "1:1,"), ("strings", "'a'"), ("names", "a,"), ("nested lists", "[1],")]
+    {
         for (open, close) in [("[", "]"), ("{", "}"), ("(", ")"), ("f(", ")"), ("range(", ")"), ("dict(", ")")] {
             let tag = format!("{{{{ {open}{}{close} }}}}", fill(piece, TAG - 16));
             cases.push(case(format!("long {name} in {open}"), fill(&tag, LONG)));
@@ -127,11 +169,18 @@ fn chained() -> Vec<Case> {
         cases.push(case(name, fill(piece, LONG)));
     }
     cases.push(case("elif", format!("{{% if 0 %}}{}{{% endif %}}", fill("{% elif 0 %}", LONG - 30))));
-    cases.push(case("last elif", format!("{{% if 0 %}}{}{{% endif %}}", fill("{% elif row.no is defined %}", LONG - 30))));
+    cases.push(case(
+        "last elif",
+        format!("{{% if 0 %}}{}{{% endif %}}", fill("{% elif row.no is defined %}", LONG - 30)),
+    ));
     cases.push(case("elif without end", format!("{{% if 0 %}}{}", fill("{% elif 0 %}", LONG - 30))));
-    let macros: String = (0..1500).map(|n| format!("{{% macro m{n}() %}}{{{{ m{}() }}}}{{% endmacro %}}", n + 1)).collect();
+    let macros: String =
+        (0..1500).map(|n| format!("{{% macro m{n}() %}}{{{{ m{}() }}}}{{% endmacro %}}", n + 1)).collect();
     cases.push(case("a row of macros", format!("{macros}{{{{ m0() }}}}")));
-    cases.push(case("many arguments", format!("{{% macro m({}b) %}}{{% endmacro %}}{{{{ m() }}}}", fill("b,", TAG - 64))));
+    cases.push(case(
+        "many arguments",
+        format!("{{% macro m({}b) %}}{{% endmacro %}}{{{{ m() }}}}", fill("b,", TAG - 64)),
+    ));
     cases.push(case("many names", fill("{% for a, b, c in [[1, 2, 3]] %}{% endfor %}", LONG)));
     cases.push(case("a number of digits", format!("{{{{ {} }}}}", "9".repeat(TAG - 16))));
     cases.push(case("a fraction of digits", format!("{{{{ 0.{} }}}}", "9".repeat(TAG - 16))));
@@ -220,26 +269,111 @@ fn growing() -> Vec<Case> {
         }
     }
     for expression in [
-        "2 ** 1000000", "10 ** 400", "9 ** 9 ** 9", "2.0 ** 1000000", "1e400", "-1e400", "1e308 * 1e308", "10 ** 38 * 10 ** 38",
-        "9223372036854775807 * 9223372036854775807", "(-9223372036854775808) // -1", "(-9223372036854775808) % -1", "-(10 ** 38)",
-        "1 // 0", "1 % 0", "1 / 0", "0 ** -1", "1.0 % 0", "1 ** 1e300", "'x' * 10 ** 18", "'x' * -1", "'x' * 1e18", "[1] * 10 ** 18",
-        "range(3) * 10 ** 9", "'x' | indent(10 ** 9)", "'x' | nindent(10 ** 9)", "'x' | indent(-1)", "'x' | truncate(10 ** 18)",
-        "'x' | truncate(-1)", "'%1000000000d' | format(1)", "'%.1000000000f' | format(1.5)", "'%01000000000d' | format(1)",
-        "'%-1000000000s' | format('a')", "'%*d' | format(1000000000, 1)", "'%.*f' | format(1000000000, 1.0)", "'%s' * 99999",
-        "('%s' * 9999) | format('a')", "'%9999999999999999999999d' | format(1)", "'%c' | format(1114112)", "'%e' | format(1e308)",
-        "'%.400f' | format(1e308)", "'%x' | format(-1)", "[1] | batch(10 ** 18)", "[1] | batch(0)", "[1] | batch(3, 'x') | list",
-        "[1] | batch(99999999, 'x') | list", "[1] | batch(10 ** 18, 'x') | list", "[1] | slice(10 ** 18) | list", "[1] | slice(99999999) | list",
-        "[1] | slice(99999999, 'x') | list", "[1] | slice(0) | list", "1.5 | round(10 ** 9)", "1.5 | round(-10 ** 9)", "1.5 | round(400)",
-        "'9' * 5000 | int", "('9' * 5000) | int", "('9' * 5000) | float", "1e300 | int", "'zz' | int(base=36)", "'0x' | int", "1e300 | string",
-        "[1, 2, 3][10 ** 18]", "[1, 2, 3][-10 ** 18]", "[1, 2, 3][::-1]", "[1, 2, 3][::10 ** 18]", "[1, 2, 3][10 ** 18:]", "'abc'[::-10 ** 18]",
-        "'abc'[-10 ** 18:10 ** 18]", "range(10 ** 5)[::10 ** 9]", "[1, 2] | sum(start=1e308)", "'x' | replace('x', 'y' * 9999999)",
-        "('x' * 99999) | replace('x', 'y' * 999)", "('x' * 99999) | replace('', 'y' * 999)", "('x' * 99999) | list | join('y' * 999)",
-        "('x ' * 99999) | title", "('x' * 999999) | wordcount", "range(99999) | map('string') | join | length", "range(99999) | list | sort | unique | list | length",
-        "range(9999) | groupby('x') | list", "range(99999) | reverse | list | sum", "range(99999) | select('odd') | list | length", "('a' * 99999) | list | unique | list",
-        "dict(a=1, **dict(b=2))", "namespace(a=1)", "(range(99999) | list) in [range(99999) | list]", "99999 in range(10 ** 18)", "-1 in range(99999)",
-        "'a' in 'a' * 9999999", "('a' * 999999 ~ 'b') in ('a' * 999999)", "('a' * 9999) | split('a') | length", "('a\\n' * 99999) | lines | length",
-        "('a' * 999999) | upper | lower | capitalize | trim | length", "(' ' * 999999) | trim", "('a' * 999999) | trim('a')", "('é' * 99999) | urlencode | length",
-        "lipsum(99999)", "cycler(1)", "joiner()", "debug()", "loop", "self", "caller()", "super()", "range", "row.text | dnsLabel", "('ä' * 999999) | dnsLabel",
+        "2 ** 1000000",
+        "10 ** 400",
+        "9 ** 9 ** 9",
+        "2.0 ** 1000000",
+        "1e400",
+        "-1e400",
+        "1e308 * 1e308",
+        "10 ** 38 * 10 ** 38",
+        "9223372036854775807 * 9223372036854775807",
+        "(-9223372036854775808) // -1",
+        "(-9223372036854775808) % -1",
+        "-(10 ** 38)",
+        "1 // 0",
+        "1 % 0",
+        "1 / 0",
+        "0 ** -1",
+        "1.0 % 0",
+        "1 ** 1e300",
+        "'x' * 10 ** 18",
+        "'x' * -1",
+        "'x' * 1e18",
+        "[1] * 10 ** 18",
+        "range(3) * 10 ** 9",
+        "'x' | indent(10 ** 9)",
+        "'x' | nindent(10 ** 9)",
+        "'x' | indent(-1)",
+        "'x' | truncate(10 ** 18)",
+        "'x' | truncate(-1)",
+        "'%1000000000d' | format(1)",
+        "'%.1000000000f' | format(1.5)",
+        "'%01000000000d' | format(1)",
+        "'%-1000000000s' | format('a')",
+        "'%*d' | format(1000000000, 1)",
+        "'%.*f' | format(1000000000, 1.0)",
+        "'%s' * 99999",
+        "('%s' * 9999) | format('a')",
+        "'%9999999999999999999999d' | format(1)",
+        "'%c' | format(1114112)",
+        "'%e' | format(1e308)",
+        "'%.400f' | format(1e308)",
+        "'%x' | format(-1)",
+        "[1] | batch(10 ** 18)",
+        "[1] | batch(0)",
+        "[1] | batch(3, 'x') | list",
+        "[1] | batch(99999999, 'x') | list",
+        "[1] | batch(10 ** 18, 'x') | list",
+        "[1] | slice(10 ** 18) | list",
+        "[1] | slice(99999999) | list",
+        "[1] | slice(99999999, 'x') | list",
+        "[1] | slice(0) | list",
+        "1.5 | round(10 ** 9)",
+        "1.5 | round(-10 ** 9)",
+        "1.5 | round(400)",
+        "'9' * 5000 | int",
+        "('9' * 5000) | int",
+        "('9' * 5000) | float",
+        "1e300 | int",
+        "'zz' | int(base=36)",
+        "'0x' | int",
+        "1e300 | string",
+        "[1, 2, 3][10 ** 18]",
+        "[1, 2, 3][-10 ** 18]",
+        "[1, 2, 3][::-1]",
+        "[1, 2, 3][::10 ** 18]",
+        "[1, 2, 3][10 ** 18:]",
+        "'abc'[::-10 ** 18]",
+        "'abc'[-10 ** 18:10 ** 18]",
+        "range(10 ** 5)[::10 ** 9]",
+        "[1, 2] | sum(start=1e308)",
+        "'x' | replace('x', 'y' * 9999999)",
+        "('x' * 99999) | replace('x', 'y' * 999)",
+        "('x' * 99999) | replace('', 'y' * 999)",
+        "('x' * 99999) | list | join('y' * 999)",
+        "('x ' * 99999) | title",
+        "('x' * 999999) | wordcount",
+        "range(99999) | map('string') | join | length",
+        "range(99999) | list | sort | unique | list | length",
+        "range(9999) | groupby('x') | list",
+        "range(99999) | reverse | list | sum",
+        "range(99999) | select('odd') | list | length",
+        "('a' * 99999) | list | unique | list",
+        "dict(a=1, **dict(b=2))",
+        "namespace(a=1)",
+        "(range(99999) | list) in [range(99999) | list]",
+        "99999 in range(10 ** 18)",
+        "-1 in range(99999)",
+        "'a' in 'a' * 9999999",
+        "('a' * 999999 ~ 'b') in ('a' * 999999)",
+        "('a' * 9999) | split('a') | length",
+        "('a\\n' * 99999) | lines | length",
+        "('a' * 999999) | upper | lower | capitalize | trim | length",
+        "(' ' * 999999) | trim",
+        "('a' * 999999) | trim('a')",
+        "('é' * 99999) | urlencode | length",
+        "lipsum(99999)",
+        "cycler(1)",
+        "joiner()",
+        "debug()",
+        "loop",
+        "self",
+        "caller()",
+        "super()",
+        "range",
+        "row.text | dnsLabel",
+        "('ä' * 999999) | dnsLabel",
     ] {
         cases.push(case(format!("once {expression}"), format!("v: {{{{ {expression} }}}}")));
         cases.push(case(
@@ -348,7 +482,10 @@ fn written() -> Vec<Case> {
         ("comments", "# {{ i }}\n"),
     ] {
         for count in [1000, 20_000, 99_999] {
-            cases.push(case(format!("{count} times {name}"), format!("{{% for i in range({count}) %}}{body}{{% endfor %}}")));
+            cases.push(case(
+                format!("{count} times {name}"),
+                format!("{{% for i in range({count}) %}}{body}{{% endfor %}}"),
+            ));
             cases.push(case(
                 format!("{count} times {name}, captured"),
                 format!("{{% set c %}}{{% for i in range({count}) %}}{body}{{% endfor %}}{{% endset %}}{{{{ c }}}}"),
@@ -362,21 +499,63 @@ fn written() -> Vec<Case> {
         }
     }
     for (name, source) in [
-        ("captured text doubles", "{% set n = namespace(a='x') %}{% for i in range(40) %}{% set c %}{{ n.a }}{{ n.a }}{% endset %}{% set n.a = c %}{% endfor %}{{ n.a }}"),
-        ("captured values double", "{% set n = namespace(a=row.text) %}{% for i in range(40) %}{% set c %}{{ n.a }}{{ n.a }}{% endset %}{% set n.a = c %}{% endfor %}{{ n.a }}"),
-        ("a captured value often", "{% set c %}{{ row.text }}{% endset %}v: {% for i in range(99999) %}{{ c }}{% endfor %}"),
+        (
+            "captured text doubles",
+            "{% set n = namespace(a='x') %}{% for i in range(40) %}{% set c %}{{ n.a }}{{ n.a }}{% endset %}{% set n.a = c %}{% endfor %}{{ n.a }}",
+        ),
+        (
+            "captured values double",
+            "{% set n = namespace(a=row.text) %}{% for i in range(40) %}{% set c %}{{ n.a }}{{ n.a }}{% endset %}{% set n.a = c %}{% endfor %}{{ n.a }}",
+        ),
+        (
+            "a captured value often",
+            "{% set c %}{{ row.text }}{% endset %}v: {% for i in range(99999) %}{{ c }}{% endfor %}",
+        ),
         ("a quoted value often", "{% set c = row.text | quote %}v: {% for i in range(99999) %}{{ c }}{% endfor %}"),
-        ("a captured tree often", "{% set c %}{{ row.map | toYaml }}{% endset %}{% for i in range(9999) %}- {{ c }}\n{% endfor %}"),
-        ("edits pile up", "{% set n = namespace(a=row.short | indent(1)) %}{% for i in range(99999) %}{% set n.a = n.a | indent(1000) %}{% endfor %}v: {{ n.a }}"),
-        ("edits pile up a little", "{% set n = namespace(a=row.short | indent(1)) %}{% for i in range(500) %}{% set n.a = n.a | indent(1000) %}{% endfor %}v: {{ n.a }}"),
-        ("edits pile up and are used", "{% set n = namespace(a=row.short | indent(1)) %}{% for i in range(500) %}{% set n.a = n.a | indent(1000) %}{% endfor %}v: {% for i in range(9999) %}{{ n.a }}{% endfor %}"),
-        ("trims pile up", "{% set n = namespace(a=row.short | indent(1)) %}{% for i in range(99999) %}{% set n.a = n.a | trim %}{% endfor %}v: {{ n.a }}"),
-        ("many empty values are trimmed", "{% set c %}{% for i in range(30000) %}{{ '' }}{% endfor %}{% endset %}v: {{ c | trim }}"),
-        ("many blank values are trimmed", "{% set c %}{% for i in range(30000) %}{{ ' ' }} {% endfor %}{% endset %}v: {{ c | trim }}"),
-        ("many lines before values", "{% set c %}{% for i in range(30000) %}\n{{ row.none }}{% endfor %}{% endset %}v: {{ c | indent }}"),
-        ("a large value after many lines", "{% set c %}{{ row.text }}{% endset %}{% set d %}{% for i in range(30000) %}\n{{ c }}{% endfor %}{% endset %}v: {{ d | indent }}"),
-        ("a join that grows", "{% set n = namespace(a='') %}{% for i in range(99999) %}{% set n.a = n.a ~ 'xxxxxxxx' %}{% endfor %}v: {{ n.a }}"),
-        ("a list that grows", "{% set n = namespace(a=[]) %}{% for i in range(99999) %}{% set n.a = n.a + [i] %}{% endfor %}v: {{ n.a }}"),
+        (
+            "a captured tree often",
+            "{% set c %}{{ row.map | toYaml }}{% endset %}{% for i in range(9999) %}- {{ c }}\n{% endfor %}",
+        ),
+        (
+            "edits pile up",
+            "{% set n = namespace(a=row.short | indent(1)) %}{% for i in range(99999) %}{% set n.a = n.a | indent(1000) %}{% endfor %}v: {{ n.a }}",
+        ),
+        (
+            "edits pile up a little",
+            "{% set n = namespace(a=row.short | indent(1)) %}{% for i in range(500) %}{% set n.a = n.a | indent(1000) %}{% endfor %}v: {{ n.a }}",
+        ),
+        (
+            "edits pile up and are used",
+            "{% set n = namespace(a=row.short | indent(1)) %}{% for i in range(500) %}{% set n.a = n.a | indent(1000) %}{% endfor %}v: {% for i in range(9999) %}{{ n.a }}{% endfor %}",
+        ),
+        (
+            "trims pile up",
+            "{% set n = namespace(a=row.short | indent(1)) %}{% for i in range(99999) %}{% set n.a = n.a | trim %}{% endfor %}v: {{ n.a }}",
+        ),
+        (
+            "many empty values are trimmed",
+            "{% set c %}{% for i in range(30000) %}{{ '' }}{% endfor %}{% endset %}v: {{ c | trim }}",
+        ),
+        (
+            "many blank values are trimmed",
+            "{% set c %}{% for i in range(30000) %}{{ ' ' }} {% endfor %}{% endset %}v: {{ c | trim }}",
+        ),
+        (
+            "many lines before values",
+            "{% set c %}{% for i in range(30000) %}\n{{ row.none }}{% endfor %}{% endset %}v: {{ c | indent }}",
+        ),
+        (
+            "a large value after many lines",
+            "{% set c %}{{ row.text }}{% endset %}{% set d %}{% for i in range(30000) %}\n{{ c }}{% endfor %}{% endset %}v: {{ d | indent }}",
+        ),
+        (
+            "a join that grows",
+            "{% set n = namespace(a='') %}{% for i in range(99999) %}{% set n.a = n.a ~ 'xxxxxxxx' %}{% endfor %}v: {{ n.a }}",
+        ),
+        (
+            "a list that grows",
+            "{% set n = namespace(a=[]) %}{% for i in range(99999) %}{% set n.a = n.a + [i] %}{% endfor %}v: {{ n.a }}",
+        ),
         ("wide indentation", "{% for i in range(400) %}{% for j in range(i) %}  {% endfor %}a:\n{% endfor %}"),
     ] {
         cases.push(case(name, source));
@@ -388,11 +567,89 @@ fn written() -> Vec<Case> {
 fn yaml() -> Vec<Case> {
     let mut cases = Vec::new();
     for piece in [
-        "[", "{", "[[], ", "{a: ", "{? ", "- ", "-\n", "? ", ": ", "a: ", "a: &a ", "&a ", "*a, ", "!a ", "!!str ", "! ", "'", "\"", "\"\\n",
-        "|\n", ">\n", "a: |\n ", "- |\n  a\n", "---\n", "...\n", "--- a\n", "%YAML 1.2\n---\n", "%a\n", "#\n", "a #", "\t", " ", "\r", "\r\n",
-        "a\n", "a\n\n", "[a, ", "[a, b], ", "{a: b, ", "[a\n, ", "'a'\n", "\"a\"\n ", "\\", "]", "}", ",", "a:\n", "a:\n  - ", "[a]: b\n", "? a\n: b\n",
-        "? [", "<<: {a: 1}\n", "a: b\n", "a: 1\n", "- a\n", "- - a\n", "-   - ", "@", "`", "é", "\u{FEFF}", "\u{85}", "\u{2028}", "1", "1_", "0x", ".", "+", "~", "a b ",
-        "{}", "[]", "{},", "[],", "a: {}\n", "\"\\x41", "\"\\U0000E000", "a: b: ", "!<tag:a> ", "!!map ", "!!seq [", "- !!str ", "-\ta\n",
+        "[",
+        "{",
+        "[[], ",
+        "{a: ",
+        "{? ",
+        "- ",
+        "-\n",
+        "? ",
+        ": ",
+        "a: ",
+        "a: &a ",
+        "&a ",
+        "*a, ",
+        "!a ",
+        "!!str ",
+        "! ",
+        "'",
+        "\"",
+        "\"\\n",
+        "|\n",
+        ">\n",
+        "a: |\n ",
+        "- |\n  a\n",
+        "---\n",
+        "...\n",
+        "--- a\n",
+        "%YAML 1.2\n---\n",
+        "%a\n",
+        "#\n",
+        "a #",
+        "\t",
+        " ",
+        "\r",
+        "\r\n",
+        "a\n",
+        "a\n\n",
+        "[a, ",
+        "[a, b], ",
+        "{a: b, ",
+        "[a\n, ",
+        "'a'\n",
+        "\"a\"\n ",
+        "\\",
+        "]",
+        "}",
+        ",",
+        "a:\n",
+        "a:\n  - ",
+        "[a]: b\n",
+        "? a\n: b\n",
+        "? [",
+        "<<: {a: 1}\n",
+        "a: b\n",
+        "a: 1\n",
+        "- a\n",
+        "- - a\n",
+        "-   - ",
+        "@",
+        "`",
+        "é",
+        "\u{FEFF}",
+        "\u{85}",
+        "\u{2028}",
+        "1",
+        "1_",
+        "0x",
+        ".",
+        "+",
+        "~",
+        "a b ",
+        "{}",
+        "[]",
+        "{},",
+        "[],",
+        "a: {}\n",
+        "\"\\x41",
+        "\"\\U0000E000",
+        "a: b: ",
+        "!<tag:a> ",
+        "!!map ",
+        "!!seq [",
+        "- !!str ",
+        "-\ta\n",
     ] {
         cases.push(case(format!("yaml {piece:?}"), fill(piece, LONG)));
         cases.push(case(format!("yaml in a list {piece:?}"), format!("a: [{}", fill(piece, LONG - 8))));
@@ -402,7 +659,9 @@ fn yaml() -> Vec<Case> {
             cases.push(case(format!("{count} bytes of yaml {piece:?}"), &many[..]));
             cases.push(case(format!("{count} bytes of yaml in a list {piece:?}"), format!("a: [{many}")));
         }
-        let growing = format!("{{% for i in range(300) %}}{{{{ ' ' * 0 }}}}{{% for j in range(i) %}} {{% endfor %}}{piece}\n{{% endfor %}}");
+        let growing = format!(
+            "{{% for i in range(300) %}}{{{{ ' ' * 0 }}}}{{% for j in range(i) %}} {{% endfor %}}{piece}\n{{% endfor %}}"
+        );
         cases.push(case(format!("yaml ever deeper {piece:?}"), growing));
     }
     let bomb: String = (0..30).map(|n| format!("a{}: &a{} [*a{n}, *a{n}, *a{n}]\n", n + 1, n + 1)).collect();
@@ -418,14 +677,84 @@ fn yaml() -> Vec<Case> {
 /// What a row may hold is large.
 fn large_values() -> Vec<Case> {
     let mut cases = Vec::new();
-    for value in ["row.text", "row.map", "row.list", "row.deep", "row.json", "row.yaml", "row.blank", "row.quotes", "row.lines", "row.strings"] {
+    for value in [
+        "row.text",
+        "row.map",
+        "row.list",
+        "row.deep",
+        "row.json",
+        "row.yaml",
+        "row.blank",
+        "row.quotes",
+        "row.lines",
+        "row.strings",
+    ] {
         for filter in [
-            "", "|toYaml", "|toJson", "|quote", "|squote", "|indent(8)", "|nindent(8)", "|trim", "|b64encode", "|b64encode|b64decode", "|sha256",
-            "|fromJson", "|fromYaml", "|dnsLabel", "|truncate(9)", "|required('x')", "|default('x')", "|string", "|upper", "|title", "|length",
-            "|list", "|reverse", "|sort", "|unique|list", "|join(',')", "|first", "|last", "|replace('a', 'b')", "|replace('', 'b')", "|split(' ')", "|lines",
-            "|urlencode", "|items|list", "|dictsort", "|groupby('a')|list", "|map('upper')|list", "|select|list", "|batch(1)|list", "|slice(9)|list", "|min", "|max", "|sum",
-            "|toYaml|string", "|toJson|string", "|quote|string|quote|string", "|tojson|fromJson", "|toYaml|string|fromYaml", "~''", "==row.text", " in row.list", "[1:]", "[::-1]", "*2", "+''", " is string",
-            " and 1", "|zip([1])|list", "|int(default=1)", "|float(default=1)", "|round", "|abs", "|bool", "|capitalize", "|trim('x')",
+            "",
+            "|toYaml",
+            "|toJson",
+            "|quote",
+            "|squote",
+            "|indent(8)",
+            "|nindent(8)",
+            "|trim",
+            "|b64encode",
+            "|b64encode|b64decode",
+            "|sha256",
+            "|fromJson",
+            "|fromYaml",
+            "|dnsLabel",
+            "|truncate(9)",
+            "|required('x')",
+            "|default('x')",
+            "|string",
+            "|upper",
+            "|title",
+            "|length",
+            "|list",
+            "|reverse",
+            "|sort",
+            "|unique|list",
+            "|join(',')",
+            "|first",
+            "|last",
+            "|replace('a', 'b')",
+            "|replace('', 'b')",
+            "|split(' ')",
+            "|lines",
+            "|urlencode",
+            "|items|list",
+            "|dictsort",
+            "|groupby('a')|list",
+            "|map('upper')|list",
+            "|select|list",
+            "|batch(1)|list",
+            "|slice(9)|list",
+            "|min",
+            "|max",
+            "|sum",
+            "|toYaml|string",
+            "|toJson|string",
+            "|quote|string|quote|string",
+            "|tojson|fromJson",
+            "|toYaml|string|fromYaml",
+            "~''",
+            "==row.text",
+            " in row.list",
+            "[1:]",
+            "[::-1]",
+            "*2",
+            "+''",
+            " is string",
+            " and 1",
+            "|zip([1])|list",
+            "|int(default=1)",
+            "|float(default=1)",
+            "|round",
+            "|abs",
+            "|bool",
+            "|capitalize",
+            "|trim('x')",
         ] {
             cases.push(case(format!("once {value}{filter}"), format!("v: {{{{ {value}{filter} }}}}")));
             cases.push(case(
@@ -437,8 +766,14 @@ fn large_values() -> Vec<Case> {
                 format!("v: {{% for i in range(99999) %}}{{% set x = {value}{filter} %}}{{% endfor %}}"),
             ));
         }
-        cases.push(case(format!("{value} in text"), format!("v: \"a {{{{ {value} | toJson }}}} b\"\nw: |\n  {{{{ {value} | toYaml | indent(2) }}}}\n")));
-        cases.push(case(format!("{value} iterated"), format!("v: {{% for a in {value} %}}{{% for b in {value} %}}{{{{ b }}}}{{% endfor %}}{{% endfor %}}")));
+        cases.push(case(
+            format!("{value} in text"),
+            format!("v: \"a {{{{ {value} | toJson }}}} b\"\nw: |\n  {{{{ {value} | toYaml | indent(2) }}}}\n"),
+        ));
+        cases.push(case(
+            format!("{value} iterated"),
+            format!("v: {{% for a in {value} %}}{{% for b in {value} %}}{{{{ b }}}}{{% endfor %}}{{% endfor %}}"),
+        ));
         cases.push(case(format!("{value} as a key"), format!("{{{{ {value} }}}}: 1")));
     }
     cases

@@ -1,0 +1,128 @@
+//! Objects that others change again and again, and how long to let them have it. Pure: the time is an argument.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::object::ObjectId;
+use super::retry::Retry;
+
+/// Changes of one object that are answered at once.
+const FREE: u32 = 3;
+/// Who leaves an object alone for so long after it was restored has given up.
+const QUIET: Duration = Duration::from_secs(60);
+/// The first delay after that, and the longest.
+const FIRST: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(300);
+/// Those who gave up are looked for when there are so many contests, and at each doubling.
+const SWEEP_AT: usize = 64;
+
+/// The objects that were changed lately.
+#[derive(Debug, Default)]
+pub struct Contests {
+    objects: HashMap<ObjectId, Contest>,
+    sweep_at: usize,
+}
+
+#[derive(Debug)]
+struct Contest {
+    changes: u32,
+    due: Instant,
+    delays: Retry,
+}
+
+impl Contest {
+    fn new(now: Instant) -> Self {
+        Self { changes: 0, due: now, delays: Retry::between(FIRST, LONGEST, now) }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.due) >= QUIET
+    }
+}
+
+/// What to do about a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// When to restore the object.
+    pub at: Instant,
+    /// Whether this is where delays begin: worth telling once.
+    pub begins: bool,
+}
+
+impl Contests {
+    /// Somebody changed an object.
+    pub fn changed(&mut self, id: &ObjectId, now: Instant) -> Answer {
+        if self.objects.len() >= self.sweep_at.max(SWEEP_AT) {
+            self.objects.retain(|_, contest| !contest.is_over(now));
+            self.sweep_at = 2 * self.objects.len();
+        }
+        let contest = self.objects.entry(id.clone()).or_insert_with(|| Contest::new(now));
+        if contest.is_over(now) {
+            *contest = Contest::new(now);
+        }
+        // A change while one is still to be answered is answered with it.
+        if contest.changes > 0 && contest.due > now {
+            return Answer { at: contest.due, begins: false };
+        }
+        contest.changes += 1;
+        contest.due = if contest.changes > FREE { now + contest.delays.next(0.0) } else { now };
+        Answer { at: contest.due, begins: contest.changes == FREE + 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logic::object::GroupKind;
+
+    fn id(name: &str) -> ObjectId {
+        let kind = GroupKind { group: String::new(), kind: "ConfigMap".into() };
+        ObjectId { kind: kind.into(), namespace: None, name: name.into() }
+    }
+
+    #[test]
+    fn a_few_changes_are_answered_at_once_and_then_later_and_later() {
+        let (mut contests, start) = (Contests::default(), Instant::now());
+        let mut now = start;
+        let mut delays = Vec::new();
+        for _ in 0..14 {
+            let answer = contests.changed(&id("a"), now);
+            assert_eq!(answer.begins, delays.len() == 3);
+            delays.push((answer.at - now).as_secs());
+            now = answer.at;
+        }
+        assert_eq!(delays, [0, 0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        assert_eq!(contests.changed(&id("b"), now).at, now, "others do not wait for it");
+    }
+
+    #[test]
+    fn changes_while_one_waits_are_answered_together() {
+        let (mut contests, now) = (Contests::default(), Instant::now());
+        for _ in 0..3 {
+            contests.changed(&id("a"), now);
+        }
+        let first = contests.changed(&id("a"), now);
+        assert_eq!(contests.changed(&id("a"), now + Duration::from_secs(1)), Answer { begins: false, ..first });
+    }
+
+    #[test]
+    fn contests_that_are_over_are_swept_up() {
+        let (mut contests, mut now) = (Contests::default(), Instant::now());
+        for number in 0..10 * SWEEP_AT {
+            contests.changed(&id(&number.to_string()), now);
+            now += QUIET;
+        }
+        assert!(contests.objects.len() <= SWEEP_AT);
+    }
+
+    #[test]
+    fn who_gives_up_is_forgotten() {
+        let (mut contests, now) = (Contests::default(), Instant::now());
+        for _ in 0..5 {
+            contests.changed(&id("a"), now);
+        }
+        let later = now + Duration::from_secs(70);
+        assert_eq!(contests.changed(&id("a"), later), Answer { at: later, begins: false });
+        assert_eq!(contests.objects.len(), 1);
+    }
+}

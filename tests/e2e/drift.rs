@@ -1,0 +1,128 @@
+//! What others do to our objects is put right, long before the query is due.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::support::world::{PATIENCE, World};
+use crate::support::{Operator, eventually};
+
+const TEMPLATE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\n  labels:\n    app: x\n\
+                        data:\n  v: {{ row.v | quote }}\n  w: \"w\"\n";
+
+/// A world in which nothing is looked at by time.
+async fn world(test: &str, names: &[&str]) -> World {
+    let world = World::new(test, names).await;
+    world.create("q", json!({"pollInterval": "1h", "resourceTemplate": TEMPLATE})).await;
+    world.ready("q").await;
+    world
+}
+
+async fn change(world: &World, name: &str, patch: Value) {
+    world.config_maps().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+}
+
+async fn until_right(world: &World, name: &str) -> ConfigMap {
+    eventually(&format!("{name} is as it should be"), PATIENCE, async || {
+        let object = world.config_maps().get_opt(name).await.unwrap()?;
+        let data = json!(object.data) == json!({"v": "one", "w": "w"});
+        let labels = object.metadata.labels.clone().unwrap_or_default();
+        (data && labels.get("app").is_some_and(|app| app == "x") && labels.contains_key("konnektr.io/managed-by"))
+            .then_some(object)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn whatever_somebody_does_to_an_object_is_put_right() {
+    let world = world("drift", &["a", "b"]).await;
+    for patch in [
+        json!({"data": {"v": "edited"}}),
+        json!({"data": {"v": null}}),
+        json!({"data": null}),
+        json!({"metadata": {"labels": {"app": "other"}}}),
+        json!({"metadata": {"labels": {"app": null}}}),
+        json!({"metadata": {"labels": {"konnektr.io/managed-by": null}}}),
+        json!({"metadata": {"labels": {"konnektr.io/managed-by": "somebody"}}}),
+        json!({"metadata": {"annotations": {"konnektr.io/applied-hash": "x"}}}),
+        json!({"metadata": {"annotations": {"konnektr.io/owner-uid": null}}}),
+    ] {
+        // Each for an object of its own: none is changed again and again.
+        change(&world, "a", patch).await;
+        until_right(&world, "a").await;
+        world.run_sql("DELETE FROM t WHERE name = 'a'").await;
+        world.another_pass("q").await;
+        world.run_sql("INSERT INTO t (name, v) VALUES ('a', 'one')").await;
+        world.another_pass("q").await;
+    }
+    world.config_maps().delete("b", &DeleteParams::default()).await.unwrap();
+    until_right(&world, "b").await;
+}
+
+#[tokio::test]
+async fn what_others_add_stays() {
+    let world = world("drift-added", &["a"]).await;
+    change(&world, "a", json!({"data": {"theirs": "t"}, "metadata": {"labels": {"team": "t"}}})).await;
+    let added = world.config_maps().get("a").await.unwrap();
+    world.another_pass("q").await;
+    assert_eq!(world.config_maps().get("a").await.unwrap(), added);
+    change(&world, "a", json!({"data": {"v": "edited"}})).await;
+    eventually("ours is back and theirs is there", PATIENCE, async || {
+        let object = world.config_maps().get("a").await.unwrap();
+        (json!(object.data) == json!({"v": "one", "w": "w", "theirs": "t"})).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_done_while_nobody_watched_is_put_right_after_a_start() {
+    let mut world = world("drift-down", &["edited", "removed", "emptied", "same"]).await;
+    world.operator.terminate();
+    change(&world, "edited", json!({"data": {"v": "edited"}})).await;
+    change(&world, "removed", json!({"data": {"w": null}})).await;
+    change(&world, "emptied", json!({"data": null})).await;
+    let same = world.config_maps().get("same").await.unwrap();
+    world.operator = Operator::start(world.namespace.name(), &[]);
+    for name in ["edited", "removed", "emptied"] {
+        until_right(&world, name).await;
+    }
+    assert_eq!(world.config_maps().get("same").await.unwrap(), same);
+}
+
+#[tokio::test]
+async fn a_status_is_not_ours_and_causes_no_write() {
+    let world = World::new("drift-status", &["a"]).await;
+    let template = "apiVersion: v1\nkind: Service\nmetadata:\n  name: {{ row.name }}\nspec:\n  type: LoadBalancer\n  \
+                    ports:\n  - port: 80\n  selector:\n    app: x\n";
+    world.create("q", json!({"pollInterval": "1h", "resourceTemplate": template})).await;
+    world.ready("q").await;
+    let services: Api<k8s_openapi::api::core::v1::Service> =
+        Api::namespaced(world.client.clone(), world.namespace.name());
+    let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}});
+    services.patch_status("a", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+    let after = services.get("a").await.unwrap().metadata.resource_version;
+    world.another_pass("q").await;
+    assert_eq!(services.get("a").await.unwrap().metadata.resource_version, after);
+}
+
+#[tokio::test]
+async fn who_fights_for_an_object_is_told_of_and_let_wait() {
+    let world = world("contest", &["a", "b"]).await;
+    let params = PatchParams::apply("rival").force();
+    let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"v": "theirs"}});
+    for _ in 0..4 {
+        until_right(&world, "a").await;
+        world.config_maps().patch("a", &params, &Patch::Apply(&theirs)).await.unwrap();
+    }
+    let events: Api<Event> = Api::namespaced(world.client.clone(), world.namespace.name());
+    let note = eventually("the contest is told of", PATIENCE, async || {
+        let events = events.list(&ListParams::default()).await.unwrap().items;
+        events.into_iter().find(|event| event.reason.as_deref() == Some("Contested"))?.note
+    })
+    .await;
+    assert!(note.contains("/a is changed again and again by rival"), "{note}");
+    change(&world, "b", json!({"data": {"v": "edited"}})).await;
+    until_right(&world, "b").await;
+    until_right(&world, "a").await;
+}
