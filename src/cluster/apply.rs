@@ -14,7 +14,7 @@ use super::{Cluster, Deleted};
 use crate::crd::ConflictPolicy;
 use crate::logic::conflict::{self, Verdict};
 use crate::logic::fields::Fields;
-use crate::logic::object::{Desired, FIELD_MANAGER, Hold, Known, Owner, Ownership, written_by_others};
+use crate::logic::object::{Desired, FIELD_MANAGER, Hold, Known, Owner, Ownership, Version, written_by_others};
 use crate::logic::pointer::Pointer;
 
 pub use error::{ApplyError, Conflict};
@@ -53,6 +53,8 @@ pub struct Applied {
     pub change: Change,
     /// Its uid.
     pub uid: Arc<str>,
+    /// Its version.
+    pub version: Version,
     /// How we have it.
     pub hold: Hold,
     /// What we own of it.
@@ -212,7 +214,7 @@ impl Cluster {
             return Err(ApplyError::BeingDeleted);
         }
         let uid = meta.uid.as_deref().unwrap_or_default().into();
-        Ok(Applied { change, uid, hold, fields: self.fields(&meta), yielded: Vec::new() })
+        Ok(Applied { change, uid, version: Version::of(&meta), hold, fields: self.fields(&meta), yielded: Vec::new() })
     }
 
     async fn apply(&self, desired: &Desired, body: Vec<u8>, force: Force) -> Result<Answer, Failure> {

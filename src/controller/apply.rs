@@ -124,7 +124,7 @@ impl Pass<'_> {
                     tracing::info!(dbqr = %self.owner, object = %desired.id, field, "left to {holder}");
                 }
                 resting.applied(&desired.id);
-                let known = desired.known(applied.uid, applied.hold, applied.fields);
+                let known = desired.known(applied.uid, applied.version, applied.hold, applied.fields);
                 inventory.insert(desired.id, known);
             }
             Err(error) => {

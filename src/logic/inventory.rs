@@ -12,6 +12,8 @@ use super::prune::Stale;
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     objects: HashMap<ObjectId, Known>,
+    /// The uids of objects that were deleted: a watch may tell late of how they were before.
+    deleted: HashSet<Arc<str>>,
 }
 
 /// What is to be done with the desired objects.
@@ -49,7 +51,7 @@ impl Doubt<'_> {
 impl Inventory {
     /// From a listing.
     pub fn of(objects: impl IntoIterator<Item = (ObjectId, Known)>) -> Self {
-        Self { objects: objects.into_iter().collect() }
+        Self { objects: objects.into_iter().collect(), deleted: HashSet::new() }
     }
 
     /// How many objects there are.
@@ -139,7 +141,8 @@ impl Inventory {
     /// its row has to be looked at again.
     pub fn see(&mut self, id: &ObjectId, uid: &str, seen: Option<Known>) -> bool {
         match (self.objects.get(id), seen) {
-            (Some(known), Some(seen)) if known.is_like(&seen) => false,
+            (_, Some(seen)) if self.deleted.contains(&seen.uid) => false,
+            (Some(known), Some(seen)) if known.is_like(&seen) || seen.is_before(known) => false,
             (known, Some(seen)) => {
                 let seen = match known {
                     Some(known) => seen.remembering(known),
@@ -148,6 +151,7 @@ impl Inventory {
                 self.objects.insert(id.clone(), seen);
                 true
             }
+            (_, None) if self.deleted.remove(uid) => false,
             // Of an earlier object of that name nothing is news.
             (Some(known), None) if *known.uid == *uid => self.objects.remove(id).is_some(),
             (_, None) => false,
@@ -156,6 +160,7 @@ impl Inventory {
 
     /// The object was applied.
     pub fn insert(&mut self, id: ObjectId, known: Known) {
+        self.deleted.remove(&known.uid);
         self.objects.insert(id, known);
     }
 
@@ -163,6 +168,13 @@ impl Inventory {
     pub fn protect(&mut self, id: &ObjectId) {
         if let Some(known) = self.objects.get_mut(id) {
             known.protected = true;
+        }
+    }
+
+    /// We deleted the object.
+    pub fn delete(&mut self, id: &ObjectId) {
+        if let Some(known) = self.objects.remove(id) {
+            self.deleted.insert(known.uid);
         }
     }
 
@@ -181,7 +193,7 @@ impl Inventory {
 mod tests {
     use super::*;
     use crate::logic::fields::Fields;
-    use crate::logic::object::{Hold, Kind, Wishes};
+    use crate::logic::object::{Hold, Kind, Version, Wishes};
     use std::sync::Arc;
 
     fn id(name: &str) -> ObjectId {
@@ -270,6 +282,23 @@ mod tests {
         assert_eq!(inventory.plan(vec![desired("a", "1")]).unchanged, 1);
         assert!(!inventory.see(&id("a"), "u", Some(ours)), "that is known, and verified");
         assert!(inventory.is_applied(&wanted, &Json::Null));
+    }
+
+    #[test]
+    fn how_an_object_was_before_is_no_news() {
+        let at = |version: &str, hash: &str| {
+            let meta = serde_json::from_value(serde_json::json!({"resourceVersion": version})).unwrap();
+            Known { version: Version::of(&meta), ..known(hash, false) }
+        };
+        let mut inventory = Inventory::of([(id("a"), at("20", "2"))]);
+        assert!(!inventory.see(&id("a"), "u", Some(at("9", "1"))));
+        assert!(inventory.see(&id("a"), "u", Some(at("21", "1"))));
+        assert!(inventory.see(&id("a"), "u", Some(at("of its own kind", "3"))), "it cannot be compared");
+        inventory.delete(&id("a"));
+        assert!(!inventory.see(&id("a"), "u", Some(at("22", "2"))));
+        assert!(!inventory.see(&id("a"), "u", None));
+        assert!(inventory.is_empty());
+        assert!(inventory.see(&id("a"), "another", Some(Known { uid: "another".into(), ..at("23", "2") })));
     }
 
     #[test]

@@ -85,6 +85,11 @@ pub struct Changed {
 }
 
 impl Changed {
+    /// How many went, one way or the other.
+    pub fn gone(&self) -> usize {
+        self.deleted + self.released
+    }
+
     /// Whether nothing was written.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()

@@ -147,7 +147,7 @@ async fn of_an_adopted_object_we_take_back_what_we_had_and_nothing_else() {
     };
 
     steal().await;
-    let remembered = object("1", "").known(adopted.uid, adopted.hold, adopted.fields);
+    let remembered = object("1", "").known(adopted.uid, adopted.version, adopted.hold, adopted.fields);
     update(&object("2", ""), &remembered).await.unwrap();
     assert_eq!(live().await, "2");
 
