@@ -73,7 +73,7 @@ fn difference(criterion: &mut Criterion) {
                 |rendered| {
                     let wanted = rendered.ids();
                     let plan = inventory.plan(rendered.desired);
-                    let stale = inventory.stale(&wanted, Doubt::None);
+                    let stale = inventory.stale(&wanted, &Doubt::None);
                     assert_eq!((plan.update.len(), stale.len()), (OBJECTS / 100 * percent, 0));
                     plan
                 },

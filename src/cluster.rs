@@ -40,7 +40,6 @@ pub use fetch::FetchError;
 pub use inventory::{Owned, Scope};
 pub use kinds::KindError;
 pub use prune::Deleted;
-pub use queue::{Found, Work};
 pub use term::Term;
 pub use watch::WatchError;
 

@@ -13,6 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
+use super::apply::Landed;
 use super::drift::Inbox;
 use super::memory::Memory;
 use super::reconcile::{Pass, reconcile};
@@ -25,6 +26,7 @@ use crate::logic::object::{FINALIZER, GroupKind, Owner};
 use crate::logic::outcome::{self, Outcome};
 use crate::logic::retry::Retry;
 use crate::logic::schedule::Look;
+use crate::logic::state::Recorded;
 use crate::logic::validate::InvalidSpec;
 use crate::metrics::{Series, Source};
 
@@ -122,7 +124,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
     let owner =
         Owner { name: name.into(), namespace: namespace.into(), uid: dbqr.metadata.uid.clone().unwrap_or_default() };
     let kinds = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind)).collect();
-    let memory = Memory { kinds, key_columns: dbqr.status.key_columns.clone(), ..Memory::default() };
+    let memory = Memory::new(Recorded { kinds, marked_by: dbqr.status.key_columns.clone() });
     let report = Report::new(&dbqr.status, now);
     let mut stopping = ctx.stopping.clone();
     let owner = Arc::new(owner);
@@ -168,9 +170,11 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
             changed = actor.seen.changed() => if changed.is_err() { return },
             () = sleep_until(next.into()) => {}
             () = actor.inbox.arrived() => {}
-            _ = stopping.wait_for(|stopping| *stopping) => return,
+            landed = actor.memory.applies.next() => actor.land(landed),
+            _ = stopping.wait_for(|stopping| *stopping) => break,
         }
     }
+    actor.drain().await;
 }
 
 impl Actor {
@@ -234,7 +238,10 @@ impl Actor {
         self.series.woken(self.woken.take().unwrap_or(by_time));
         let result = self.reconcile(dbqr, look).await;
         self.follow().await;
-        self.report.recorded(&self.memory.kinds, self.memory.key_columns.is_some());
+        self.report.recorded(self.memory.state.recorded());
+        if std::mem::take(&mut self.memory.outdated) {
+            self.restore = Some(Instant::now());
+        }
         let outcome = match result {
             Ok(outcome) => outcome,
             Err(Error::Stopped) => return,
@@ -243,8 +250,7 @@ impl Actor {
                 Outcome::Failed(error.failed())
             }
         };
-        if let Outcome::Done(done) = &outcome {
-            self.memory.kinds = done.kinds.iter().map(|kind| GroupKind::parse(kind)).collect();
+        if let Outcome::Done(_) = &outcome {
             // Also where the watermark moved: the query has run just now.
             self.last = Some((begin, begin));
         }
@@ -281,6 +287,23 @@ impl Actor {
         result
     }
 
+    /// Takes note of an apply that took so long that no pass waited for it. What it was about is looked at once more, and
+    /// so is all when nothing is under way any more.
+    fn land(&mut self, landed: Landed) {
+        self.memory.land(&self.owner, landed);
+        if std::mem::take(&mut self.memory.outdated) || self.memory.state.under_way() == 0 {
+            self.restore = Some(Instant::now());
+        }
+    }
+
+    /// Waits for what is under way: what it creates has to be found afterwards.
+    async fn drain(&mut self) {
+        while !self.memory.applies.is_empty() {
+            let landed = self.memory.applies.next().await;
+            self.memory.land(&self.owner, landed);
+        }
+    }
+
     fn plan_retry(&mut self, outcome: &Outcome) {
         let holds = match outcome {
             // Nothing was tried, so what failed before is still to be tried again.
@@ -313,7 +336,9 @@ impl Actor {
         let keep = seen.orphaned || dbqr.deletion_policy == DeletionPolicy::Orphan;
         // What is stored counts as well: it was written by whoever worked on the resource before.
         let stored = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind));
-        let kinds = self.memory.kinds.iter().cloned().chain(stored).collect::<BTreeSet<_>>().into_iter();
+        self.drain().await;
+        let kinds =
+            self.memory.state.recorded().kinds.iter().cloned().chain(stored).collect::<BTreeSet<_>>().into_iter();
         let result = match cleanup::clean_up(&self.ctx, &self.owner, kinds, keep).await {
             Ok(()) => self
                 .ctx

@@ -1,157 +1,150 @@
-//! Applies what differs from what is known: looks at what is met for the first time, records new kinds, writes, and
-//! takes note of what became of it.
+//! Works through what is to be applied: looks at what is met for the first time, records new kinds, writes, and takes
+//! note of what became of it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::future::pending;
 use std::time::Instant;
 
-use futures::StreamExt;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep_until;
 
 use super::error::Error;
 use super::memory::Memory;
 use super::reconcile::Pass;
-use crate::cluster::{Applied, ApplyError, Change, Terms, Work};
-use crate::logic::contact::{self, Contact};
-use crate::logic::inventory::Inventory;
-use crate::logic::object::{Desired, GroupKind, Known, ObjectId, Ownership};
-use crate::logic::outcome::Done;
+use crate::cluster::{Applied, ApplyError, Change, Terms};
+use crate::logic::object::{ObjectId, Owner};
+use crate::logic::outcome::Changed;
+use crate::logic::queue::Work;
 use crate::logic::render::RowFailure;
-use crate::logic::rest::Resting;
+use crate::logic::state::{Read, Refusal};
 use crate::logic::validate::Validated;
 
-impl Pass<'_> {
-    /// Applies what differs, after looking at what is met for the first time and recording the kinds of what is new.
-    pub(super) async fn apply(
-        &self,
-        memory: &mut Memory,
-        valid: &Validated,
-        desired: Vec<Desired>,
-        key_columns: &Vec<String>,
-        done: &mut Done,
-    ) -> Result<(), Error> {
-        let Some(recalled) = &mut memory.inventory else { return Ok(()) };
-        let inventory = Arc::make_mut(&mut recalled.inventory);
-        let resting = &mut memory.resting;
-        let mut plan = inventory.plan(awake(desired, resting, done));
-        let mut work: Vec<Work> = plan.update.drain(..).map(|(desired, known)| Work::update(desired, known)).collect();
-        let found = self.look_up(plan.first_contact, done).await?;
-        if inventory.is_empty() && !key_columns.is_empty() {
-            memory.key_columns.get_or_insert_with(|| key_columns.clone());
+/// The applies under way: each a task of its own, so that it goes on whatever its resource waits for.
+#[derive(Default)]
+pub struct Applies(JoinSet<(Work, Result<Applied, ApplyError>)>);
+
+/// An apply that has ended.
+pub type Landed = Result<(Work, Result<Applied, ApplyError>), JoinError>;
+
+impl Applies {
+    /// Waits until one has ended. Forever where none is under way.
+    pub async fn next(&mut self) -> Landed {
+        match self.0.join_next().await {
+            Some(landed) => landed,
+            None => pending().await,
         }
-        let mut kinds = BTreeSet::new();
-        for (desired, existing) in found {
-            let kind = desired.id.kind.clone();
-            let Some((known, whose)) = existing else {
-                kinds.insert(kind);
-                work.push(Work::create(desired));
-                continue;
-            };
-            match contact::judge(&desired, &known, &whose, self.spec.conflict_policy) {
-                Contact::Keep => inventory.insert(desired.id, known),
-                Contact::Update => work.push(Work::update(desired, known)),
-                Contact::Inherit => work.push(Work::inherit(desired, known)),
-                Contact::Adopt => work.push(Work::adopt(desired, known.uid)),
-                // Nothing of it will be ours, and nothing has to be found again.
-                Contact::LeaveAlone => continue,
-                Contact::Refuse(reason, message) => {
-                    done.failures.push(failed(&desired, reason, message));
-                    continue;
-                }
-            }
-            kinds.insert(kind);
-        }
-        let new = kinds.iter().filter(|kind| !memory.kinds.contains(&***kind)).map(|kind| (**kind).clone()).collect();
-        self.track((&mut memory.kinds, &mut memory.key_columns), new, key_columns).await?;
-        let terms = Terms { policy: self.spec.conflict_policy, ignored: valid.ignored.clone() };
-        let go_on = || self.stop.go_on();
-        let mut results = self.ctx.cluster.apply_all(&self.owner, work, &terms, &go_on);
-        while let Some((work, result)) = results.next().await {
-            self.record((inventory, resting), work.desired, result, done);
-        }
-        drop(results);
-        if self.stop.go_on() { Ok(()) } else { Err(Error::Stopped) }
     }
 
-    /// What exists under the names of objects that are not known to be ours, one look per kind. A kind that we may not
-    /// look at fails its own rows.
-    async fn look_up(
-        &self,
-        desired: Vec<Desired>,
-        done: &mut Done,
-    ) -> Result<Vec<(Desired, Option<(Known, Ownership)>)>, Error> {
-        let mut by_kind: BTreeMap<GroupKind, Vec<Desired>> = BTreeMap::new();
-        for desired in desired {
-            by_kind.entry((*desired.id.kind).clone()).or_default().push(desired);
-        }
-        let mut found = Vec::new();
-        for desired in by_kind.into_values() {
+    /// Whether none is under way.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Pass<'_> {
+    /// Looks up what is not known to exist, one look per kind. A kind that we may not look at fails its own rows.
+    pub(super) async fn meet(&self, memory: &mut Memory, read: &mut Read) -> Result<(), Error> {
+        for desired in read.unmet().into_values() {
             let Some(kind) = desired.first().map(|first| first.kind.clone()) else { continue };
             let ids: Vec<&ObjectId> = desired.iter().map(|desired| &desired.id).collect();
-            let mut existing = match self.ctx.cluster.look_up(&kind, &ids, &self.owner).await {
+            match self.ctx.cluster.look_up(&kind, &ids, &self.owner).await {
                 Err(failure) if failure.is_forbidden() => {
-                    let failed = |desired| failed(desired, failure.reason(), failure.to_string());
-                    desired.iter().for_each(|desired| done.failures.push(failed(desired)));
-                    continue;
+                    desired.iter().for_each(|desired| read.fail(desired, failure.reason(), failure.to_string()));
                 }
-                existing => existing.map_err(Error::LookUp)?,
-            };
-            found.extend(desired.into_iter().map(|desired| {
-                let is = existing.remove(&desired.id);
-                (desired, is)
-            }));
+                existing => {
+                    let mut existing = existing.map_err(Error::LookUp)?;
+                    for desired in desired {
+                        let existing = existing.remove(&desired.id);
+                        memory.state.meet(read, desired, existing, self.spec.conflict_policy);
+                    }
+                }
+            }
         }
-        Ok(found)
+        Ok(())
     }
 
-    fn record(
-        &self,
-        (inventory, resting): (&mut Inventory, &mut Resting),
-        desired: Desired,
-        result: Result<Applied, ApplyError>,
-        done: &mut Done,
-    ) {
-        match result {
+    /// Records what has to be found again before it is made.
+    pub(super) async fn track(&self, memory: &mut Memory, read: &Read) -> Result<(), Error> {
+        let Some(recorded) = memory.state.to_record(read) else { return Ok(()) };
+        super::report::record(self.ctx, self.dbqr, &recorded).await.map_err(Error::Track)?;
+        memory.state.record(recorded);
+        Ok(())
+    }
+
+    /// Applies what differs. What is slow is left to itself after a while, so that it holds up nothing else; once the
+    /// pass has lost its point nothing new begins, and what has begun is finished.
+    pub(super) async fn apply(&self, memory: &mut Memory, valid: &Validated, read: &mut Read) -> Result<(), Error> {
+        let terms = Terms { policy: self.spec.conflict_policy, ignored: valid.ignored.clone() };
+        loop {
+            if !self.stop.go_on() {
+                memory.state.void();
+            }
+            while memory.state.under_way() < self.ctx.cluster.at_once()
+                && let Some(work) = memory.state.next(Instant::now())
+            {
+                let (cluster, owner, terms) = (self.ctx.cluster.clone(), self.owner.clone(), terms.clone());
+                memory.applies.0.spawn(async move {
+                    let result = cluster.carry_out(&owner, &work, &terms).await;
+                    (work, result)
+                });
+            }
+            if memory.state.under_way() == 0 {
+                break;
+            }
+            let is_slow = memory.state.slow_from().filter(|_| self.stop.go_on());
+            tokio::select! {
+                landed = memory.applies.next() => {
+                    read.failures.extend(memory.land(&self.owner, landed));
+                }
+                () = until(is_slow) => break,
+            }
+        }
+        if self.stop.go_on() { Ok(()) } else { Err(Error::Stopped) }
+    }
+}
+
+impl Memory {
+    /// Takes note of an apply that has ended; what failed of it.
+    pub(super) fn land(&mut self, owner: &Owner, landed: Landed) -> Option<RowFailure> {
+        let Ok((Work { desired, .. }, result)) = landed else {
+            tracing::error!(dbqr = %owner, "an apply was aborted: what exists is listed anew");
+            self.state.lost();
+            self.outdated = true;
+            return None;
+        };
+        let result = match result {
             Ok(applied) => {
-                let (verb, count) = match applied.change {
-                    Change::Created => ("created", &mut done.changed.created),
-                    Change::Updated => ("updated", &mut done.changed.updated),
-                    Change::Adopted => ("adopted", &mut done.changed.adopted),
-                    Change::Recreated => ("deleted and created anew", &mut done.changed.created),
-                };
-                *count += 1;
-                tracing::info!(dbqr = %self.owner, object = %desired.id, "{verb}");
-                for (field, holder) in &applied.yielded {
-                    tracing::info!(dbqr = %self.owner, object = %desired.id, field, "left to {holder}");
-                }
-                resting.applied(&desired.id);
-                let known = desired.known(applied.uid, applied.version, applied.hold, applied.fields);
-                inventory.insert(desired.id, known);
+                tell(owner, &desired.id, &applied, &mut self.changed);
+                Ok(desired.known(applied.uid, applied.version, applied.hold, applied.fields))
             }
-            Err(error) => {
-                if matches!(error, ApplyError::Replaced) {
-                    inventory.remove(&desired.id);
-                }
-                let message = error.to_string();
-                resting.failed(&desired, error.reason(), &message, Instant::now());
-                done.failures.push(failed(&desired, error.reason(), message));
-            }
-        }
+            Err(error) => Err(Refusal {
+                reason: error.reason(),
+                message: error.to_string(),
+                replaced: matches!(error, ApplyError::Replaced),
+            }),
+        };
+        let (failure, is_outdated) = self.state.landed(desired, result, Instant::now());
+        self.outdated |= is_outdated;
+        failure
     }
 }
 
-/// What is to be applied: all but what failed lately, which fails of the same once more.
-fn awake(mut desired: Vec<Desired>, resting: &Resting, done: &mut Done) -> Vec<Desired> {
-    let now = Instant::now();
-    desired.retain(|desired| match resting.still(desired, now) {
-        Some((reason, message)) => {
-            done.failures.push(failed(desired, reason, message));
-            false
-        }
-        None => true,
-    });
-    desired
+fn tell(owner: &Owner, id: &ObjectId, applied: &Applied, changed: &mut Changed) {
+    let (verb, count) = match applied.change {
+        Change::Created => ("created", &mut changed.created),
+        Change::Updated => ("updated", &mut changed.updated),
+        Change::Adopted => ("adopted", &mut changed.adopted),
+        Change::Recreated => ("deleted and created anew", &mut changed.created),
+    };
+    *count += 1;
+    tracing::info!(dbqr = %owner, object = %id, "{verb}");
+    for (field, holder) in &applied.yielded {
+        tracing::info!(dbqr = %owner, object = %id, field, "left to {holder}");
+    }
 }
 
-fn failed(desired: &Desired, reason: &'static str, message: String) -> RowFailure {
-    RowFailure { row: desired.row.clone(), object: Some(desired.id.to_string()), reason, message }
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => pending().await,
+    }
 }

@@ -4,21 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::memory::{Memory, Recalled};
-use super::prune::Wanted;
+use super::memory::Memory;
+use super::prune::Pruned;
 use super::stop::Stop;
 use super::{Context, cleanup, detect, error::Error};
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy};
 use crate::logic::inventory::Inventory;
 use crate::logic::object::{GroupKind, Owner, Ownership};
 use crate::logic::outcome::{Done, Outcome};
-use crate::logic::render::Rendered;
 use crate::logic::schedule::Look;
+use crate::logic::state::{Read, Recorded};
 use crate::logic::validate::Validated;
 use crate::postgres::Limits;
-
-/// What exists is listed anew when the last listing is older, at the next full read.
-const LISTING_AGE: Duration = Duration::from_secs(600);
 
 /// One pass over one DatabaseQueryResource.
 pub struct Pass<'a> {
@@ -50,22 +47,16 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     if look == Look::Probe && fingerprint.is_some() && fingerprint == memory.fingerprint {
         return Ok(Outcome::Unchanged);
     }
-    let before = pass.recall(memory).await?;
-    let (rendered, read, query_time) = pass.unless_stopped(pass.read(&valid, &pool, (&before, &memory.memo))).await?;
-    let wanted = Wanted { ids: rendered.ids(), existed: before.len(), key_columns: read.key_columns };
-    drop(before);
-    memory.resting.retain(|id| wanted.ids.contains(id));
-    let (detection, language) = (detect::told(&valid, fingerprint.as_ref()), Some(valid.template.language()));
-    let Rendered { rows, failures, desired, memo } = rendered;
-    let mut done = Done { rows, query_time, failures, detection, language, ..Done::default() };
-    memory.memo = Arc::new(memo);
-    pass.apply(memory, &valid, desired, &wanted.key_columns, &mut done).await?;
-    pass.prune(memory, &valid, &wanted, &mut done).await;
+    let known = pass.recall(memory).await?;
+    let (rendered, told, query_time) =
+        pass.unless_stopped(pass.read(&valid, &pool, known, memory.state.memo())).await?;
+    let mut read = memory.state.absorb(rendered, told.key_columns, Instant::now());
+    pass.meet(memory, &mut read).await?;
+    pass.track(memory, &read).await?;
+    pass.apply(memory, &valid, &mut read).await?;
+    let pruned = pass.prune(memory, &valid, &read).await;
     memory.fingerprint = fingerprint;
-    done.kinds = pass.kinds_left(memory, &done).await;
-    done.key_columns = memory.key_columns.clone();
-    done.objects = memory.inventory.as_ref().map_or(0, |recalled| recalled.inventory.len());
-    Ok(Outcome::Done(done.into()))
+    Ok(Outcome::Done(pass.done(memory, &valid, read, pruned, query_time).await.into()))
 }
 
 /// The bounds of whatever is asked of the database.
@@ -84,12 +75,11 @@ impl Pass<'_> {
 
     /// What exists of ours, by label, of the kinds that the status records.
     async fn recall(&self, memory: &mut Memory) -> Result<Arc<Inventory>, Error> {
-        match &memory.inventory {
-            Some(recalled) if recalled.at.elapsed() < LISTING_AGE => return Ok(recalled.inventory.clone()),
-            _ => {}
+        if let Some(known) = memory.state.inventory(Instant::now()) {
+            return Ok(known.clone());
         }
         let mut objects = Vec::new();
-        for kind in &memory.kinds {
+        for kind in &memory.state.recorded().kinds {
             let Some(kind) = self.ctx.cluster.served(kind).await.map_err(Error::Recall)? else { continue };
             let scope = cleanup::scope(&kind, &self.owner, &self.ctx.rights);
             let listed = self.ctx.cluster.list_owned(&kind, &self.owner, &scope).await.map_err(Error::Recall)?;
@@ -100,14 +90,7 @@ impl Pass<'_> {
                     .map(|owned| (owned.id, owned.known)),
             );
         }
-        let mut inventory = Inventory::of(objects);
-        memory.relist();
-        if let Some(earlier) = memory.earlier.take() {
-            inventory.remember(&earlier);
-        }
-        let inventory = Arc::new(inventory);
-        memory.inventory = Some(Recalled { inventory: inventory.clone(), at: Instant::now() });
-        Ok(inventory)
+        Ok(memory.state.listed(objects, Instant::now()))
     }
 
     /// What is to stay when the resource goes must not refer to it: the garbage collector asks nobody. So this waits for
@@ -121,8 +104,7 @@ impl Pass<'_> {
             return Ok(());
         }
         let (free, failed) = cleanup::unrefer(self.ctx, &self.owner, referring).await;
-        if let Some(recalled) = &mut memory.inventory {
-            let inventory = Arc::make_mut(&mut recalled.inventory);
+        if let Some(inventory) = memory.state.known_mut() {
             free.iter().for_each(|id| inventory.unrefer(id));
         }
         match failed {
@@ -131,34 +113,46 @@ impl Pass<'_> {
         }
     }
 
-    /// Records kinds before their first object, so that there is always a place to look for what was created; and that
-    /// objects are no longer all marked by the same columns, before the first is marked otherwise.
-    pub(super) async fn track(
+    /// What became of the read.
+    async fn done(
         &self,
-        memory: (&mut BTreeSet<GroupKind>, &mut Option<Vec<String>>),
-        new: BTreeSet<GroupKind>,
-        key_columns: &Vec<String>,
-    ) -> Result<(), Error> {
-        let (kinds, marked_by) = memory;
-        let marked_otherwise = marked_by.as_ref().is_some_and(|columns| columns != key_columns);
-        if new.is_empty() && !marked_otherwise {
-            return Ok(());
-        }
-        let all = &*kinds | &new;
-        let marks = marked_by.clone().filter(|_| !marked_otherwise);
-        super::report::record(self.ctx, self.dbqr, &all, marks.as_ref()).await.map_err(Error::Track)?;
-        (*kinds, *marked_by) = (all, marks);
-        Ok(())
+        memory: &mut Memory,
+        valid: &Validated,
+        read: Read,
+        pruned: Pruned,
+        query_time: Duration,
+    ) -> Done {
+        memory.state.close(&read);
+        let Pruned { all_kept, undeleted, misapproved } = pruned;
+        let mut done = Done {
+            rows: read.rows,
+            query_time,
+            objects: memory.state.known().map_or(0, Inventory::len),
+            under_way: memory.state.under_way(),
+            changed: std::mem::take(&mut memory.changed),
+            failures: read.failures,
+            held: memory.state.held(),
+            misapproved,
+            all_kept,
+            undeleted,
+            detection: detect::told(valid, memory.fingerprint.as_ref()),
+            language: Some(valid.template.language()),
+            recorded: Recorded::default(),
+        };
+        let kinds = self.kinds_left(memory, &done).await;
+        done.recorded = Recorded { kinds, ..memory.state.recorded().clone() };
+        memory.state.record(done.recorded.clone());
+        done
     }
 
     /// The kinds to keep looking for: one is forgotten only when a listing of everywhere finds nothing of it.
-    async fn kinds_left(&self, memory: &Memory, done: &Done) -> Vec<String> {
-        let present = memory.inventory.as_ref().map(|recalled| recalled.inventory.kinds()).unwrap_or_default();
-        let certain = done.failures.is_empty() && done.undeleted.is_none();
-        let mut left = Vec::new();
-        for kind in &memory.kinds {
+    async fn kinds_left(&self, memory: &Memory, done: &Done) -> BTreeSet<GroupKind> {
+        let present = memory.state.known().map(Inventory::kinds).unwrap_or_default();
+        let certain = done.failures.is_empty() && done.undeleted.is_none() && done.under_way == 0;
+        let mut left = BTreeSet::new();
+        for kind in &memory.state.recorded().kinds {
             if present.contains(kind) || !certain || !cleanup::is_empty(self.ctx, kind, &self.owner).await {
-                left.push(kind.to_string());
+                left.insert(kind.clone());
             }
         }
         left

@@ -28,18 +28,27 @@ pub struct Plan {
 }
 
 /// Objects that may not be deleted although no row wants them: rows failed, and would perhaps want them.
-#[derive(Clone, Copy, Debug)]
-pub enum Doubt<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doubt {
     /// No row failed.
     None,
     /// Those of rows with these keys.
-    Of(&'a HashSet<Arc<str>>),
+    Of(HashSet<Arc<str>>),
     /// Nobody knows whose they are.
     All,
 }
 
-impl Doubt<'_> {
-    fn is_about(self, known: &Known) -> bool {
+impl Doubt {
+    /// About the rows with these keys; None is one without.
+    pub fn about<'a>(keys: impl Iterator<Item = Option<&'a Arc<str>>>) -> Self {
+        match keys.map(Option::<&Arc<str>>::cloned).collect::<Option<HashSet<_>>>() {
+            Some(keys) if keys.is_empty() => Self::None,
+            Some(keys) => Self::Of(keys),
+            None => Self::All,
+        }
+    }
+
+    fn is_about(&self, known: &Known) -> bool {
         match (self, &known.row_key) {
             (Self::None, _) => false,
             (Self::Of(keys), Some(key)) => keys.contains(key),
@@ -103,7 +112,7 @@ impl Inventory {
     }
 
     /// What exists and is not wanted, and may be deleted: O(objects).
-    pub fn stale(&self, wanted: &HashSet<ObjectId>, doubt: Doubt<'_>) -> Vec<Stale> {
+    pub fn stale(&self, wanted: &HashSet<ObjectId>, doubt: &Doubt) -> Vec<Stale> {
         let mut stale: Vec<_> = self
             .objects
             .iter()
@@ -158,7 +167,17 @@ impl Inventory {
         }
     }
 
-    /// The object was applied.
+    /// The object was applied. Where somebody changed it since, that was seen and has to be compared.
+    pub fn applied(&mut self, id: ObjectId, known: Known) {
+        match self.objects.get_mut(&id) {
+            Some(seen) if known.is_before(seen) => {
+                (seen.verified, seen.applied) = (false, known.applied);
+            }
+            _ => self.insert(id, known),
+        }
+    }
+
+    /// The object is like that.
     pub fn insert(&mut self, id: ObjectId, known: Known) {
         self.deleted.remove(&known.uid);
         self.objects.insert(id, known);
@@ -185,7 +204,8 @@ impl Inventory {
 
     /// The kinds there are objects of.
     pub fn kinds(&self) -> BTreeSet<GroupKind> {
-        self.objects.keys().map(|id| (*id.kind).clone()).collect()
+        let kinds: HashSet<&GroupKind> = self.objects.keys().map(|id| &*id.kind).collect();
+        kinds.into_iter().cloned().collect()
     }
 }
 
@@ -226,7 +246,7 @@ mod tests {
         let mut inventory = Inventory::of([(id("a"), Known { deleting: true, ..known("1", false) })]);
         assert!(!inventory.is_applied(&desired("a", "1"), &Json::Null));
         assert_eq!(inventory.plan(vec![desired("a", "1")]).update.len(), 1);
-        assert!(inventory.stale(&HashSet::new(), Doubt::None).is_empty());
+        assert!(inventory.stale(&HashSet::new(), &Doubt::None).is_empty());
         assert_eq!(inventory.kept(&HashSet::from([id("a")])), 0);
     }
 
@@ -262,7 +282,7 @@ mod tests {
             (id("kept"), known("1", true)),
             (id("gone"), known("1", false)),
         ]);
-        assert_eq!(inventory.stale(&HashSet::from([id("wanted")]), Doubt::None), vec![(id("gone"), "u".into())]);
+        assert_eq!(inventory.stale(&HashSet::from([id("wanted")]), &Doubt::None), vec![(id("gone"), "u".into())]);
         assert_eq!(inventory.kept(&HashSet::from([id("wanted"), id("new")])), 1);
     }
 
@@ -314,8 +334,8 @@ mod tests {
     fn what_a_failed_row_may_want_is_not_stale() {
         let of = |key: Option<&str>| Known { row_key: key.map(Into::into), ..known("1", false) };
         let inventory = Inventory::of([(id("a"), of(Some("[1]"))), (id("b"), of(Some("[2]"))), (id("c"), of(None))]);
-        let stale = |doubt| inventory.stale(&HashSet::new(), doubt).len();
-        assert_eq!(inventory.stale(&HashSet::new(), Doubt::Of(&HashSet::from(["[1]".into()])))[0].0, id("b"));
-        assert_eq!((stale(Doubt::None), stale(Doubt::Of(&HashSet::new())), stale(Doubt::All)), (3, 2, 0));
+        let stale = |doubt| inventory.stale(&HashSet::new(), &doubt).len();
+        assert_eq!(inventory.stale(&HashSet::new(), &Doubt::Of(HashSet::from(["[1]".into()])))[0].0, id("b"));
+        assert_eq!((stale(Doubt::None), stale(Doubt::Of(HashSet::new())), stale(Doubt::All)), (3, 2, 0));
     }
 }

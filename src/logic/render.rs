@@ -7,7 +7,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::document::{self, DocumentError, FindKind, Frame};
-use super::inventory::{Doubt, Inventory};
+use super::inventory::Inventory;
 use super::json::{self, Json};
 use super::memo::{Made, Memo, RowHash};
 use super::object::{Desired, ObjectId};
@@ -83,18 +83,19 @@ impl Failures {
         self.kept.truncate(KEPT_FAILURES);
     }
 
+    /// Adds them.
+    pub fn extend(&mut self, failures: impl IntoIterator<Item = RowFailure>) {
+        failures.into_iter().for_each(|failure| self.push(failure));
+    }
+
     /// How many rows failed.
     pub fn rows(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whose objects they make doubtful.
-    pub fn doubt(&self) -> Doubt<'_> {
-        match (self.is_empty(), self.nameless) {
-            (true, _) => Doubt::None,
-            (false, false) => Doubt::Of(&self.keys),
-            (false, true) => Doubt::All,
-        }
+    /// Their keys; None for those that have none.
+    pub fn keys(&self) -> impl Iterator<Item = Option<&Arc<str>>> {
+        self.keys.iter().map(Some).chain(self.nameless.then_some(None))
     }
 
     /// Whether none failed.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use dbqo::cluster::{Applied, ApplyError, Change, Conflict, KindError, Terms, Work};
+use dbqo::cluster::{Applied, ApplyError, Change, Conflict, KindError, Terms};
 use dbqo::logic::object::Ownership;
-use futures::StreamExt;
+use dbqo::logic::queue::Work;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
@@ -141,9 +141,9 @@ async fn a_kind_is_known_soon_after_its_definition_came() {
     }});
     let name = format!("widgets.{group}");
     let desired = world.desired(&definitions, &name, definition);
-    let work = vec![Work::create(desired)];
-    let results: Vec<_> = world.cluster.apply_all(&world.owner, work, &Terms::default(), &|| true).collect().await;
-    assert!(results[0].1.is_ok(), "{results:?}");
+    let work = Work::create(desired);
+    let result = world.cluster.carry_out(&world.owner, &work, &Terms::default()).await;
+    assert!(result.is_ok(), "{result:?}");
     let kind = support::eventually("the kind is known", Duration::from_secs(20), async || {
         world.cluster.kind(&version, "Widget").await.ok()
     })
@@ -166,20 +166,4 @@ async fn a_kind_is_known_soon_after_its_definition_came() {
         (world.cluster.served(&kind.group_kind).await == Ok(None)).then_some(())
     })
     .await;
-}
-
-#[tokio::test]
-async fn what_others_need_is_applied_before_them_and_nothing_begins_after_a_stop() {
-    let world = World::new("order").await;
-    let (maps, namespaces) = (world.kind("v1", "ConfigMap").await, world.kind("v1", "Namespace").await);
-    let inner = format!("{}-inner", world.namespace.name());
-    let mut map = world.desired(&maps, "a", json!({"metadata": {"namespace": inner}}));
-    map.id.namespace = Some(inner.as_str().into());
-    let work = vec![Work::create(map), Work::create(world.desired(&namespaces, &inner, json!({})))];
-    let stopped: Vec<_> =
-        world.cluster.apply_all(&world.owner, work.clone(), &Terms::default(), &|| false).collect().await;
-    assert!(stopped.is_empty());
-    let results: Vec<_> = world.cluster.apply_all(&world.owner, work, &Terms::default(), &|| true).collect().await;
-    assert!(results.iter().all(|(_, result)| result.is_ok()), "{results:?}");
-    world.api(&namespaces).delete(&inner, &DeleteParams::default()).await.unwrap();
 }
