@@ -2,6 +2,7 @@
 //! own, one that waits for a silent database keeps nobody else waiting.
 
 mod drifting;
+mod finalizing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
@@ -19,8 +20,8 @@ use super::memory::Memory;
 use super::reconcile::{Pass, reconcile};
 use super::report::Report;
 use super::stop::Stop;
-use super::{Context, cleanup, error::Error, observe};
-use crate::crd::{Dbqr, DeletionPolicy, Status};
+use super::{Context, error::Error, observe};
+use crate::crd::{Dbqr, Status};
 use crate::logic::contest::Contests;
 use crate::logic::object::{FINALIZER, GroupKind, Owner};
 use crate::logic::outcome::{self, Outcome};
@@ -296,14 +297,6 @@ impl Actor {
         }
     }
 
-    /// Waits for what is under way: what it creates has to be found afterwards.
-    async fn drain(&mut self) {
-        while !self.memory.applies.is_empty() {
-            let landed = self.memory.applies.next().await;
-            self.memory.land(&self.owner, landed);
-        }
-    }
-
     fn plan_retry(&mut self, outcome: &Outcome) {
         let holds = match outcome {
             // Nothing was tried, so what failed before is still to be tried again.
@@ -326,45 +319,6 @@ impl Actor {
             None => {
                 self.retry.reset();
                 self.again = None;
-            }
-        }
-    }
-
-    /// The resource is being deleted: clean up, then let it go.
-    async fn finalize(&mut self, seen: &Seen) {
-        let dbqr = &seen.dbqr;
-        let keep = seen.orphaned || dbqr.deletion_policy == DeletionPolicy::Orphan;
-        // What is stored counts as well: it was written by whoever worked on the resource before.
-        let stored = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind));
-        self.drain().await;
-        let kinds =
-            self.memory.state.recorded().kinds.iter().cloned().chain(stored).collect::<BTreeSet<_>>().into_iter();
-        let result = match cleanup::clean_up(&self.ctx, &self.owner, kinds, keep).await {
-            Ok(()) => self
-                .ctx
-                .cluster
-                .remove_finalizer(&dbqr.metadata)
-                .await
-                .map_err(|error| Error::CleanUp(error.to_string())),
-            Err(error) => Err(error),
-        };
-        match result {
-            Ok(()) => {
-                tracing::info!(dbqr = %self.owner, "cleaned up");
-                self.again = None;
-            }
-            Err(error) => {
-                tracing::warn!(dbqr = %self.owner, reason = error.reason(), "{error}");
-                self.series.failed(error.reason());
-                self.plan_retry(&Outcome::Failed(error.failed()));
-                let status = outcome::status(
-                    self.report.latest(),
-                    &Outcome::Failed(error.failed()),
-                    dbqr.metadata.generation,
-                    None,
-                    now(),
-                );
-                self.report.set(status);
             }
         }
     }

@@ -12,7 +12,7 @@ use super::prune::Stale;
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     objects: HashMap<ObjectId, Known>,
-    /// The uids of objects that were deleted: a watch may tell late of how they were before.
+    /// The uids of objects that are gone: a watch may tell late of how they were before, and so may an apply.
     deleted: HashSet<Arc<str>>,
 }
 
@@ -160,20 +160,29 @@ impl Inventory {
                 self.objects.insert(id.clone(), seen);
                 true
             }
+            // We know, as we did it.
             (_, None) if self.deleted.remove(uid) => false,
-            // Of an earlier object of that name nothing is news.
-            (Some(known), None) if *known.uid == *uid => self.objects.remove(id).is_some(),
-            (_, None) => false,
+            (known, None) => {
+                // Of an earlier object of that name nothing is news.
+                let is_it = known.is_some_and(|known| *known.uid == *uid);
+                self.deleted.insert(uid.into());
+                is_it && self.objects.remove(id).is_some()
+            }
         }
     }
 
-    /// The object was applied. Where somebody changed it since, that was seen and has to be compared.
-    pub fn applied(&mut self, id: ObjectId, known: Known) {
+    /// The object was applied; false where it was seen since that somebody changed or deleted it.
+    pub fn applied(&mut self, id: ObjectId, known: Known) -> bool {
         match self.objects.get_mut(&id) {
+            _ if self.deleted.contains(&known.uid) => false,
             Some(seen) if known.is_before(seen) => {
                 (seen.verified, seen.applied) = (false, known.applied);
+                false
             }
-            _ => self.insert(id, known),
+            _ => {
+                self.objects.insert(id, known);
+                true
+            }
         }
     }
 

@@ -69,8 +69,16 @@ pub struct Queue {
 struct UnderWay {
     row: RowName,
     since: Instant,
-    /// Whether a later read wants the object otherwise, or not at all.
-    outdated: bool,
+    meanwhile: Meanwhile,
+}
+
+/// What happened while an apply was under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Meanwhile {
+    /// A later read wants the object otherwise, or not at all.
+    pub overtaken: bool,
+    /// What exists was listed.
+    pub listed: bool,
 }
 
 impl Queue {
@@ -79,7 +87,7 @@ impl Queue {
     pub fn put(&mut self, work: Work) {
         let id = work.desired.id.clone();
         if let Some(under_way) = self.under_way.get_mut(&id) {
-            under_way.outdated = true;
+            under_way.meanwhile.overtaken = true;
         } else if self.waiting.insert(id.clone(), work).is_none() {
             let line = if goes_first(&id.kind) { &mut self.first } else { &mut self.rest };
             line.push_back(id);
@@ -89,7 +97,10 @@ impl Queue {
     /// A read wants these objects: what it does not want is not begun, and looked at again if it is under way.
     pub fn overtake(&mut self, wanted: &HashSet<ObjectId>) {
         self.waiting.retain(|id, _| wanted.contains(id));
-        self.under_way.iter_mut().filter(|(id, _)| !wanted.contains(*id)).for_each(|(_, it)| it.outdated = true);
+        self.under_way
+            .iter_mut()
+            .filter(|(id, _)| !wanted.contains(*id))
+            .for_each(|(_, it)| it.meanwhile.overtaken = true);
     }
 
     /// What to begin with now. Nothing else begins before what others need is done.
@@ -99,14 +110,19 @@ impl Queue {
             None => pop(&mut self.rest, &mut self.waiting),
             first => first,
         }?;
-        let under_way = UnderWay { row: work.desired.row.clone(), since: now, outdated: false };
+        let under_way = UnderWay { row: work.desired.row.clone(), since: now, meanwhile: Meanwhile::default() };
         self.under_way.insert(work.desired.id.clone(), under_way);
         Some(work)
     }
 
-    /// An apply has ended; tells whether it is outdated by now.
-    pub fn landed(&mut self, id: &ObjectId) -> bool {
-        self.under_way.remove(id).is_some_and(|it| it.outdated)
+    /// An apply has ended; tells what happened meanwhile.
+    pub fn landed(&mut self, id: &ObjectId) -> Meanwhile {
+        self.under_way.remove(id).map(|it| it.meanwhile).unwrap_or_default()
+    }
+
+    /// What exists was listed: nobody knows whether before or after what is under way.
+    pub fn listed(&mut self) {
+        self.under_way.values_mut().for_each(|it| it.meanwhile.listed = true);
     }
 
     /// Nothing of what waits is right any more; what is under way has to be looked at again.
@@ -192,7 +208,7 @@ mod tests {
         assert!(next(&mut queue).is_some());
         queue.put(work(a.clone(), "2"));
         assert_eq!(next(&mut queue), None);
-        assert!(queue.landed(&a), "it has to be looked at again");
+        assert!(queue.landed(&a).overtaken, "it has to be looked at again");
         assert!(queue.is_idle());
     }
 
@@ -202,7 +218,7 @@ mod tests {
         queue.put(work(id("Thing", "a"), "1"));
         queue.put(work(namespace.clone(), "1"));
         assert_eq!([next(&mut queue), next(&mut queue)], [Some("n 1".into()), None]);
-        assert!(!queue.landed(&namespace));
+        assert_eq!(queue.landed(&namespace), Meanwhile::default());
         assert_eq!(next(&mut queue), Some("a 1".into()));
     }
 
@@ -215,8 +231,8 @@ mod tests {
         assert!(next(&mut queue).is_some());
         queue.overtake(&HashSet::from([id("Thing", "wanted")]));
         assert_eq!([next(&mut queue), next(&mut queue)], [Some("wanted 1".into()), None]);
-        assert!(queue.landed(&id("Thing", "under way")));
-        assert!(!queue.landed(&id("Thing", "wanted")));
+        assert!(queue.landed(&id("Thing", "under way")).overtaken);
+        assert!(!queue.landed(&id("Thing", "wanted")).overtaken);
     }
 
     #[test]

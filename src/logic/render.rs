@@ -30,6 +30,8 @@ pub struct Rendered {
     pub rows: u64,
     /// The objects of the rows that did not fail, in the rows' order.
     pub desired: Vec<Desired>,
+    /// The objects that more than one row or document wants.
+    pub disputed: HashSet<ObjectId>,
     /// What failed.
     pub failures: Failures,
     /// What rows came to, for the next read. Empty where that depends on the time.
@@ -37,9 +39,9 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// Identities of all desired objects.
+    /// Identities of all objects that rows want.
     pub fn ids(&self) -> HashSet<ObjectId> {
-        self.desired.iter().map(|desired| desired.id.clone()).collect()
+        self.desired.iter().map(|desired| desired.id.clone()).chain(self.disputed.iter().cloned()).collect()
     }
 }
 
@@ -118,7 +120,6 @@ pub struct Renderer<'a> {
     before: &'a Memo,
     is_timeless: bool,
     first_row_of: HashMap<ObjectId, RowName>,
-    disputed: HashSet<ObjectId>,
     out: Rendered,
 }
 
@@ -142,7 +143,6 @@ impl<'a> Renderer<'a> {
             before,
             is_timeless: template.is_timeless(),
             first_row_of: HashMap::new(),
-            disputed: HashSet::new(),
             out: Rendered::default(),
         }
     }
@@ -176,8 +176,8 @@ impl<'a> Renderer<'a> {
 
     /// All rows were seen.
     pub fn finish(mut self) -> Rendered {
-        let disputed = self.disputed;
-        self.out.desired.retain(|desired| !disputed.contains(&desired.id));
+        let Rendered { desired, disputed, .. } = &mut self.out;
+        desired.retain(|desired| !disputed.contains(&desired.id));
         self.out
     }
 
@@ -227,7 +227,7 @@ impl<'a> Renderer<'a> {
             self.out.failures.push(failure(first));
         }
         self.out.failures.push(failure(second));
-        self.disputed.insert(desired.id);
+        self.out.disputed.insert(desired.id);
     }
 }
 

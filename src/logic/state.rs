@@ -125,6 +125,7 @@ impl State {
     /// What exists was listed.
     pub fn listed(&mut self, objects: impl IntoIterator<Item = (ObjectId, Known)>, now: Instant) -> Arc<Inventory> {
         self.relist();
+        self.queue.listed();
         let mut inventory = Inventory::of(objects);
         if let Some(earlier) = self.earlier.take() {
             inventory.remember(&earlier);
@@ -241,11 +242,18 @@ impl State {
         result: Result<Known, Refusal>,
         now: Instant,
     ) -> (Option<RowFailure>, bool) {
-        let is_outdated = self.queue.landed(&desired.id);
+        let meanwhile = self.queue.landed(&desired.id);
+        if meanwhile.listed {
+            // Nobody knows whether the listing has what came of it.
+            self.relist();
+        }
+        let mut is_outdated = meanwhile.overtaken || meanwhile.listed;
         let failure = match result {
             Ok(known) => {
                 self.resting.applied(&desired.id);
-                self.known_mut().into_iter().for_each(|inventory| inventory.applied(desired.id.clone(), known.clone()));
+                if let Some(inventory) = self.known_mut() {
+                    is_outdated |= !inventory.applied(desired.id, known);
+                }
                 None
             }
             Err(Refusal { reason, message, replaced }) => {
@@ -346,3 +354,6 @@ impl Read {
 fn failed(desired: &Desired, reason: &'static str, message: String) -> RowFailure {
     RowFailure { row: desired.row.clone(), object: Some(desired.id.to_string()), reason, message }
 }
+
+#[cfg(test)]
+mod tests;
