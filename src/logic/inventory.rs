@@ -5,15 +5,42 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::json::Json;
-use super::object::{AppliedHash, Desired, GroupKind, Known, ObjectId};
+use super::object::{AppliedHash, Desired, GroupKind, Known, ObjectId, Version};
 use super::prune::Stale;
 
 /// What exists of ours.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     objects: HashMap<ObjectId, Known>,
-    /// The uids of objects that are gone: a watch may tell late of how they were before, and so may an apply.
-    deleted: HashSet<Arc<str>>,
+    /// By uid: a watch may tell late of how an object was before it went, and so may an apply.
+    gone: HashMap<Arc<str>, Gone>,
+}
+
+/// Why an object is not ours to know of any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gone {
+    /// We deleted it.
+    ByUs,
+    /// It was seen to be gone, or to be ours no longer, in this version.
+    AsOf(Version),
+}
+
+impl Gone {
+    /// Whether an object that is seen in this version is back.
+    fn is_over(self, version: Version) -> bool {
+        matches!(self, Self::AsOf(gone) if !version.is_before(gone))
+    }
+}
+
+/// What was seen of an object.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// Its uid.
+    pub uid: Arc<str>,
+    /// Its version.
+    pub version: Version,
+    /// How it is; None when it is gone, or not ours.
+    pub known: Option<Known>,
 }
 
 /// What is to be done with the desired objects.
@@ -60,7 +87,7 @@ impl Doubt {
 impl Inventory {
     /// From a listing.
     pub fn of(objects: impl IntoIterator<Item = (ObjectId, Known)>) -> Self {
-        Self { objects: objects.into_iter().collect(), deleted: HashSet::new() }
+        Self { objects: objects.into_iter().collect(), gone: HashMap::new() }
     }
 
     /// How many objects there are.
@@ -146,13 +173,29 @@ impl Inventory {
         }
     }
 
-    /// Takes note of what was seen of an object: None when it is gone or not ours. Tells whether that is news, for which
-    /// its row has to be looked at again.
-    pub fn see(&mut self, id: &ObjectId, uid: &str, seen: Option<Known>) -> bool {
-        match (self.objects.get(id), seen) {
-            (_, Some(seen)) if self.deleted.contains(&seen.uid) => false,
-            (Some(known), Some(seen)) if known.is_like(&seen) || seen.is_before(known) => false,
-            (known, Some(seen)) => {
+    /// Takes note of what was seen of an object. Tells whether that is news, for which its row has to be looked at again.
+    pub fn see(&mut self, id: &ObjectId, seen: Sight) -> bool {
+        let Sight { uid, version, known: seen } = seen;
+        let known = self.objects.get_mut(id);
+        let Some(seen) = seen else {
+            // It may be ours again since.
+            if known.as_ref().is_some_and(|known| known.uid == uid && version.is_before(known.version)) {
+                return false;
+            }
+            let is_it = known.is_some_and(|known| known.uid == uid);
+            if self.gone.get(&uid) != Some(&Gone::ByUs) {
+                self.gone.insert(uid, Gone::AsOf(version));
+            }
+            return is_it && self.objects.remove(id).is_some();
+        };
+        match known {
+            _ if self.gone.get(&uid).is_some_and(|gone| !gone.is_over(version)) => false,
+            Some(known) if known.uid == uid && version.is_before(known.version) => false,
+            Some(known) if known.is_like(&seen) => {
+                known.version = version;
+                false
+            }
+            known => {
                 let seen = match known {
                     Some(known) => seen.remembering(known),
                     None => seen,
@@ -160,22 +203,14 @@ impl Inventory {
                 self.objects.insert(id.clone(), seen);
                 true
             }
-            // We know, as we did it.
-            (_, None) if self.deleted.remove(uid) => false,
-            (known, None) => {
-                // Of an earlier object of that name nothing is news.
-                let is_it = known.is_some_and(|known| *known.uid == *uid);
-                self.deleted.insert(uid.into());
-                is_it && self.objects.remove(id).is_some()
-            }
         }
     }
 
     /// The object was applied; false where it was seen since that somebody changed or deleted it.
     pub fn applied(&mut self, id: ObjectId, known: Known) -> bool {
         match self.objects.get_mut(&id) {
-            _ if self.deleted.contains(&known.uid) => false,
-            Some(seen) if known.is_before(seen) => {
+            _ if self.gone.get(&known.uid).is_some_and(|gone| !gone.is_over(known.version)) => false,
+            Some(seen) if known.uid == seen.uid && known.version.is_before(seen.version) => {
                 (seen.verified, seen.applied) = (false, known.applied);
                 false
             }
@@ -188,7 +223,7 @@ impl Inventory {
 
     /// The object is like that.
     pub fn insert(&mut self, id: ObjectId, known: Known) {
-        self.deleted.remove(&known.uid);
+        self.gone.remove(&known.uid);
         self.objects.insert(id, known);
     }
 
@@ -202,7 +237,7 @@ impl Inventory {
     /// We deleted the object.
     pub fn delete(&mut self, id: &ObjectId) {
         if let Some(known) = self.objects.remove(id) {
-            self.deleted.insert(known.uid);
+            self.gone.insert(known.uid, Gone::ByUs);
         }
     }
 
@@ -233,6 +268,14 @@ mod tests {
     fn known(hash: &str, protected: bool) -> Known {
         let hash = Some(AppliedHash(hash.into()));
         Known { uid: "u".into(), hash, protected, verified: true, ..Known::default() }
+    }
+
+    fn sight(known: Known) -> Sight {
+        Sight { uid: known.uid.clone(), version: known.version, known: Some(known) }
+    }
+
+    fn gone(uid: &str, version: Version) -> Sight {
+        Sight { uid: uid.into(), version, known: None }
     }
 
     fn desired(name: &str, hash: &str) -> Desired {
@@ -303,13 +346,13 @@ mod tests {
         let wanted = desired("a", "1");
         assert!(!inventory.is_applied(&wanted, &object), "nothing of it is ours");
         let seen = |text| Known { fields: fields(text), verified: false, ..known("1", false) };
-        assert!(inventory.see(&id("a"), "u", Some(seen(r#"{"f:data":{"f:other":{}}}"#))));
+        assert!(inventory.see(&id("a"), sight(seen(r#"{"f:data":{"f:other":{}}}"#))));
         assert!(!inventory.is_applied(&wanted, &object));
         let ours = seen(r#"{"f:data":{"f:k":{}}}"#);
-        assert!(inventory.see(&id("a"), "u", Some(ours.clone())));
+        assert!(inventory.see(&id("a"), sight(ours.clone())));
         assert!(inventory.is_applied(&wanted, &object));
         assert_eq!(inventory.plan(vec![desired("a", "1")]).unchanged, 1);
-        assert!(!inventory.see(&id("a"), "u", Some(ours)), "that is known, and verified");
+        assert!(!inventory.see(&id("a"), sight(ours)), "that is known, and verified");
         assert!(inventory.is_applied(&wanted, &Json::Null));
     }
 
@@ -320,23 +363,38 @@ mod tests {
             Known { version: Version::of(&meta), ..known(hash, false) }
         };
         let mut inventory = Inventory::of([(id("a"), at("20", "2"))]);
-        assert!(!inventory.see(&id("a"), "u", Some(at("9", "1"))));
-        assert!(inventory.see(&id("a"), "u", Some(at("21", "1"))));
-        assert!(inventory.see(&id("a"), "u", Some(at("of its own kind", "3"))), "it cannot be compared");
+        assert!(!inventory.see(&id("a"), sight(at("9", "1"))));
+        assert!(inventory.see(&id("a"), sight(at("21", "1"))));
+        assert!(inventory.see(&id("a"), sight(at("of its own kind", "3"))), "it cannot be compared");
         inventory.delete(&id("a"));
-        assert!(!inventory.see(&id("a"), "u", Some(at("22", "2"))));
-        assert!(!inventory.see(&id("a"), "u", None));
+        assert!(!inventory.see(&id("a"), sight(at("22", "2"))));
+        assert!(!inventory.see(&id("a"), gone("u", Version::default())));
         assert!(inventory.is_empty());
-        assert!(inventory.see(&id("a"), "another", Some(Known { uid: "another".into(), ..at("23", "2") })));
+        assert!(inventory.see(&id("a"), sight(Known { uid: "another".into(), ..at("23", "2") })));
     }
 
     #[test]
     fn what_is_gone_is_news_unless_another_took_its_place() {
         let mut inventory = Inventory::of([(id("a"), known("1", false))]);
-        assert!(!inventory.see(&id("a"), "earlier", None));
-        assert!(inventory.see(&id("a"), "u", None));
-        assert!(!inventory.see(&id("a"), "u", None));
-        assert!(inventory.see(&id("a"), "u", Some(known("1", false))));
+        let version = Version::default();
+        assert!(!inventory.see(&id("a"), gone("earlier", version)));
+        assert!(inventory.see(&id("a"), gone("u", version)));
+        assert!(!inventory.see(&id("a"), gone("u", version)));
+        assert!(inventory.see(&id("a"), sight(known("1", false))));
+    }
+
+    #[test]
+    fn an_object_may_come_back_and_late_news_of_its_going_are_none() {
+        let version =
+            |text: &str| Version::of(&serde_json::from_value(serde_json::json!({"resourceVersion": text})).unwrap());
+        let at = |text: &str| Known { version: version(text), ..known("1", false) };
+        let mut inventory = Inventory::of([(id("a"), at("10"))]);
+        assert!(inventory.see(&id("a"), gone("u", version("20"))));
+        assert!(!inventory.applied(id("a"), at("15")), "that was before it went");
+        assert!(!inventory.see(&id("a"), sight(at("15"))));
+        assert!(inventory.applied(id("a"), at("30")));
+        assert!(!inventory.see(&id("a"), gone("u", version("20"))));
+        assert_eq!(inventory.len(), 1);
     }
 
     #[test]

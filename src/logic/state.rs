@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::contact::{self, Contact};
 use super::guard::Guard;
-use super::inventory::{Doubt, Inventory};
+use super::inventory::{Doubt, Inventory, Sight};
 use super::memo::Memo;
 use super::object::{Desired, GroupKind, Known, ObjectId, Ownership};
 use super::prune::{Held, Pruning, Situation, Verdict};
@@ -146,9 +146,9 @@ impl State {
     }
 
     /// Takes note of what was seen of an object; tells whether its row has to be looked at again.
-    pub fn see(&mut self, id: &ObjectId, uid: &str, seen: Option<Known>) -> bool {
+    pub fn see(&mut self, id: &ObjectId, seen: Sight) -> bool {
         // What is not known yet will be listed.
-        self.known_mut().is_some_and(|inventory| inventory.see(id, uid, seen))
+        self.known_mut().is_some_and(|inventory| inventory.see(id, seen))
     }
 
     /// What the rows of the last read came to.

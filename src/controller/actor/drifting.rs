@@ -17,7 +17,7 @@ impl Actor {
         }
         let now = Instant::now();
         for (id, sighting) in news.objects {
-            if !self.memory.state.see(&id, &sighting.uid, sighting.known) {
+            if !self.memory.state.see(&id, sighting.seen) {
                 continue;
             }
             let answer = self.contests.changed(&id, now);

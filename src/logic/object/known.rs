@@ -20,7 +20,7 @@ impl Version {
     }
 
     /// Whether it is certain that this came first.
-    fn is_before(self, other: Self) -> bool {
+    pub fn is_before(self, other: Self) -> bool {
         self.0 != 0 && self.0 < other.0
     }
 }
@@ -69,11 +69,6 @@ impl Known {
     /// Whether what is seen of the object now is the same.
     pub fn is_like(&self, seen: &Self) -> bool {
         *self == Self { version: self.version, verified: self.verified, applied: self.applied.clone(), ..seen.clone() }
-    }
-
-    /// Whether this is how the object was before it was as `other` has it: a watch may tell of that late.
-    pub fn is_before(&self, other: &Self) -> bool {
-        self.uid == other.uid && self.version.is_before(other.version)
     }
 
     /// What is seen of the object now, with what cannot be seen: that we found it to be as it was applied, what we owned

@@ -12,6 +12,7 @@ use crate::crd::{ConflictPolicy, DeletionPolicy, PruneGuard};
 use crate::logic::document::Frame;
 use crate::logic::fields::Fields;
 use crate::logic::guard::Guard;
+use crate::logic::inventory::Sight;
 use crate::logic::json::Json;
 use crate::logic::object::{
     ADOPTED, APPLIED_HASH, Desired, GroupKind, Hold, Kind, Known, ObjectId, Owner, Ownership, Version,
@@ -89,7 +90,7 @@ pub struct World {
     rows: BTreeMap<u8, (u8, Option<u8>)>,
     live: BTreeMap<ObjectId, Live>,
     refused: BTreeSet<ObjectId>,
-    news: VecDeque<(ObjectId, Arc<str>, Option<Known>)>,
+    news: VecDeque<(ObjectId, Sight)>,
     /// Applies that the server has carried out, and of which nobody knows yet.
     slow: Vec<(Desired, Result<Known, Refusal>)>,
     state: State,
@@ -167,9 +168,12 @@ impl World {
         }
     }
 
+    /// A watch will tell of it.
     fn change(&mut self, id: &ObjectId, known: Option<Known>) {
-        let uid = known.as_ref().or(self.live.get(id).map(|live| &live.known)).map(|known| known.uid.clone());
-        self.news.push_back((id.clone(), uid.unwrap_or_default(), known));
+        let of = known.as_ref().or(self.live.get(id).map(|live| &live.known));
+        let uid = of.map(|known| known.uid.clone()).unwrap_or_default();
+        let version = known.as_ref().map_or_else(|| self.version(), |known| known.version);
+        self.news.push_back((id.clone(), Sight { uid, version, known }));
     }
 
     fn next(&mut self) -> u64 {
@@ -211,8 +215,8 @@ impl World {
     }
 
     fn deliver(&mut self) {
-        let Some((id, uid, known)) = self.news.pop_front() else { return };
-        self.outdated |= self.state.see(&id, &uid, known);
+        let Some((id, seen)) = self.news.pop_front() else { return };
+        self.outdated |= self.state.see(&id, seen);
     }
 
     fn restart(&mut self) {
