@@ -10,6 +10,9 @@ use kube::{Client, Config};
 use tokio::sync::Semaphore;
 use tower::layer::layer_fn;
 
+use crate::logic::account::Account;
+
+mod account;
 mod answers;
 mod apply;
 mod claims;
@@ -31,6 +34,7 @@ mod texts;
 mod version;
 mod watch;
 
+pub use account::AccountError;
 pub use answers::OnAnswer;
 pub use apply::{Applied, ApplyError, Conflict};
 pub use failure::{Asked, Cause, Failure, Finding, Refused};
@@ -75,6 +79,8 @@ pub struct Cluster {
     /// What is asked also by a process that does not work: for the Lease, and which server it is.
     aside: Client,
     term: Term,
+    /// In whose name objects are read and written; None: the operator's own.
+    account: Option<Arc<Account>>,
     shared: Arc<Shared>,
 }
 
@@ -123,8 +129,20 @@ impl Cluster {
             watches: client(config)?,
             aside: client(aside)?,
             term,
+            account: None,
             shared: Arc::new(shared),
         })
+    }
+
+    /// The same, but objects are read and written in the name of this account. All else (kinds, Secrets, accounts,
+    /// events, watches, the Lease and DatabaseQueryResources themselves) is asked for by the operator all the same.
+    pub fn as_account(&self, account: Arc<Account>) -> Self {
+        Self { account: Some(account), ..self.clone() }
+    }
+
+    /// The same in the operator's own name; None where it is that already.
+    pub fn as_operator(&self) -> Option<Self> {
+        self.account.is_some().then(|| Self { account: None, ..self.clone() })
     }
 
     /// For requests that are answered at once.

@@ -45,6 +45,8 @@ const CAUSES: [&str; 13] = [
     "UnexpectedServerResponse",
 ];
 
+const VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
+
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Status {
@@ -79,18 +81,26 @@ pub(super) fn read(code: u16, body: &[u8], retry_after: Option<u64>, asked: Aske
         causes = schema_faults(&status.message);
     }
     let wait = retry_after.or(Some(details.retry_after_seconds).filter(|s| *s > 0)).map(Duration::from_secs);
+    let verb = Some(finding).filter(|finding| *finding == Finding::Rbac).and_then(|_| missing_verb(&status.message));
     Refused {
         code,
         reason: known(&status.reason, &REASONS).unwrap_or_default(),
         causes,
         finding,
         retry_after: wait,
-        asked,
+        asked: Asked { verb: verb.unwrap_or(asked.verb), ..asked },
+        account: None,
     }
 }
 
 fn known(word: &str, words: &[&'static str]) -> Option<&'static str> {
     words.iter().copied().find(|known| *known == word)
+}
+
+/// The verb that a rule would have to allow; a PATCH that makes an object needs another one than its own.
+fn missing_verb(message: &str) -> Option<&'static str> {
+    let (_, verb) = message.split_once("\" cannot ")?;
+    known(verb.split(' ').next()?, &VERBS)
 }
 
 fn finding(code: u16, message: &str, kind: &str, causes: &[Cause]) -> Finding {
@@ -109,6 +119,9 @@ fn finding(code: u16, message: &str, kind: &str, causes: &[Cause]) -> Finding {
             || message.contains(": ValidatingAdmissionPolicy '") =>
         {
             Finding::Policy
+        }
+        403 if forbidden.starts_with("User \"") && forbidden.contains("\" cannot impersonate resource \"") => {
+            Finding::Impersonation
         }
         403 if message.contains(": User \"") || message.contains(" cannot ") && message.contains(" resource \"") => {
             Finding::Rbac
@@ -195,6 +208,7 @@ fn schema_faults(message: &str) -> Vec<Cause> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logic::account::Account;
 
     fn refused(code: u16, body: serde_json::Value) -> Refused {
         read(
@@ -236,6 +250,28 @@ mod tests {
         assert_eq!(
             refused(403, serde_json::json!({"message": message, "reason": "Forbidden"})).to_string(),
             "not allowed to patch configmaps in namespace n"
+        );
+    }
+
+    #[test]
+    fn the_rule_that_is_missing_names_the_account_and_the_verb_that_the_server_asked_for() {
+        let in_name_of = |message: &str| {
+            let account = Account { namespace: "team".into(), name: "writer".into() };
+            let refused = refused(403, serde_json::json!({"message": message, "reason": "Forbidden"}));
+            Refused { account: Some(account.into()), ..refused }.to_string()
+        };
+        let user = "system:serviceaccount:team:writer";
+        assert_eq!(
+            in_name_of(&format!(
+                "configmaps \"f\" is forbidden: User \"{user}\" cannot create resource \"configmaps\" in API group \"\" in the namespace \"n\""
+            )),
+            "the ServiceAccount team/writer is not allowed to create configmaps in namespace n"
+        );
+        assert_eq!(
+            in_name_of(
+                "serviceaccounts \"writer\" is forbidden: User \"o\" cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"team\""
+            ),
+            "the operator is not allowed to impersonate the ServiceAccount team/writer"
         );
     }
 

@@ -2,6 +2,7 @@
 //! own, one that waits for a silent database keeps nobody else waiting.
 
 mod drifting;
+mod finalizing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
@@ -18,8 +19,9 @@ use super::memory::Memory;
 use super::reconcile::{Pass, reconcile};
 use super::report::Report;
 use super::stop::Stop;
-use super::{Context, cleanup, error::Error, observe};
-use crate::crd::{Dbqr, DeletionPolicy, Status};
+use super::{Context, error::Error, observe};
+use crate::crd::{Dbqr, Status};
+use crate::logic::account::Account;
 use crate::logic::contest::Contests;
 use crate::logic::object::{FINALIZER, GroupKind, Owner};
 use crate::logic::outcome::{self, Outcome};
@@ -41,8 +43,8 @@ pub struct Seen {
     /// Whether it was ever seen being deleted with `--cascade=orphan`. The garbage collector takes its mark of that off
     /// as soon as it has done its own part.
     pub orphaned: bool,
-    /// Grows when one of its Secrets changes.
-    pub secret_changes: u64,
+    /// Grows when one of its Secrets, or its account, changes.
+    pub needs_changed: u64,
 }
 
 /// The parts of [`Seen`] that are a reason to look; status and finalizers are not.
@@ -52,7 +54,7 @@ struct Reason {
     deleting: bool,
     labels: Option<BTreeMap<String, String>>,
     annotations: Option<BTreeMap<String, String>>,
-    secret_changes: u64,
+    needs_changed: u64,
 }
 
 impl Reason {
@@ -63,14 +65,14 @@ impl Reason {
             deleting: seen.dbqr.is_deleting(),
             labels: metadata.labels.clone(),
             annotations: metadata.annotations.clone(),
-            secret_changes: seen.secret_changes,
+            needs_changed: seen.needs_changed,
         }
     }
 
     /// What is different from before.
     fn source(&self, before: Option<&Self>) -> Source {
         match before {
-            Some(before) if before.secret_changes != self.secret_changes => Source::Secret,
+            Some(before) if before.needs_changed != self.needs_changed => Source::Secret,
             _ => Source::Resource,
         }
     }
@@ -101,8 +103,8 @@ struct Actor {
     contests: Contests,
     /// When what others did is to be put right.
     restore: Option<Instant>,
-    /// The kinds whose objects are watched.
-    followed: BTreeSet<GroupKind>,
+    /// The kinds whose objects are watched; None where they may be elsewhere than they were.
+    followed: Option<BTreeSet<GroupKind>>,
     /// Who asked for the next look; None where only time did.
     woken: Option<Source>,
     series: Series,
@@ -135,7 +137,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
         inbox,
         contests: Contests::default(),
         restore: None,
-        followed: BTreeSet::new(),
+        followed: None,
         memory,
         report,
         retry: Retry::new(now),
@@ -156,6 +158,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
             actor.woken = Some(new_reason.source(reason.as_ref()));
             reason = Some(new_reason);
             actor.memory.forget();
+            actor.followed = None;
             actor.last = None;
             actor.again = None;
             actor.retry.reset();
@@ -233,7 +236,7 @@ impl Actor {
         let by_time = if self.restore.take_if(|at| begin >= *at).is_some() { Source::Drift } else { by_time };
         self.series.woken(self.woken.take().unwrap_or(by_time));
         let result = self.reconcile(dbqr, look).await;
-        self.follow().await;
+        self.follow(dbqr).await;
         self.report.recorded(&self.memory.kinds, self.memory.key_columns.is_some());
         let outcome = match result {
             Ok(outcome) => outcome,
@@ -268,7 +271,8 @@ impl Actor {
         }
         let (stopping, seen) = (self.ctx.stopping.clone(), self.seen.clone());
         let stop = Stop { stopping, seen, generation: dbqr.metadata.generation };
-        let pass = Pass { ctx: &self.ctx, dbqr, spec, owner: self.owner.clone(), stop: &stop };
+        let ctx = self.ctx.in_name_of(Account::of(dbqr));
+        let pass = Pass { ctx: &ctx, dbqr, spec, owner: self.owner.clone(), stop: &stop };
         let work = reconcile(&pass, &mut self.memory, look);
         tokio::pin!(work);
         tokio::select! {
@@ -303,43 +307,6 @@ impl Actor {
             None => {
                 self.retry.reset();
                 self.again = None;
-            }
-        }
-    }
-
-    /// The resource is being deleted: clean up, then let it go.
-    async fn finalize(&mut self, seen: &Seen) {
-        let dbqr = &seen.dbqr;
-        let keep = seen.orphaned || dbqr.deletion_policy == DeletionPolicy::Orphan;
-        // What is stored counts as well: it was written by whoever worked on the resource before.
-        let stored = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind));
-        let kinds = self.memory.kinds.iter().cloned().chain(stored).collect::<BTreeSet<_>>().into_iter();
-        let result = match cleanup::clean_up(&self.ctx, &self.owner, kinds, keep).await {
-            Ok(()) => self
-                .ctx
-                .cluster
-                .remove_finalizer(&dbqr.metadata)
-                .await
-                .map_err(|error| Error::CleanUp(error.to_string())),
-            Err(error) => Err(error),
-        };
-        match result {
-            Ok(()) => {
-                tracing::info!(dbqr = %self.owner, "cleaned up");
-                self.again = None;
-            }
-            Err(error) => {
-                tracing::warn!(dbqr = %self.owner, reason = error.reason(), "{error}");
-                self.series.failed(error.reason());
-                self.plan_retry(&Outcome::Failed(error.failed()));
-                let status = outcome::status(
-                    self.report.latest(),
-                    &Outcome::Failed(error.failed()),
-                    dbqr.metadata.generation,
-                    None,
-                    now(),
-                );
-                self.report.set(status);
             }
         }
     }

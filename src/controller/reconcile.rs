@@ -93,8 +93,7 @@ impl Pass<'_> {
         let mut objects = Vec::new();
         for kind in &memory.kinds {
             let Some(kind) = self.ctx.cluster.served(kind).await.map_err(Error::Recall)? else { continue };
-            let scope = cleanup::scope(&kind, &self.owner, &self.ctx.rights);
-            let listed = self.ctx.cluster.list_owned(&kind, &self.owner, &scope).await.map_err(Error::Recall)?;
+            let listed = cleanup::listed(self.ctx, &kind, &self.owner).await.map_err(Error::Recall)?;
             objects.extend(
                 listed
                     .into_iter()
@@ -167,19 +166,20 @@ impl Pass<'_> {
         if self.stop.go_on() { Ok(()) } else { Err(Error::Stopped) }
     }
 
-    /// What exists under the names of objects that are not known to be ours, one look per kind. A kind that we may not
-    /// look at fails its own rows.
+    /// What exists under the names of objects that are not known to be ours, one look per kind and namespace. What we
+    /// may not look at fails its own rows.
     async fn look_up(
         &self,
         desired: Vec<Desired>,
         done: &mut Done,
     ) -> Result<Vec<(Desired, Option<(Known, Ownership)>)>, Error> {
-        let mut by_kind: BTreeMap<GroupKind, Vec<Desired>> = BTreeMap::new();
+        let mut by_place: BTreeMap<_, Vec<Desired>> = BTreeMap::new();
         for desired in desired {
-            by_kind.entry((*desired.id.kind).clone()).or_default().push(desired);
+            let place = (desired.id.kind.clone(), desired.id.namespace.clone());
+            by_place.entry(place).or_default().push(desired);
         }
         let mut found = Vec::new();
-        for desired in by_kind.into_values() {
+        for desired in by_place.into_values() {
             let Some(kind) = desired.first().map(|first| first.kind.clone()) else { continue };
             let ids: Vec<&ObjectId> = desired.iter().map(|desired| &desired.id).collect();
             let mut existing = match self.ctx.cluster.look_up(&kind, &ids, &self.owner).await {

@@ -118,7 +118,6 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
         ("deletionPolicy: Orphan", spec.deletion_policy != DeletionPolicy::Delete),
         ("conflictPolicy other than Protect", spec.conflict_policy != ConflictPolicy::Protect),
         ("ignoreFields", !spec.ignore_fields.is_empty()),
-        ("serviceAccountName", spec.service_account_name.is_some()),
         ("database.connectionSecretRef.readonlyHostKey", database.connection_secret_ref.readonly_host_key.is_some()),
         ("database.notifyConnectionSecretRef", database.notify_connection_secret_ref.is_some()),
         ("changeDetection.mode: Notify", changes.is_some_and(|c| c.mode == ChangeDetectionMode::Notify)),

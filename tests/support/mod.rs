@@ -7,6 +7,7 @@
 pub mod certificates;
 pub mod pgbouncer;
 pub mod random_sql;
+pub mod rules;
 pub mod server;
 pub mod world;
 
