@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "cluster/accounts.rs"]
+mod accounts;
 #[path = "cluster/applying.rs"]
 mod applying;
 #[path = "cluster/deleting.rs"]

@@ -42,11 +42,8 @@ impl Cluster {
         let (owner, uid) = (about.name.as_deref().unwrap_or_default(), about.uid.as_deref().unwrap_or_default());
         let note = cut(&notice.note, LONGEST_NOTE);
         let hash = AppliedHash::of([uid, &notice.reason, note].join("\n").as_bytes()).0;
-        let id = ObjectId {
-            kind: events().group_kind,
-            namespace: Some(namespace.into()),
-            name: event_name(owner, &hash),
-        };
+        let id =
+            ObjectId { kind: events().group_kind, namespace: Some(namespace.into()), name: event_name(owner, &hash) };
         // The API wants microseconds.
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
         let event = json!({

@@ -81,14 +81,14 @@ pub(super) fn read(code: u16, body: &[u8], retry_after: Option<u64>, asked: Aske
         causes = schema_faults(&status.message);
     }
     let wait = retry_after.or(Some(details.retry_after_seconds).filter(|s| *s > 0)).map(Duration::from_secs);
-    let verb = Some(finding).filter(|finding| *finding == Finding::Rbac).and_then(|_| missing_verb(&status.message));
+    let asked = if finding == Finding::Rbac { missing(&status.message, asked) } else { asked };
     Refused {
         code,
         reason: known(&status.reason, &REASONS).unwrap_or_default(),
         causes,
         finding,
         retry_after: wait,
-        asked: Asked { verb: verb.unwrap_or(asked.verb), ..asked },
+        asked,
         account: None,
     }
 }
@@ -97,11 +97,18 @@ fn known(word: &str, words: &[&'static str]) -> Option<&'static str> {
     words.iter().copied().find(|known| *known == word)
 }
 
-/// The verb that a rule would have to allow; a PATCH that makes an object needs another one than its own.
-fn missing_verb(message: &str) -> Option<&'static str> {
-    let (_, verb) = message.split_once("\" cannot ")?;
-    known(verb.split(' ').next()?, &VERBS)
+/// What a rule would have to allow, where that is not what was asked for: a PATCH that makes an object needs another verb
+/// as well, and a reference to an owner whose deletion it blocks, a right on the owner.
+fn missing(message: &str, asked: Asked) -> Asked {
+    if message.contains(BLOCKS_OWNER) {
+        return Asked { verb: "update", resource: "databasequeryresources/finalizers.konnektr.io".into(), ..asked };
+    }
+    let verb = message.split_once("\" cannot ").and_then(|(_, verb)| known(verb.split(' ').next()?, &VERBS));
+    Asked { verb: verb.unwrap_or(asked.verb), ..asked }
 }
+
+/// What the admission plugin OwnerReferencesPermissionEnforcement says.
+const BLOCKS_OWNER: &str = " is forbidden: cannot set blockOwnerDeletion ";
 
 fn finding(code: u16, message: &str, kind: &str, causes: &[Cause]) -> Finding {
     let forbidden = message.split_once(" is forbidden: ").map(|(_, rest)| rest).unwrap_or_default();
@@ -120,9 +127,11 @@ fn finding(code: u16, message: &str, kind: &str, causes: &[Cause]) -> Finding {
         {
             Finding::Policy
         }
-        403 if forbidden.starts_with("User \"") && forbidden.contains("\" cannot impersonate resource \"") => {
+        // Newer servers say `impersonate-on:serviceaccount:list` and the like.
+        403 if forbidden.starts_with("User \"") && forbidden.contains("\" cannot impersonate") => {
             Finding::Impersonation
         }
+        403 if message.contains(BLOCKS_OWNER) => Finding::Rbac,
         403 if message.contains(": User \"") || message.contains(" cannot ") && message.contains(" resource \"") => {
             Finding::Rbac
         }
@@ -267,11 +276,18 @@ mod tests {
             )),
             "the ServiceAccount team/writer is not allowed to create configmaps in namespace n"
         );
+        for message in [
+            "serviceaccounts \"writer\" is forbidden: User \"o\" cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"team\"",
+            "configmaps is forbidden: User \"o\" cannot impersonate-on:serviceaccount:list resource \"configmaps\" in API group \"\" at the cluster scope",
+        ] {
+            let expected = "the operator is not allowed to impersonate the ServiceAccount team/writer";
+            assert_eq!(in_name_of(message), expected);
+        }
         assert_eq!(
             in_name_of(
-                "serviceaccounts \"writer\" is forbidden: User \"o\" cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"team\""
+                "configmaps \"f\" is forbidden: cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: , <nil>"
             ),
-            "the operator is not allowed to impersonate the ServiceAccount team/writer"
+            "the ServiceAccount team/writer is not allowed to update databasequeryresources/finalizers.konnektr.io in namespace n"
         );
     }
 

@@ -14,8 +14,9 @@ use kube::core::GroupVersionKind;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
+use crate::support::rules::{VERBS, allow, create_account};
 use crate::support::world::{PATIENCE, World, condition};
-use crate::support::{Operator, eventually, kubeconfig};
+use crate::support::{Operator, TestNamespace, eventually, kubeconfig};
 
 const ACCOUNT: &str = "db-query-operator";
 const NAMESPACE: &str = "dbqo-system";
@@ -230,4 +231,25 @@ async fn a_kind_without_a_rule_is_refused_by_verb_and_resource_and_nothing_else_
     world.delete("q").await;
     eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
     assert!(world.managed().await.is_empty());
+}
+
+#[tokio::test]
+async fn the_manifests_let_the_operator_work_in_the_name_of_accounts() {
+    let world = under_the_manifests("accounts", &["--require-service-account"]).await;
+    until_allowed(&world.client, json!({"verb": "impersonate", "resource": "serviceaccounts"})).await;
+    let (own, other) = (world.namespace.name(), TestNamespace::create(&world.client, "accounts-b").await);
+    create_account(&world.client, own, "writer").await;
+    for place in [own, other.name()] {
+        allow(&world.client, (own, "writer"), place, "configmaps", &VERBS).await;
+    }
+    let elsewhere = format!("\n  namespace: {}\n", other.name());
+    let template = crate::support::world::CONFIG_MAP.replacen("\ndata", &format!("{}data", elsewhere), 1);
+    world.create("q", json!({"serviceAccountName": "writer", "resourceTemplate": template})).await;
+    world.ready("q").await;
+    let objects: Api<ConfigMap> = Api::namespaced(world.client.clone(), other.name());
+    assert!(objects.get_opt("a").await.unwrap().is_some());
+    world.delete("q").await;
+    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    assert!(objects.get_opt("a").await.unwrap().is_none());
+    assert!(!world.operator.logs().contains("WARN"), "{}", world.operator.logs());
 }

@@ -11,12 +11,22 @@ pub const VERBS: [&str; 5] = ["get", "list", "create", "patch", "delete"];
 
 pub async fn create_account(client: &Client, namespace: &str, name: &str) {
     let account = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
-    Api::<ServiceAccount>::namespaced(client.clone(), namespace).create(&PostParams::default(), &account).await.unwrap();
+    Api::<ServiceAccount>::namespaced(client.clone(), namespace)
+        .create(&PostParams::default(), &account)
+        .await
+        .unwrap();
 }
 
 pub async fn delete_account(client: &Client, namespace: &str, name: &str) {
     let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     api.delete(name, &DeleteParams::default()).await.unwrap();
+}
+
+/// Allows an account to make objects that refer to their DatabaseQueryResource: the control plane of the tests has the
+/// admission plugin that asks for it.
+pub async fn allow_references(client: &Client, account: (&str, &str)) {
+    let resource = "databasequeryresources/finalizers";
+    allow_in_group(client, account, account.0, ("konnektr.io", resource), &["update"]).await;
 }
 
 /// Allows an account (`namespace`, `name`) these verbs on resources of the core group in the namespace `place`.
@@ -26,15 +36,32 @@ pub async fn allow(client: &Client, account: (&str, &str), place: &str, resource
     allow_subject(client, subject, place, resource, verbs).await;
 }
 
-/// The same for whoever it is. The rule is named after the resource.
+/// The same for resources of another group: group and resource.
+pub async fn allow_in_group(
+    client: &Client,
+    (namespace, name): (&str, &str),
+    place: &str,
+    resource: (&str, &str),
+    verbs: &[&str],
+) {
+    let subject = json!({"kind": "ServiceAccount", "namespace": namespace, "name": name});
+    bind(client, subject, place, resource, verbs).await;
+}
+
+/// The same for whoever it is.
 pub async fn allow_subject(client: &Client, subject: Value, place: &str, resource: &str, verbs: &[&str]) {
+    bind(client, subject, place, ("", resource), verbs).await;
+}
+
+async fn bind(client: &Client, subject: Value, place: &str, (group, resource): (&str, &str), verbs: &[&str]) {
+    let name = resource.replace('/', ".");
     let role = json!({
-        "metadata": {"name": resource},
-        "rules": [{"apiGroups": [""], "resources": [resource], "verbs": verbs}],
+        "metadata": {"name": name},
+        "rules": [{"apiGroups": [group], "resources": [resource], "verbs": verbs}],
     });
     let binding = json!({
-        "metadata": {"name": resource},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": resource},
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
         "subjects": [subject],
     });
     let (role, binding) = (serde_json::from_value(role).unwrap(), serde_json::from_value(binding).unwrap());
