@@ -2,7 +2,9 @@
 
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+};
 use serde_json::json;
 
 use crate::support::rules::{VERBS, allow_in_group, allow_references, create_account};
@@ -82,7 +84,11 @@ async fn the_longest_names_are_created_followed_and_deleted() {
     world.operator.terminate();
     world.operator = Operator::start(world.namespace.name(), &[]);
     world.another_pass(&q).await;
-    objects.delete(&names[1], &Default::default()).await.unwrap();
+    let edit = Patch::Merge(json!({"v": "theirs"}));
+    objects.patch(&names[1], &PatchParams::default(), &edit).await.unwrap();
+    eventually("it is put right", PATIENCE, async || (value(&names[1]).await == Some(json!("one"))).then_some(()))
+        .await;
+    objects.delete(&names[1], &DeleteParams::default()).await.unwrap();
     eventually("it returns", PATIENCE, async || (value(&names[1]).await == Some(json!("one"))).then_some(())).await;
     world.sql.execute("DELETE FROM t WHERE name = $1", &[&names[1]]).await.unwrap();
     eventually("it goes with its row", PATIENCE, async || value(&names[1]).await.is_none().then_some(())).await;
