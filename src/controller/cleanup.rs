@@ -120,7 +120,8 @@ pub async fn clean_up(
         // A kind that no longer exists has no objects.
         let Some(served) = ctx.cluster.served(&kind).await.map_err(failed)? else { continue };
         let listed = match everywhere(ctx, &served, owner).await {
-            Err(error) if is_vain(&error) => {
+            // What is to stay has to lose its reference first, whoever may do that.
+            Err(error) if is_vain(&error) && !keep => {
                 undone.push(Undone::Kind(kind));
                 continue;
             }

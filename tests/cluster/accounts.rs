@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use dbqo::cluster::{AccountError, ApplyError, Cluster, Deleted, FetchError, Finding, Limits, Scope};
 use dbqo::logic::account::Account;
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 
 use crate::World;
-use crate::support::rules::{VERBS, allow, allow_subject, create_account, delete_account};
+use crate::support::rules::{VERBS, allow, allow_subject, create_account, delete_account, token};
 use crate::support::{eventually, kubeconfig, world::PATIENCE};
 
 /// An account of the world's namespace, and the cluster in its name.
@@ -120,10 +119,8 @@ async fn an_operator_that_may_not_impersonate_says_so() {
     let namespace = world.namespace.name();
     let (writer, _) = account(&world, "writer").await;
     create_account(&world.client, namespace, "operator").await;
-    let accounts: Api<ServiceAccount> = Api::namespaced(world.client.clone(), namespace);
-    let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
-    let token = accounts.create_token_request("operator", &PostParams::default(), &request).await.unwrap();
-    let file = Kubeconfig::read_from(kubeconfig("impersonate", None, Some(&token.status.unwrap().token))).unwrap();
+    let token = token(&world.client, namespace, "operator").await;
+    let file = Kubeconfig::read_from(kubeconfig("impersonate", None, Some(&token))).unwrap();
     let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
     let cluster = Cluster::new(config, Limits::default()).unwrap().as_account(writer);
     let error = cluster.list_owned(&maps, &world.owner, &Scope::All).await.unwrap_err();

@@ -251,6 +251,37 @@ async fn without_its_account_a_resource_is_left_with_what_the_flags_allow_and_lo
 }
 
 #[tokio::test]
+async fn a_change_of_account_changes_who_writes_and_nothing_else() {
+    let it = Tenancy::new("account-change").await;
+    it.allow_in(it.other.name()).await;
+    let own = it.world.namespace.name();
+    create_account(&it.world.client, own, "heir").await;
+    let template = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  rows: {{ row.v | quote }}\n";
+    let more = json!({
+        "serviceAccountName": "writer", "resourceTemplate": template,
+        "query": "SELECT max(name) AS name, count(*)::text AS v FROM t",
+    });
+    it.world.create("q", more).await;
+    it.world.ready("q").await;
+    let before = it.world.config_maps().get("a").await.unwrap();
+    it.world.patch("q", json!({"spec": {"serviceAccountName": "heir"}})).await;
+    it.world.another_pass("q").await;
+    assert_eq!(it.world.config_maps().get("a").await.unwrap(), before);
+    it.world.run_sql("INSERT INTO t VALUES ('c', 'c')").await;
+    it.until_told(&format!("the ServiceAccount {own}/heir is not allowed to patch configmaps in namespace {own}"))
+        .await;
+    assert_eq!(it.world.config_maps().get("a").await.unwrap(), before);
+    disallow(&it.world.client, own, "configmaps").await;
+    allow(&it.world.client, (own, "heir"), own, "configmaps", &VERBS).await;
+    eventually("the heir writes", PATIENCE, async || {
+        let data = it.world.config_maps().get("a").await.unwrap().data.unwrap();
+        (data["rows"] == "3").then_some(())
+    })
+    .await;
+    assert_eq!(it.world.config_maps().get("a").await.unwrap().metadata.uid, before.metadata.uid);
+}
+
+#[tokio::test]
 async fn a_flag_makes_the_account_compulsory() {
     let world = World::with_flags("account-must", &["a"], &["--require-service-account"]).await;
     world.create("q", json!({})).await;

@@ -1,5 +1,6 @@
 //! ServiceAccounts and what they may do.
 
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::Client;
@@ -20,6 +21,14 @@ pub async fn create_account(client: &Client, namespace: &str, name: &str) {
 pub async fn delete_account(client: &Client, namespace: &str, name: &str) {
     let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     api.delete(name, &DeleteParams::default()).await.unwrap();
+}
+
+/// By which somebody logs in as an account.
+pub async fn token(client: &Client, namespace: &str, name: &str) -> String {
+    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
+    let request = api.create_token_request(name, &PostParams::default(), &request).await.unwrap();
+    request.status.unwrap().token
 }
 
 /// Allows an account to make objects that refer to their DatabaseQueryResource: the control plane of the tests has the
