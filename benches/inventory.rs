@@ -52,15 +52,7 @@ fn hash(criterion: &mut Criterion) {
 fn difference(criterion: &mut Criterion) {
     let kind = config_map();
     let mut inventory = Inventory::of((0..OBJECTS).map(|number| {
-        let known = Known {
-            uid: "u".into(),
-            hash: Some(hash_of(number, 0)),
-            row_key: None,
-            protected: false,
-            deleting: false,
-            fields: None,
-            verified: true,
-        };
+        let known = Known { uid: "u".into(), hash: Some(hash_of(number, 0)), verified: true, ..Known::default() };
         (id(&kind, number), known)
     }));
     let body = format!(r#"{{"metadata":{{{}"#, "x".repeat(BODY));

@@ -20,6 +20,8 @@ mod events;
 mod failure;
 mod fence;
 mod fetch;
+mod inherit;
+mod initial;
 mod inventory;
 mod kinds;
 mod lease;
@@ -36,13 +38,13 @@ mod watch;
 
 pub use account::AccountError;
 pub use answers::OnAnswer;
-pub use apply::{Applied, ApplyError, Conflict};
+pub use apply::{Applied, ApplyError, Change, Conflict, Terms};
 pub use failure::{Asked, Cause, Failure, Finding, Refused};
 pub use fetch::FetchError;
 pub use inventory::{Owned, Scope};
 pub use kinds::KindError;
 pub use prune::Deleted;
-pub use queue::Work;
+pub use queue::{Found, Work};
 pub use term::Term;
 pub use watch::WatchError;
 
@@ -140,9 +142,14 @@ impl Cluster {
         Self { account: Some(account), ..self.clone() }
     }
 
-    /// The same in the operator's own name; None where it is that already.
-    pub fn as_operator(&self) -> Option<Self> {
-        self.account.is_some().then(|| Self { account: None, ..self.clone() })
+    /// In whose name objects are read and written; None: the operator's own.
+    pub fn account(&self) -> Option<&Arc<Account>> {
+        self.account.as_ref()
+    }
+
+    /// The same in the operator's own name.
+    pub fn as_operator(&self) -> Self {
+        Self { account: None, ..self.clone() }
     }
 
     /// For requests that are answered at once.

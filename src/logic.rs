@@ -3,7 +3,9 @@
 
 pub mod account;
 pub mod columns;
+pub mod conflict;
 pub mod connection;
+pub mod contact;
 pub mod contest;
 pub mod denied;
 pub mod detect;
@@ -17,6 +19,7 @@ pub mod lease;
 pub mod memo;
 pub mod object;
 pub mod outcome;
+pub mod pointer;
 pub mod pool;
 pub mod prune;
 pub mod render;

@@ -1,6 +1,8 @@
 //! Deletion: of objects whose row went, and of everything when the resource itself goes. Needs neither a
 //! valid spec nor the database.
 
+use std::collections::HashSet;
+
 use futures::StreamExt;
 
 use super::{Context, error::Error};
@@ -50,10 +52,35 @@ async fn delete_one(ctx: &Context, owner: &Owner, id: &ObjectId, uid: &str) -> R
     let deleted = ctx.cluster.delete_owned(&kind, id, uid, owner).await?;
     match &deleted {
         Deleted::Deleted => tracing::info!(dbqr = %owner, object = %id, "deleted"),
+        Deleted::Released => tracing::info!(dbqr = %owner, object = %id, "released: it existed before"),
         Deleted::NotOurs(_) => tracing::warn!(dbqr = %owner, object = %id, "not deleted: it is not ours"),
         _ => {}
     }
     Ok(deleted)
+}
+
+/// Takes the reference to their owner from objects, so that the garbage collector does not delete them with it; those
+/// that have none any more, and why others still have.
+pub async fn unrefer(
+    ctx: &Context,
+    owner: &Owner,
+    objects: Vec<Stale>,
+) -> (Vec<ObjectId>, Option<(ObjectId, cluster::Error)>) {
+    let work = futures::stream::iter(objects).map(async |(id, _)| {
+        let result = match ctx.cluster.served(&id.kind).await {
+            Ok(Some(kind)) => ctx.cluster.unrefer(&kind, &id, owner).await,
+            served => served.map(|_| ()),
+        };
+        (id, result)
+    });
+    let (mut free, mut failed) = (Vec::new(), None);
+    for (id, result) in work.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
+        match result {
+            Ok(()) => free.push(id),
+            Err(error) => failed = Some((id, error)),
+        }
+    }
+    (free, failed)
 }
 
 /// Objects of a kind where they may be.
@@ -73,8 +100,8 @@ async fn everywhere(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<(Vec<Ow
     };
     // An account may have rules for some namespaces only, and nobody else knows which. The operator watches the metadata of
     // these objects anyway; with them it does nothing in its own name but to find them again.
-    if let Some(operator) = ctx.cluster.as_operator() {
-        return match operator.list_owned(kind, owner, &Scope::All).await {
+    if ctx.cluster.account().is_some() {
+        return match ctx.cluster.as_operator().list_owned(kind, owner, &Scope::All).await {
             Err(error) if error.lacks_rule() => Err(forbidden),
             listed => listed.map(|owned| (owned, true)),
         };
@@ -115,6 +142,7 @@ pub async fn clean_up(
 ) -> Result<Vec<Undone>, Error> {
     let is_vain = |error: &cluster::Error| account_is_gone && error.lacks_rule();
     let (mut gone, mut kept, mut undone) = (Vec::new(), Vec::new(), Vec::new());
+    let mut referring = HashSet::new();
     for kind in kinds {
         let failed = |error: cluster::Error| Error::CleanUp(format!("{kind}: {error}"));
         // A kind that no longer exists has no objects.
@@ -129,6 +157,9 @@ pub async fn clean_up(
         };
         for owned in listed.into_iter().filter(|owned| owned.ownership == Ownership::Ours) {
             let stays = owned.known.protected || keep;
+            if owned.known.referring {
+                referring.insert(owned.id.clone());
+            }
             if stays { kept.push((served.clone(), owned.id)) } else { gone.push((owned.id, owned.known.uid)) }
         }
     }
@@ -138,15 +169,16 @@ pub async fn clean_up(
         allowed.map_err(|forbidden| Error::CleanUp(format!("{id} is left: {forbidden}")))?;
     }
     for (kind, id) in kept {
-        // In its own namespace an object may still have the reference: it must not go for want of a rule.
-        let may_go = id.namespace.as_deref() == Some(owner.namespace.as_str());
         match ctx.cluster.orphan(&kind, &id, owner).await {
-            Err(error) if is_vain(&error) && !may_go => undone.push(Undone::Object(id)),
+            // With its reference it would go for want of a rule.
+            Err(error) if is_vain(&error) && !referring.contains(&id) => undone.push(Undone::Object(id)),
             result => result.map_err(|error| Error::CleanUp(format!("{id}: {error}")))?,
         }
     }
     for (id, result) in delete(ctx, owner, gone, &|| true).await {
         match result {
+            // The garbage collector takes those that refer to the resource.
+            Err(error) if is_vain(&error) && referring.contains(&id) => {}
             Err(error) if is_vain(&error) => undone.push(Undone::Object(id)),
             Err(error) => return Err(Error::CleanUp(format!("{id}: {error}"))),
             Ok(_) => {}

@@ -22,6 +22,8 @@ pub struct Memory {
     pub pool: Option<Arc<Pool>>,
     /// What exists; None when it has to be listed (again).
     pub inventory: Option<Recalled>,
+    /// What existed when it was last known, for what no listing shows.
+    pub earlier: Option<Arc<Inventory>>,
     /// Kinds that are recorded in the status.
     pub kinds: BTreeSet<GroupKind>,
     /// The columns by whose values all objects are marked with their row, as recorded in the status.
@@ -52,6 +54,13 @@ impl Memory {
         self.memo = Arc::default();
         self.resting = Resting::default();
         self.fingerprint = None;
-        self.inventory = None;
+        self.relist();
+    }
+
+    /// What exists has to be listed anew.
+    pub fn relist(&mut self) {
+        if let Some(recalled) = self.inventory.take() {
+            self.earlier = Some(recalled.inventory);
+        }
     }
 }

@@ -56,10 +56,10 @@ impl Pass<'_> {
             nonce: Timestamp::now().as_nanosecond().unsigned_abs(),
         };
         let Verdict { believed, approved: agreed } = memory.pruning.judge(&valid.guard, situation, Instant::now());
-        let mut deleted = self.delete(inventory, agreed, done).await;
-        deleted.iter().for_each(|id| memory.pruning.settled(id));
-        deleted = self.delete(inventory, believed, done).await;
-        memory.pruning.deleted(deleted.len(), Instant::now());
+        self.delete(inventory, agreed, done).await.iter().for_each(|id| memory.pruning.settled(id));
+        let before = done.changed.gone();
+        self.delete(inventory, believed, done).await;
+        memory.pruning.deleted(done.changed.gone() - before, Instant::now());
         done.held = memory.pruning.held();
         done.misapproved =
             approved.filter(|digest| done.held.as_ref().is_some_and(|held| held.digest != *digest)).map(Into::into);
@@ -77,7 +77,11 @@ impl Pass<'_> {
                 Ok(Deleted::Protected) => inventory.protect(&id),
                 Ok(deleted) => {
                     done.changed.deleted += usize::from(deleted == Deleted::Deleted);
-                    inventory.remove(&id);
+                    done.changed.released += usize::from(deleted == Deleted::Released);
+                    match deleted {
+                        Deleted::Deleted | Deleted::AlreadyGone => inventory.delete(&id),
+                        _ => inventory.remove(&id),
+                    }
                 }
                 Err(error) => {
                     done.undeleted = Some(format!("{id} could not be deleted: {error}"));

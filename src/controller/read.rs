@@ -68,7 +68,8 @@ impl Pass<'_> {
                 let find = || runtime.block_on(cluster.kind(api_version, kind)).map_err(|error| error.to_string());
                 kinds.borrow_mut().entry(key).or_insert_with(find).clone()
             };
-            let frame = Frame { owner: &owner, rights: &rights, gvk: valid.gvk.as_ref(), deletion_policy };
+            let (gvk, ignored) = (valid.gvk.as_ref(), &*valid.ignored);
+            let frame = Frame { owner: &owner, rights: &rights, gvk, deletion_policy, ignored };
             let mut renderer = Renderer::new(&valid.template, &valid.dbqr, now, frame, &find_kind, &known, &before);
             while let Some(batch) = batches.blocking_recv() {
                 for row in batch {

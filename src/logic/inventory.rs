@@ -12,6 +12,8 @@ use super::prune::Stale;
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     objects: HashMap<ObjectId, Known>,
+    /// The uids of objects that were deleted: a watch may tell late of how they were before.
+    deleted: HashSet<Arc<str>>,
 }
 
 /// What is to be done with the desired objects.
@@ -49,7 +51,7 @@ impl Doubt<'_> {
 impl Inventory {
     /// From a listing.
     pub fn of(objects: impl IntoIterator<Item = (ObjectId, Known)>) -> Self {
-        Self { objects: objects.into_iter().collect() }
+        Self { objects: objects.into_iter().collect(), deleted: HashSet::new() }
     }
 
     /// How many objects there are.
@@ -62,10 +64,12 @@ impl Inventory {
         self.objects.is_empty()
     }
 
-    /// Whether the object exists with this applied hash, and what is to be applied is still ours.
-    pub fn is_applied(&self, id: &ObjectId, hash: &AppliedHash, object: &Json) -> bool {
-        let Some(known) = self.objects.get(id).filter(|known| known.is_applied(hash)) else { return false };
-        known.verified || known.fields.as_ref().is_some_and(|fields| fields.cover(object))
+    /// Whether the object exists with the applied hash of what is desired, and what is to be applied is still ours.
+    pub fn is_applied(&self, desired: &Desired, object: &Json) -> bool {
+        let Some(known) = self.objects.get(&desired.id).filter(|known| known.is_applied(&desired.hash)) else {
+            return false;
+        };
+        known.verified || known.has_all(desired, object)
     }
 
     /// Whether the object is known to be as this hash has it: there is nothing to compare.
@@ -83,6 +87,9 @@ impl Inventory {
                     known.verified = true;
                     plan.unchanged += 1;
                 }
+                // Whether it is on its way out, or not ours by now, has to be seen.
+                Some(known) if desired.wishes.create_only && known.deleting => plan.first_contact.push(desired),
+                Some(_) if desired.wishes.create_only => plan.unchanged += 1,
                 Some(known) => plan.update.push((desired, known.clone())),
                 None => plan.first_contact.push(desired),
             }
@@ -108,15 +115,43 @@ impl Inventory {
         stale
     }
 
+    /// Those that refer to their owner, with their uids.
+    pub fn referring(&self) -> Vec<Stale> {
+        let referring = self.objects.iter().filter(|(_, known)| known.referring);
+        referring.map(|(id, known)| (id.clone(), known.uid.clone())).collect()
+    }
+
+    /// The object does not refer to its owner any more.
+    pub fn unrefer(&mut self, id: &ObjectId) {
+        if let Some(known) = self.objects.get_mut(id) {
+            known.referring = false;
+        }
+    }
+
+    /// Takes over from what was known before a listing what no listing shows.
+    pub fn remember(&mut self, before: &Self) {
+        for (id, known) in &mut self.objects {
+            if let Some(before) = before.objects.get(id) {
+                *known = std::mem::take(known).remembering(before);
+            }
+        }
+    }
+
     /// Takes note of what was seen of an object: None when it is gone or not ours. Tells whether that is news, for which
     /// its row has to be looked at again.
     pub fn see(&mut self, id: &ObjectId, uid: &str, seen: Option<Known>) -> bool {
         match (self.objects.get(id), seen) {
-            (Some(known), Some(seen)) if known.is_like(&seen) => false,
-            (_, Some(seen)) => {
+            (_, Some(seen)) if self.deleted.contains(&seen.uid) => false,
+            (Some(known), Some(seen)) if known.is_like(&seen) || seen.is_before(known) => false,
+            (known, Some(seen)) => {
+                let seen = match known {
+                    Some(known) => seen.remembering(known),
+                    None => seen,
+                };
                 self.objects.insert(id.clone(), seen);
                 true
             }
+            (_, None) if self.deleted.remove(uid) => false,
             // Of an earlier object of that name nothing is news.
             (Some(known), None) if *known.uid == *uid => self.objects.remove(id).is_some(),
             (_, None) => false,
@@ -125,6 +160,7 @@ impl Inventory {
 
     /// The object was applied.
     pub fn insert(&mut self, id: ObjectId, known: Known) {
+        self.deleted.remove(&known.uid);
         self.objects.insert(id, known);
     }
 
@@ -132,6 +168,13 @@ impl Inventory {
     pub fn protect(&mut self, id: &ObjectId) {
         if let Some(known) = self.objects.get_mut(id) {
             known.protected = true;
+        }
+    }
+
+    /// We deleted the object.
+    pub fn delete(&mut self, id: &ObjectId) {
+        if let Some(known) = self.objects.remove(id) {
+            self.deleted.insert(known.uid);
         }
     }
 
@@ -150,7 +193,7 @@ impl Inventory {
 mod tests {
     use super::*;
     use crate::logic::fields::Fields;
-    use crate::logic::object::Kind;
+    use crate::logic::object::{Hold, Kind, Version, Wishes};
     use std::sync::Arc;
 
     fn id(name: &str) -> ObjectId {
@@ -159,15 +202,8 @@ mod tests {
     }
 
     fn known(hash: &str, protected: bool) -> Known {
-        Known {
-            uid: "u".into(),
-            hash: Some(AppliedHash(hash.into())),
-            row_key: None,
-            protected,
-            deleting: false,
-            fields: None,
-            verified: true,
-        }
+        let hash = Some(AppliedHash(hash.into()));
+        Known { uid: "u".into(), hash, protected, verified: true, ..Known::default() }
     }
 
     fn desired(name: &str, hash: &str) -> Desired {
@@ -188,10 +224,35 @@ mod tests {
     #[test]
     fn what_is_being_deleted_is_neither_as_it_should_be_nor_to_be_deleted_again() {
         let mut inventory = Inventory::of([(id("a"), Known { deleting: true, ..known("1", false) })]);
-        assert!(!inventory.is_applied(&id("a"), &AppliedHash("1".into()), &Json::Null));
+        assert!(!inventory.is_applied(&desired("a", "1"), &Json::Null));
         assert_eq!(inventory.plan(vec![desired("a", "1")]).update.len(), 1);
         assert!(inventory.stale(&HashSet::new(), Doubt::None).is_empty());
         assert_eq!(inventory.kept(&HashSet::from([id("a")])), 0);
+    }
+
+    #[test]
+    fn what_is_only_to_be_created_is_not_updated() {
+        let mut inventory =
+            Inventory::of([(id("a"), known("1", false)), (id("going"), Known { deleting: true, ..known("1", false) })]);
+        let wishes = Wishes { create_only: true, ..Wishes::default() };
+        let plan = inventory.plan(vec![desired("a", "2").wishing(wishes), desired("going", "2").wishing(wishes)]);
+        assert_eq!((plan.unchanged, plan.update.len(), plan.first_contact.len()), (1, 0, 1));
+    }
+
+    #[test]
+    fn a_listing_does_not_forget_what_no_listing_shows() {
+        let had = Some(Fields("had".into()));
+        let before = Known { hold: Hold::Adopted, applied: had.clone(), fields: had.clone(), ..known("1", false) };
+        let earlier = Inventory::of(["same", "taken", "another"].map(|name| (id(name), before.clone())));
+        let seen = Known { applied: None, verified: false, ..before.clone() };
+        let taken = Known { fields: Some(Fields("less".into())), hold: Hold::Created, ..seen.clone() };
+        let another = Known { uid: "v".into(), ..seen.clone() };
+        let mut now =
+            Inventory::of([(id("same"), seen), (id("taken"), taken.clone()), (id("another"), another.clone())]);
+        now.remember(&earlier);
+        assert_eq!(now.objects[&id("same")], before);
+        assert_eq!(now.objects[&id("taken")], Known { applied: had, hold: Hold::Adopted, ..taken });
+        assert_eq!(now.objects[&id("another")], another);
     }
 
     #[test]
@@ -210,17 +271,34 @@ mod tests {
         let fields = |text: &str| Some(Fields(text.into()));
         let mut inventory = Inventory::of([(id("a"), Known { verified: false, ..known("1", false) })]);
         let object = Json::from(serde_json::json!({"data": {"k": "v"}}));
-        let hash = AppliedHash("1".into());
-        assert!(!inventory.is_applied(&id("a"), &hash, &object), "nothing of it is ours");
+        let wanted = desired("a", "1");
+        assert!(!inventory.is_applied(&wanted, &object), "nothing of it is ours");
         let seen = |text| Known { fields: fields(text), verified: false, ..known("1", false) };
         assert!(inventory.see(&id("a"), "u", Some(seen(r#"{"f:data":{"f:other":{}}}"#))));
-        assert!(!inventory.is_applied(&id("a"), &hash, &object));
+        assert!(!inventory.is_applied(&wanted, &object));
         let ours = seen(r#"{"f:data":{"f:k":{}}}"#);
         assert!(inventory.see(&id("a"), "u", Some(ours.clone())));
-        assert!(inventory.is_applied(&id("a"), &hash, &object));
+        assert!(inventory.is_applied(&wanted, &object));
         assert_eq!(inventory.plan(vec![desired("a", "1")]).unchanged, 1);
         assert!(!inventory.see(&id("a"), "u", Some(ours)), "that is known, and verified");
-        assert!(inventory.is_applied(&id("a"), &hash, &Json::Null));
+        assert!(inventory.is_applied(&wanted, &Json::Null));
+    }
+
+    #[test]
+    fn how_an_object_was_before_is_no_news() {
+        let at = |version: &str, hash: &str| {
+            let meta = serde_json::from_value(serde_json::json!({"resourceVersion": version})).unwrap();
+            Known { version: Version::of(&meta), ..known(hash, false) }
+        };
+        let mut inventory = Inventory::of([(id("a"), at("20", "2"))]);
+        assert!(!inventory.see(&id("a"), "u", Some(at("9", "1"))));
+        assert!(inventory.see(&id("a"), "u", Some(at("21", "1"))));
+        assert!(inventory.see(&id("a"), "u", Some(at("of its own kind", "3"))), "it cannot be compared");
+        inventory.delete(&id("a"));
+        assert!(!inventory.see(&id("a"), "u", Some(at("22", "2"))));
+        assert!(!inventory.see(&id("a"), "u", None));
+        assert!(inventory.is_empty());
+        assert!(inventory.see(&id("a"), "another", Some(Known { uid: "another".into(), ..at("23", "2") })));
     }
 
     #[test]

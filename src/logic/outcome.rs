@@ -32,7 +32,7 @@ pub struct Done {
     pub query_time: Duration,
     /// Objects that exist now.
     pub objects: usize,
-    /// Objects created, updated, deleted.
+    /// Objects created, updated, deleted and the like.
     pub changed: Changed,
     /// Rows that failed.
     pub failures: Failures,
@@ -83,9 +83,18 @@ pub struct Changed {
     pub updated: usize,
     /// Deleted.
     pub deleted: usize,
+    /// Shared from now on, since they existed.
+    pub adopted: usize,
+    /// Left to others again.
+    pub released: usize,
 }
 
 impl Changed {
+    /// How many went, one way or the other.
+    pub fn gone(&self) -> usize {
+        self.deleted + self.released
+    }
+
     /// Whether nothing was written.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()

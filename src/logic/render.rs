@@ -194,8 +194,8 @@ impl<'a> Renderer<'a> {
             .into_iter()
             .enumerate()
             .map(|(index, document)| {
-                document::desired(document, row.clone(), &self.frame, self.find_kind, |id, hash, object| {
-                    self.known.is_applied(id, hash, object)
+                document::desired(document, row.clone(), &self.frame, self.find_kind, |desired, object| {
+                    self.known.is_applied(desired, object)
                 })
                 .map_err(|error: DocumentError| {
                     let place = if many { format!("document {}: ", index + 1) } else { String::new() };
@@ -231,8 +231,8 @@ impl<'a> Renderer<'a> {
 }
 
 fn unchanged(made: &Made, row: &RowName) -> Desired {
-    let Made { id, kind, hash, protected } = made.clone();
-    Desired::new(id, kind, hash, row.clone(), None).protected(protected)
+    let Made { id, kind, hash, wishes } = made.clone();
+    Desired::new(id, kind, hash, row.clone(), None).wishing(wishes)
 }
 
 #[cfg(test)]
@@ -249,7 +249,8 @@ mod tests {
         let template = Template::compile(source, template::Language::Jinja).unwrap();
         let owner = Owner { name: "q".into(), namespace: "team".into(), uid: "u".into() };
         let rights = Rights::default();
-        let frame = Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete };
+        let frame =
+            Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete, ignored: &[] };
         let find_kind = |_: &str, kind: &str| {
             let group_kind = GroupKind { group: String::new(), kind: kind.into() }.into();
             Ok(Arc::new(Kind { group_kind, version: "v1".into(), plural: "configmaps".into(), namespaced: true }))
@@ -298,7 +299,13 @@ mod tests {
             Ok(Arc::new(Kind { group_kind, version: "v1".into(), plural: "configmaps".into(), namespaced: true }))
         };
         let read = |rows: &[&str], known: &Inventory, memo: &Memo| {
-            let frame = Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete };
+            let frame = Frame {
+                owner: &owner,
+                rights: &rights,
+                gvk: None,
+                deletion_policy: DeletionPolicy::Delete,
+                ignored: &[],
+            };
             let now = Timestamp::UNIX_EPOCH;
             let mut renderer = Renderer::new(&template, &dbqr, now, frame, &find_kind, known, memo);
             for a in rows {
@@ -310,15 +317,7 @@ mod tests {
         let known = |verified| {
             let Desired { id, hash, .. } = first.desired[0].clone();
             let uid = "u".into();
-            let known = Known {
-                uid,
-                hash: Some(hash),
-                row_key: None,
-                protected: false,
-                deleting: false,
-                fields: None,
-                verified,
-            };
+            let known = Known { uid, hash: Some(hash), verified, ..Known::default() };
             Inventory::of([(id, known)])
         };
         let rendered = |rows: &[&str], known: &Inventory, memo: &Memo| {

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use dbqo::cluster::{AccountError, ApplyError, Cluster, Deleted, FetchError, Finding, Limits, Scope};
+use dbqo::cluster::{AccountError, ApplyError, Change, Cluster, Deleted, FetchError, Finding, Limits, Scope, Terms};
 use dbqo::logic::account::Account;
+use dbqo::logic::object::Ownership;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 
-use crate::World;
 use crate::support::rules::{VERBS, allow, allow_subject, create_account, delete_account, token};
 use crate::support::{eventually, kubeconfig, world::PATIENCE};
+use crate::{World, owner};
 
 /// An account of the world's namespace, and the cluster in its name.
 async fn account(world: &World, name: &str) -> (Arc<Account>, Cluster) {
@@ -30,8 +31,10 @@ async fn an_account_does_what_its_rules_allow_and_else_the_missing_rule_is_named
     let desired = world.desired(&maps, "a", json!({"data": {"k": "v"}}));
     let created =
         eventually("the rule counts", PATIENCE, async || writer.create(&world.owner, &desired).await.ok()).await;
-    assert!(created.created);
-    writer.update(&world.desired(&maps, "a", json!({"data": {"k": "w"}})), &created.uid).await.unwrap();
+    assert_eq!(created.change, Change::Created);
+    let changed = world.desired(&maps, "a", json!({"data": {"k": "w"}}));
+    let known = desired.known(created.uid.clone(), created.version, created.hold, created.fields);
+    writer.update(&world.owner, &changed, &known, &Terms::default()).await.unwrap();
     let own = Scope::Namespace(namespace.into());
     assert_eq!(writer.list_owned(&maps, &world.owner, &own).await.unwrap().len(), 1);
     assert_eq!(writer.look_up(&maps, &[&desired.id], &world.owner).await.unwrap().len(), 1);
@@ -96,9 +99,25 @@ async fn what_is_not_an_object_is_asked_for_by_the_operator_whatever_the_account
     powerless.kind("apps/v1", "Deployment").await.unwrap();
     // In the name of the operator again.
     let maps = world.kind("v1", "ConfigMap").await;
-    let operator = powerless.as_operator().unwrap();
-    operator.list_owned(&maps, &world.owner, &Scope::All).await.unwrap();
-    assert!(operator.as_operator().is_none());
+    powerless.as_operator().list_owned(&maps, &world.owner, &Scope::All).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_takes_over_what_belonged_to_a_resource_that_it_may_not_know_of() {
+    let world = World::new("abandoned").await;
+    crate::support::install_crd(&world.client).await;
+    let maps = world.kind("v1", "ConfigMap").await;
+    let namespace = world.namespace.name();
+    let (_, writer) = account(&world, "writer").await;
+    allow(&world.client, (namespace, "writer"), namespace, "configmaps", &VERBS).await;
+    let earlier = owner(namespace, "earlier", "99999999-0000-0000-0000-000000000009");
+    let desired = world.desired_of(&earlier, &maps, "a", json!({}));
+    world.cluster.create(&earlier, &desired).await.unwrap();
+    let found = eventually("the rule counts", PATIENCE, async || {
+        writer.look_up(&maps, &[&desired.id], &world.owner).await.ok()
+    })
+    .await;
+    assert_eq!(found[&desired.id].1, Ownership::Abandoned);
 }
 
 #[tokio::test]

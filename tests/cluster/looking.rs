@@ -1,6 +1,6 @@
 //! Listing and looking up.
 
-use dbqo::cluster::{Failure, Scope, Work};
+use dbqo::cluster::{Failure, Scope, Terms, Work};
 use dbqo::logic::object::{GroupKind, ObjectId, Ownership};
 use futures::StreamExt;
 use serde_json::json;
@@ -12,7 +12,7 @@ async fn a_listing_of_many_pages_is_complete() {
     let world = World::new("pages").await;
     let maps = world.kind("v1", "ConfigMap").await;
     let work = (0..1200).map(|i| Work::create(world.desired(&maps, &format!("a{i}"), json!({})))).collect();
-    let applied: Vec<_> = world.cluster.apply_all(&world.owner, work, &|| true).collect().await;
+    let applied: Vec<_> = world.cluster.apply_all(&world.owner, work, &Terms::default(), &|| true).collect().await;
     assert!(applied.iter().all(|(_, result)| result.is_ok()));
     world.foreign(&maps, "foreign", json!({})).await;
 

@@ -86,6 +86,15 @@ impl Tenancy {
         .await
     }
 
+    /// What the event says of what is left.
+    async fn left_behind(&self) -> String {
+        let events: Api<Event> = Api::namespaced(self.world.client.clone(), self.world.namespace.name());
+        let events = events.list(&ListParams::default()).await.unwrap().items;
+        let event = events.into_iter().find(|event| event.reason.as_deref() == Some("ObjectsLeft")).unwrap();
+        assert_eq!(event.type_.as_deref(), Some("Warning"));
+        event.note.unwrap()
+    }
+
     fn may_not(&self, what: &str, place: &str) -> String {
         format!(
             "the ServiceAccount {}/writer is not allowed to {what} configmaps in namespace {place}",
@@ -190,16 +199,37 @@ async fn what_nobody_may_delete_any_more_is_named_in_an_event_and_keeps_nobody_w
     it.until_gone().await;
     it.until_a(false).await;
     it.until_b(true).await;
-    let events: Api<Event> = Api::namespaced(it.world.client.clone(), it.world.namespace.name());
-    let events = events.list(&ListParams::default()).await.unwrap().items;
-    let event = events.into_iter().find(|event| event.reason.as_deref() == Some("ObjectsLeft")).unwrap();
+    let (own, other) = (it.world.namespace.name(), it.other.name());
     let expected = format!(
-        "1 left behind, since the ServiceAccount {}/writer is gone and no rule allows to clean up in its name: \
-         ConfigMap {}/b",
-        it.world.namespace.name(),
-        it.other.name()
+        "1 left behind, since the ServiceAccount {own}/writer is gone and no rule allows to clean up in its name: \
+         ConfigMap {other}/b"
     );
-    assert_eq!((event.note, event.type_.as_deref()), (Some(expected), Some("Warning")));
+    assert_eq!(it.left_behind().await, expected);
+}
+
+#[tokio::test]
+async fn what_is_to_stay_stays_although_its_account_and_rules_are_gone() {
+    let it = Tenancy::new("account-orphan").await;
+    it.allow_in(it.other.name()).await;
+    it.create().await;
+    it.world.ready("q").await;
+    it.world.patch("q", json!({"spec": {"deletionPolicy": "Orphan"}})).await;
+    let (own, other) = (it.world.namespace.name(), it.other.name());
+    eventually("nothing refers to q", PATIENCE, async || {
+        let a = it.world.config_maps().get("a").await.unwrap();
+        a.metadata.owner_references.unwrap_or_default().is_empty().then_some(())
+    })
+    .await;
+    it.delete_account().await;
+    for place in [own, other] {
+        disallow(&it.world.client, place, "configmaps").await;
+    }
+    it.world.delete("q").await;
+    it.until_gone().await;
+    it.until_a(true).await;
+    it.until_b(true).await;
+    let told = it.left_behind().await;
+    assert!(told.contains(&format!("ConfigMap {own}/a")) && told.contains(&format!("ConfigMap {other}/b")), "{told}");
 }
 
 #[tokio::test]

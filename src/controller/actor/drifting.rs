@@ -14,7 +14,7 @@ impl Actor {
     pub(super) async fn absorb(&mut self, dbqr: &Dbqr) {
         let news = self.inbox.take();
         if news.gap {
-            self.memory.inventory = None;
+            self.memory.relist();
             self.restore = Some(Instant::now());
         }
         let Some(recalled) = &mut self.memory.inventory else { return };
