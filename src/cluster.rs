@@ -10,6 +10,9 @@ use kube::{Client, Config};
 use tokio::sync::Semaphore;
 use tower::layer::layer_fn;
 
+use crate::logic::account::Account;
+
+mod account;
 mod answers;
 mod apply;
 mod claims;
@@ -33,6 +36,7 @@ mod texts;
 mod version;
 mod watch;
 
+pub use account::AccountError;
 pub use answers::OnAnswer;
 pub use apply::{Applied, ApplyError, Change, Conflict, Terms};
 pub use failure::{Asked, Cause, Failure, Finding, Refused};
@@ -76,6 +80,8 @@ pub struct Cluster {
     /// What is asked also by a process that does not work: for the Lease, and which server it is.
     aside: Client,
     term: Term,
+    /// In whose name objects are read and written; None: the operator's own.
+    account: Option<Arc<Account>>,
     shared: Arc<Shared>,
 }
 
@@ -124,8 +130,25 @@ impl Cluster {
             watches: client(config)?,
             aside: client(aside)?,
             term,
+            account: None,
             shared: Arc::new(shared),
         })
+    }
+
+    /// The same, but objects are read and written in the name of this account. All else (kinds, Secrets, accounts,
+    /// events, watches, the Lease and DatabaseQueryResources themselves) is asked for by the operator all the same.
+    pub fn as_account(&self, account: Arc<Account>) -> Self {
+        Self { account: Some(account), ..self.clone() }
+    }
+
+    /// In whose name objects are read and written; None: the operator's own.
+    pub fn account(&self) -> Option<&Arc<Account>> {
+        self.account.as_ref()
+    }
+
+    /// The same in the operator's own name.
+    pub fn as_operator(&self) -> Self {
+        Self { account: None, ..self.clone() }
     }
 
     /// For requests that are answered at once.

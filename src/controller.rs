@@ -26,6 +26,7 @@ use tokio::sync::watch;
 
 use crate::admin::Health;
 use crate::cluster::Cluster;
+use crate::logic::account::Account;
 use crate::logic::rights::Rights;
 use crate::metrics::Metrics;
 use crate::postgres::Pools;
@@ -33,7 +34,8 @@ use crate::postgres::Pools;
 pub use drift::Drift;
 pub use leader::{Candidate, Ended, Lost, run};
 
-/// What every DatabaseQueryResource is worked on with.
+/// What every DatabaseQueryResource is worked on with. Cheap to clone.
+#[derive(Clone)]
 pub struct Context {
     /// The cluster.
     pub cluster: Cluster,
@@ -51,4 +53,17 @@ pub struct Context {
     pub drift: Arc<Drift>,
     /// True once the process is asked to stop.
     pub stopping: watch::Receiver<bool>,
+}
+
+impl Context {
+    /// The same for a resource that names this account: objects are read and written in its name, wherever it may.
+    fn in_name_of(&self, account: Option<Arc<Account>>) -> Self {
+        match account {
+            Some(account) => {
+                let (cluster, rights) = (self.cluster.as_account(account), self.rights.of_account());
+                Self { cluster, rights, ..self.clone() }
+            }
+            None => self.clone(),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Everything the operator decides. Pure: no client, no clock, no environment, no randomness; what
 //! a decision needs of those is an argument.
 
+pub mod account;
 pub mod columns;
 pub mod conflict;
 pub mod connection;

@@ -62,7 +62,7 @@ struct Request {
 pub enum Source {
     /// The resource is new or was changed, or asks for it.
     Resource,
-    /// Its Secret was changed.
+    /// A Secret that it refers to was changed, or its account came or went.
     Secret,
     /// It was time.
     Poll,

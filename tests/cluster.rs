@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "cluster/accounts.rs"]
+mod accounts;
 #[path = "cluster/adopting.rs"]
 mod adopting;
 #[path = "cluster/applying.rs"]

@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "e2e/accounts.rs"]
+mod accounts;
 #[path = "e2e/adopt.rs"]
 mod adopt;
 #[path = "e2e/bad_input.rs"]
@@ -26,6 +28,8 @@ mod languages;
 mod leader;
 #[path = "e2e/mistakes.rs"]
 mod mistakes;
+#[path = "e2e/names.rs"]
+mod names;
 #[path = "e2e/observe.rs"]
 mod observe;
 #[path = "e2e/prune.rs"]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -29,11 +29,12 @@ pub struct Flags {
     #[arg(long, env = "DBQO_WATCH_NAMESPACE", value_name = "NAMESPACE")]
     watch_namespace: Option<String>,
 
-    /// Other namespaces that objects may be written to, besides each resource's own; `*` allows all
+    /// Other namespaces that objects may be written to, besides each resource's own, where a resource names no
+    /// `serviceAccountName`; `*` allows all
     #[arg(long, env = "DBQO_ALLOW_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',')]
     allow_namespaces: Vec<String>,
 
-    /// Cluster-scoped kinds that may be written, such as `Namespace` or
+    /// Cluster-scoped kinds that may be written where a resource names no `serviceAccountName`, such as `Namespace` or
     /// `ClusterRole.rbac.authorization.k8s.io`; `*` allows all
     #[arg(long, env = "DBQO_ALLOW_CLUSTER_SCOPED", value_name = "KINDS", value_delimiter = ',')]
     allow_cluster_scoped: Vec<String>,
@@ -41,6 +42,12 @@ pub struct Flags {
     /// Other namespaces that connection Secrets, and certificates beside them, may be read from; `*` allows all
     #[arg(long, env = "DBQO_ALLOW_SECRET_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',')]
     allow_secret_namespaces: Vec<String>,
+
+    /// Refuse every DatabaseQueryResource without `serviceAccountName`, so that objects are written only in the names of
+    /// accounts, within the rules (RBAC) of those
+    #[arg(long, env = "DBQO_REQUIRE_SERVICE_ACCOUNT", value_name = "BOOL", action = ArgAction::Set,
+          default_value_t = false, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    require_service_account: bool,
 
     /// Hosts that no database may be on: addresses, ranges of them such as `169.254.0.0/16`, and names.
     /// What counts is the address that a connection would go to, whatever name leads there
@@ -163,6 +170,7 @@ async fn operate(flags: &Flags) -> Result<(), String> {
         cluster_scoped: flags.allow_cluster_scoped.clone(),
         secret_namespaces: flags.allow_secret_namespaces.clone(),
         denied_database_hosts: flags.deny_database_hosts.clone().into(),
+        require_account: flags.require_service_account,
     };
     let watch_namespace = flags.watch_namespace.clone();
     let context = Context { cluster, pools, rights, watch_namespace, health, metrics, drift: Arc::default(), stopping };

@@ -42,12 +42,8 @@ impl Cluster {
         let (owner, uid) = (about.name.as_deref().unwrap_or_default(), about.uid.as_deref().unwrap_or_default());
         let note = cut(&notice.note, LONGEST_NOTE);
         let hash = AppliedHash::of([uid, &notice.reason, note].join("\n").as_bytes()).0;
-        // A name has at most 253 characters.
-        let id = ObjectId {
-            kind: events().group_kind,
-            namespace: Some(namespace.into()),
-            name: format!("{}.{hash}", cut(owner, 200)),
-        };
+        let id =
+            ObjectId { kind: events().group_kind, namespace: Some(namespace.into()), name: event_name(owner, &hash) };
         // The API wants microseconds.
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
         let event = json!({
@@ -68,7 +64,7 @@ impl Cluster {
             repeatable: false,
             ..Call::get(path, asked("create", &events(), Some(namespace)))
         };
-        match self.call(create).await {
+        match self.call_as_operator(create).await {
             Err(failure) if failure.code() == Some(409) => self.count_up(&id, &now).await,
             result => result.map(|_| ()),
         }
@@ -78,13 +74,21 @@ impl Cluster {
     async fn count_up(&self, id: &ObjectId, now: &str) -> Result<(), Failure> {
         let path = object_path(&events(), id);
         let namespace = id.namespace.as_deref();
-        let before: Repeated = self.call(Call::get(path.clone(), asked("get", &events(), namespace))).await?.read()?;
+        let before: Repeated =
+            self.call_as_operator(Call::get(path.clone(), asked("get", &events(), namespace))).await?.read()?;
         let patch = json!({
             "metadata": {"resourceVersion": before.metadata.resource_version},
             "series": {"count": before.series.map_or(1, |series| series.count).saturating_add(1), "lastObservedTime": now},
         });
-        self.call(Call::patch(path, MERGE, patch.to_string(), asked("patch", &events(), namespace))).await.map(|_| ())
+        self.call_as_operator(Call::patch(path, MERGE, patch.to_string(), asked("patch", &events(), namespace)))
+            .await
+            .map(|_| ())
     }
+}
+
+/// A name has at most 253 characters, and each of its parts between dots ends with a letter or digit.
+fn event_name(about: &str, hash: &str) -> String {
+    format!("{}.{hash}", cut(about, 200).trim_end_matches(['.', '-']))
 }
 
 fn events() -> Kind {
@@ -96,4 +100,19 @@ fn events() -> Kind {
 fn cut(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_a_name_wherever_that_of_its_resource_is_cut() {
+        let long = |middle: &str| format!("{}{middle}{}", "a".repeat(199), "b".repeat(50));
+        assert_eq!(event_name("q", "0f"), "q.0f");
+        assert_eq!(event_name(&long("bb"), "0f"), format!("{}b.0f", "a".repeat(199)));
+        for middle in [".b", "-b", "--", "-"] {
+            assert_eq!(event_name(&long(middle), "0f"), format!("{}.0f", "a".repeat(199)));
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::logic::account::Account;
 use crate::logic::conflict::HeldField;
 
 /// Why a request failed.
@@ -40,6 +41,8 @@ pub struct Refused {
     pub retry_after: Option<Duration>,
     /// What was asked for.
     pub asked: Asked,
+    /// In whose name, where that was not the operator's own.
+    pub account: Option<Arc<Account>>,
 }
 
 /// One field that was refused.
@@ -59,8 +62,10 @@ pub enum Finding {
     /// Nothing more.
     #[default]
     None,
-    /// Our account lacks the right.
+    /// Our account lacks the right, or the one in whose name we asked.
     Rbac,
+    /// Our account may not ask in the name of the other one.
+    Impersonation,
     /// A ResourceQuota is used up.
     Quota,
     /// The namespace's Pod Security level forbids it.
@@ -106,8 +111,13 @@ impl fmt::Display for Asked {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.finding == Finding::Rbac {
-            return write!(f, "not allowed to {}", self.asked);
+        match (self.finding, &self.account) {
+            (Finding::Rbac, None) => return write!(f, "not allowed to {}", self.asked),
+            (Finding::Rbac, Some(account)) => return write!(f, "the {account} is not allowed to {}", self.asked),
+            (Finding::Impersonation, Some(account)) => {
+                return write!(f, "the operator is not allowed to impersonate the {account}");
+            }
+            _ => {}
         }
         write!(f, "{} {}", self.code, if self.reason.is_empty() { "error" } else { self.reason })?;
         f.write_str(self.finding.text())?;
@@ -141,7 +151,7 @@ impl Refused {
 impl Finding {
     fn text(self) -> &'static str {
         match self {
-            Self::None | Self::Rbac => "",
+            Self::None | Self::Rbac | Self::Impersonation => "",
             Self::Quota => " (a quota is exceeded)",
             Self::PodSecurity => " (the namespace's Pod Security level forbids it)",
             Self::Webhook => " (denied by an admission webhook)",
@@ -197,6 +207,11 @@ impl Failure {
     /// Whether our account lacks the right.
     pub fn is_forbidden(&self) -> bool {
         self.code() == Some(403)
+    }
+
+    /// Whether a rule is missing for whoever asked; not one by which the operator may ask in its name.
+    pub fn lacks_rule(&self) -> bool {
+        self.finding() == Finding::Rbac
     }
 
     /// Whether the server says there is no such thing.

@@ -48,7 +48,8 @@ impl Cluster {
         let kind =
             Kind { group_kind: group_kind.into(), version: "v1".into(), plural: "secrets".into(), namespaced: true };
         let shown = || format!("{namespace}/{name}");
-        let answer = self.call(Call::get(object_path(&kind, &id), asked("get", &kind, Some(namespace)))).await;
+        let answer =
+            self.call_as_operator(Call::get(object_path(&kind, &id), asked("get", &kind, Some(namespace)))).await;
         match answer.and_then(|answer| answer.read::<Data>()) {
             Ok(secret) => Ok(secret.data.unwrap_or_default()),
             Err(failure) if failure.is_not_found() => Err(FetchError::NotFound(shown())),

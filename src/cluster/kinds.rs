@@ -142,7 +142,7 @@ impl Cluster {
             return Ok(Some(known));
         }
         let asked = Asked { verb: "get", resource: "/apis".into(), namespace: None };
-        let groups: GroupList = self.call(Call::get("/apis".into(), asked)).await?.read()?;
+        let groups: GroupList = self.call_as_operator(Call::get("/apis".into(), asked)).await?.read()?;
         let Some(group) = groups.groups.into_iter().find(|group| group.name == kind.group) else { return Ok(None) };
         let preferred = group.preferred_version.clone();
         let others = group.versions.into_iter().filter(|version| Some(version) != preferred.as_ref());
@@ -179,7 +179,7 @@ impl Cluster {
             }
         }
         let asked = Asked { verb: "get", resource: version_path(api_version), namespace: None };
-        let kinds = match self.call(Call::get(version_path(api_version), asked)).await {
+        let kinds = match self.call_as_operator(Call::get(version_path(api_version), asked)).await {
             Ok(answer) => Some(served(api_version, answer.read()?)),
             Err(failure) if failure.is_not_found() => None,
             Err(failure) => return Err(failure),

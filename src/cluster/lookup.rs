@@ -120,8 +120,10 @@ impl Cluster {
     /// only a look everywhere tells that it is no more: None where that is forbidden.
     async fn living(&self) -> Result<Option<HashSet<String>>, Failure> {
         let (mut living, mut next) = (HashSet::new(), None);
+        // No account has to know of the others'.
+        let operator = self.as_operator();
         loop {
-            let page = match self.page(&status::resource(), None, None, next).await {
+            let page = match operator.page(&status::resource(), None, None, next).await {
                 Err(failure) if failure.is_forbidden() => return Ok(None),
                 page => page?,
             };

@@ -48,6 +48,8 @@ const CAUSES: [&str; 13] = [
     "UnexpectedServerResponse",
 ];
 
+const VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
+
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Status {
@@ -82,6 +84,7 @@ pub(super) fn read(code: u16, body: &[u8], retry_after: Option<u64>, asked: Aske
         causes = schema_faults(&status.message);
     }
     let wait = retry_after.or(Some(details.retry_after_seconds).filter(|s| *s > 0)).map(Duration::from_secs);
+    let asked = if finding == Finding::Rbac { missing(&status.message, asked) } else { asked };
     Refused {
         code,
         reason: known(&status.reason, &REASONS).unwrap_or_default(),
@@ -89,12 +92,26 @@ pub(super) fn read(code: u16, body: &[u8], retry_after: Option<u64>, asked: Aske
         finding,
         retry_after: wait,
         asked,
+        account: None,
     }
 }
 
 fn known(word: &str, words: &[&'static str]) -> Option<&'static str> {
     words.iter().copied().find(|known| *known == word)
 }
+
+/// What a rule would have to allow, where that is not what was asked for: a PATCH that makes an object needs another verb
+/// as well, and a reference to an owner whose deletion it blocks, a right on the owner.
+fn missing(message: &str, asked: Asked) -> Asked {
+    if message.contains(BLOCKS_OWNER) {
+        return Asked { verb: "update", resource: "databasequeryresources/finalizers.konnektr.io".into(), ..asked };
+    }
+    let verb = message.split_once("\" cannot ").and_then(|(_, verb)| known(verb.split(' ').next()?, &VERBS));
+    Asked { verb: verb.unwrap_or(asked.verb), ..asked }
+}
+
+/// What the admission plugin OwnerReferencesPermissionEnforcement says.
+const BLOCKS_OWNER: &str = " is forbidden: cannot set blockOwnerDeletion ";
 
 fn finding(code: u16, message: &str, kind: &str, causes: &[Cause]) -> Finding {
     let forbidden = message.split_once(" is forbidden: ").map(|(_, rest)| rest).unwrap_or_default();
@@ -113,6 +130,11 @@ fn finding(code: u16, message: &str, kind: &str, causes: &[Cause]) -> Finding {
         {
             Finding::Policy
         }
+        // Newer servers say `impersonate-on:serviceaccount:list` and the like.
+        403 if forbidden.starts_with("User \"") && forbidden.contains("\" cannot impersonate") => {
+            Finding::Impersonation
+        }
+        403 if message.contains(BLOCKS_OWNER) => Finding::Rbac,
         403 if message.contains(": User \"") || message.contains(" cannot ") && message.contains(" resource \"") => {
             Finding::Rbac
         }
@@ -208,6 +230,7 @@ fn schema_faults(message: &str) -> Vec<Cause> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logic::account::Account;
 
     fn refused(code: u16, body: serde_json::Value) -> Refused {
         read(
@@ -249,6 +272,35 @@ mod tests {
         assert_eq!(
             refused(403, serde_json::json!({"message": message, "reason": "Forbidden"})).to_string(),
             "not allowed to patch configmaps in namespace n"
+        );
+    }
+
+    #[test]
+    fn the_rule_that_is_missing_names_the_account_and_the_verb_that_the_server_asked_for() {
+        let in_name_of = |message: &str| {
+            let account = Account { namespace: "team".into(), name: "writer".into() };
+            let refused = refused(403, serde_json::json!({"message": message, "reason": "Forbidden"}));
+            Refused { account: Some(account.into()), ..refused }.to_string()
+        };
+        let user = "system:serviceaccount:team:writer";
+        assert_eq!(
+            in_name_of(&format!(
+                "configmaps \"f\" is forbidden: User \"{user}\" cannot create resource \"configmaps\" in API group \"\" in the namespace \"n\""
+            )),
+            "the ServiceAccount team/writer is not allowed to create configmaps in namespace n"
+        );
+        for message in [
+            "serviceaccounts \"writer\" is forbidden: User \"o\" cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"team\"",
+            "configmaps is forbidden: User \"o\" cannot impersonate-on:serviceaccount:list resource \"configmaps\" in API group \"\" at the cluster scope",
+        ] {
+            let expected = "the operator is not allowed to impersonate the ServiceAccount team/writer";
+            assert_eq!(in_name_of(message), expected);
+        }
+        assert_eq!(
+            in_name_of(
+                "configmaps \"f\" is forbidden: cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: , <nil>"
+            ),
+            "the ServiceAccount team/writer is not allowed to update databasequeryresources/finalizers.konnektr.io in namespace n"
         );
     }
 

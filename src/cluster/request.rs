@@ -3,6 +3,7 @@
 
 use std::error::Error as _;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,8 +18,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::failure::{Asked, Failure, Finding};
+use super::failure::{Asked, Failure, Finding, Refused};
 use super::{ANSWER_WITHIN, Cluster, refusal};
+use crate::logic::account::Account;
 use crate::logic::object::{Kind, ObjectId};
 
 /// Tries of one request, and the time for all of them.
@@ -29,6 +31,7 @@ const ALL_TRIES_WITHIN: Duration = Duration::from_secs(60);
 pub(super) const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;q=0.9";
 pub(super) const METADATA_LIST: &str =
     "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;q=0.9";
+const IMPERSONATE_USER: &str = "Impersonate-User";
 pub(super) const JSON: &str = "application/json";
 pub(super) const APPLY: &str = "application/apply-patch+yaml";
 pub(super) const MERGE: &str = "application/merge-patch+json";
@@ -86,12 +89,22 @@ impl Answer {
 }
 
 impl Cluster {
-    /// Asks, and asks again where that is harmless and the server only had no time.
+    /// Asks for what objects need, in the name of the account if there is one; and asks again where that is harmless
+    /// and the server only had no time.
     pub(super) async fn call(&self, call: Call) -> Result<Answer, Failure> {
+        self.call_as(self.account.as_ref(), call).await
+    }
+
+    /// The same in the operator's own name, whatever account there is: for what is nobody else's to do.
+    pub(super) async fn call_as_operator(&self, call: Call) -> Result<Answer, Failure> {
+        self.call_as(None, call).await
+    }
+
+    async fn call_as(&self, account: Option<&Arc<Account>>, call: Call) -> Result<Answer, Failure> {
         let deadline = Instant::now() + ALL_TRIES_WITHIN;
         let mut tries = 1;
         loop {
-            let failure = match try_once(self.client(), &call).await {
+            let failure = match try_once(self.client(), &call, account).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -123,7 +136,7 @@ impl Cluster {
 
     /// Asks once, and also where this process does not work.
     pub(super) async fn ask_aside(&self, call: Call) -> Result<Answer, Failure> {
-        try_once(&self.aside, &call).await
+        try_once(&self.aside, &call, None).await
     }
 
     /// The metadata of one object, None where it does not exist.
@@ -140,14 +153,18 @@ impl Cluster {
     }
 }
 
-async fn try_once(client: &Client, call: &Call) -> Result<Answer, Failure> {
-    timeout(ANSWER_WITHIN, send(client, call)).await.unwrap_or(Err(Failure::Timeout))
+async fn try_once(client: &Client, call: &Call, account: Option<&Arc<Account>>) -> Result<Answer, Failure> {
+    timeout(ANSWER_WITHIN, send(client, call, account)).await.unwrap_or(Err(Failure::Timeout))
 }
 
-async fn send(client: &Client, call: &Call) -> Result<Answer, Failure> {
+async fn send(client: &Client, call: &Call, account: Option<&Arc<Account>>) -> Result<Answer, Failure> {
     let mut request = Request::builder().method(call.method.clone()).uri(&call.path).header(ACCEPT, call.accept);
     if !call.body.is_empty() {
         request = request.header(CONTENT_TYPE, call.content_type);
+    }
+    if let Some(account) = account {
+        // Alone: for groups of a ServiceAccount that are named as well, the operator would need more rights.
+        request = request.header(IMPERSONATE_USER, account.user());
     }
     if !call.compressed {
         request = request.header(ACCEPT_ENCODING, "identity");
@@ -161,7 +178,8 @@ async fn send(client: &Client, call: &Call) -> Result<Answer, Failure> {
     if status.is_success() {
         return Ok(Answer { status, body });
     }
-    Err(Failure::Refused(Box::new(refusal::read(status.as_u16(), &body, retry_after, call.asked.clone()))))
+    let refused = refusal::read(status.as_u16(), &body, retry_after, call.asked.clone());
+    Err(Failure::Refused(Box::new(Refused { account: account.cloned(), ..refused })))
 }
 
 /// What kind of network error this is. Its own words may hold anything.
@@ -222,8 +240,6 @@ pub(super) fn encoded(text: &str) -> impl std::fmt::Display {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::logic::object::GroupKind;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Cluster;
 use super::failure::{Failure, Finding};
-use super::request::{Call, MERGE, METADATA, asked, object_path};
+use super::request::{Call, MERGE, METADATA, Metadata, asked, object_path};
 use crate::logic::object::{FIELD_MANAGER, FINALIZER, GroupKind, Kind, ObjectId};
 
 /// Writes that lose against others are repeated so often.
@@ -34,7 +34,7 @@ impl Cluster {
         let mut asked = asked("patch", &resource(), Some(namespace));
         asked.resource.insert_str("databasequeryresources".len(), "/status");
         let call = Call { accept: METADATA, ..Call::patch(path, MERGE, patch.to_string(), asked) };
-        self.call(call).await.map(|_| ())
+        self.call_as_operator(call).await.map(|_| ())
     }
 
     /// Puts our finalizer on. An object of that name with another uid, or one being deleted, is `not found`.
@@ -74,8 +74,10 @@ impl Cluster {
         let mut tries = 1;
         loop {
             let asked = || asked("patch", &resource(), Some(namespace));
-            let live = self.metadata(&resource(), &id).await?.filter(|live| live.uid == metadata.uid);
-            let Some(live) = live else { return Err(not_found(asked())) };
+            let live = self.call_as_operator(Call::metadata(&resource(), &id)).await?.read::<Metadata>()?.metadata;
+            if live.uid != metadata.uid {
+                return Err(not_found(asked()));
+            }
             let mut finalizers = live.finalizers.unwrap_or_default();
             if !change(&mut finalizers, live.deletion_timestamp.is_some()) {
                 return Ok(());
@@ -87,7 +89,7 @@ impl Cluster {
                 method: Method::PATCH,
                 ..Call::patch(path, MERGE, patch.to_string(), asked())
             };
-            match self.call(call).await {
+            match self.call_as_operator(call).await {
                 Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
                 result => return result.map(|_| ()),
             }

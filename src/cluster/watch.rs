@@ -1,9 +1,11 @@
-//! Watches: of the DatabaseQueryResources, and of Secrets by their metadata alone.
+//! Watches: of the DatabaseQueryResources, and of Secrets, accounts and objects by their metadata alone.
 
-use std::fmt;
+use std::fmt::{self, Debug};
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use kube::Resource;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -54,7 +56,25 @@ impl Cluster {
         &self,
         namespace: Option<&str>,
     ) -> impl Stream<Item = Result<Event<PartialObjectMeta<Secret>>, WatchError>> + Send + use<> {
-        let api: Api<PartialObjectMeta<Secret>> = match namespace {
+        self.watch_metadata(namespace)
+    }
+
+    /// The ServiceAccounts of a namespace, or of all: that they are there.
+    pub fn watch_accounts(
+        &self,
+        namespace: Option<&str>,
+    ) -> impl Stream<Item = Result<Event<PartialObjectMeta<ServiceAccount>>, WatchError>> + Send + use<> {
+        self.watch_metadata(namespace)
+    }
+
+    fn watch_metadata<K>(
+        &self,
+        namespace: Option<&str>,
+    ) -> impl Stream<Item = Result<Event<PartialObjectMeta<K>>, WatchError>> + Send + use<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Send + 'static,
+    {
+        let api: Api<PartialObjectMeta<K>> = match namespace {
             Some(namespace) => Api::namespaced(self.watch_client().clone(), namespace),
             None => Api::all(self.watch_client().clone()),
         };

@@ -22,6 +22,7 @@ use super::report::Report;
 use super::stop::Stop;
 use super::{Context, error::Error, observe};
 use crate::crd::{Dbqr, Status};
+use crate::logic::account::Account;
 use crate::logic::contest::Contests;
 use crate::logic::object::{FINALIZER, GroupKind, Owner};
 use crate::logic::outcome::{self, Outcome};
@@ -44,8 +45,8 @@ pub struct Seen {
     /// Whether it was ever seen being deleted with `--cascade=orphan`. The garbage collector takes its mark of that off
     /// as soon as it has done its own part.
     pub orphaned: bool,
-    /// Grows when one of its Secrets changes.
-    pub secret_changes: u64,
+    /// Grows when one of its Secrets, or its account, changes.
+    pub needs_changed: u64,
 }
 
 /// The parts of [`Seen`] that are a reason to look; status and finalizers are not.
@@ -55,7 +56,7 @@ struct Reason {
     deleting: bool,
     labels: Option<BTreeMap<String, String>>,
     annotations: Option<BTreeMap<String, String>>,
-    secret_changes: u64,
+    needs_changed: u64,
 }
 
 impl Reason {
@@ -66,14 +67,14 @@ impl Reason {
             deleting: seen.dbqr.is_deleting(),
             labels: metadata.labels.clone(),
             annotations: metadata.annotations.clone(),
-            secret_changes: seen.secret_changes,
+            needs_changed: seen.needs_changed,
         }
     }
 
     /// What is different from before.
     fn source(&self, before: Option<&Self>) -> Source {
         match before {
-            Some(before) if before.secret_changes != self.secret_changes => Source::Secret,
+            Some(before) if before.needs_changed != self.needs_changed => Source::Secret,
             _ => Source::Resource,
         }
     }
@@ -104,8 +105,8 @@ struct Actor {
     contests: Contests,
     /// When what others did is to be put right.
     restore: Option<Instant>,
-    /// The kinds whose objects are watched.
-    followed: BTreeSet<GroupKind>,
+    /// The kinds whose objects are watched; None where they may be elsewhere than they were.
+    followed: Option<BTreeSet<GroupKind>>,
     /// Who asked for the next look; None where only time did.
     woken: Option<Source>,
     series: Series,
@@ -138,7 +139,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
         inbox,
         contests: Contests::default(),
         restore: None,
-        followed: BTreeSet::new(),
+        followed: None,
         memory,
         report,
         retry: Retry::new(now),
@@ -159,6 +160,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
             actor.woken = Some(new_reason.source(reason.as_ref()));
             reason = Some(new_reason);
             actor.memory.forget();
+            actor.followed = None;
             actor.last = None;
             actor.again = None;
             actor.retry.reset();
@@ -238,7 +240,7 @@ impl Actor {
         let by_time = if self.restore.take_if(|at| begin >= *at).is_some() { Source::Drift } else { by_time };
         self.series.woken(self.woken.take().unwrap_or(by_time));
         let result = self.reconcile(dbqr, look).await;
-        self.follow().await;
+        self.follow(dbqr).await;
         self.report.recorded(self.memory.state.recorded());
         if std::mem::take(&mut self.memory.outdated) {
             self.restore = Some(Instant::now());
@@ -275,7 +277,8 @@ impl Actor {
         }
         let (stopping, seen) = (self.ctx.stopping.clone(), self.seen.clone());
         let stop = Stop { stopping, seen, generation: dbqr.metadata.generation };
-        let pass = Pass { ctx: &self.ctx, dbqr, spec, owner: self.owner.clone(), stop: &stop };
+        let ctx = self.ctx.in_name_of(Account::of(dbqr));
+        let pass = Pass { ctx: &ctx, dbqr, spec, owner: self.owner.clone(), stop: &stop };
         let work = reconcile(&pass, &mut self.memory, look);
         tokio::pin!(work);
         tokio::select! {

@@ -41,9 +41,9 @@ impl Applies {
 }
 
 impl Pass<'_> {
-    /// Looks up what is not known to exist, one look per kind. A kind that we may not look at fails its own rows.
+    /// Looks up what is not known to exist, one look per kind and namespace. What we may not look at fails its own rows.
     pub(super) async fn meet(&self, memory: &mut Memory, read: &mut Read) -> Result<(), Error> {
-        for desired in read.unmet().into_values() {
+        for desired in read.unmet() {
             let Some(kind) = desired.first().map(|first| first.kind.clone()) else { continue };
             let ids: Vec<&ObjectId> = desired.iter().map(|desired| &desired.id).collect();
             match self.ctx.cluster.look_up(&kind, &ids, &self.owner).await {
@@ -90,7 +90,7 @@ impl Pass<'_> {
             if memory.state.under_way() == 0 {
                 break;
             }
-            let is_slow = memory.state.slow_from().filter(|_| self.stop.go_on());
+            let is_slow = memory.state.slow_from();
             tokio::select! {
                 landed = memory.applies.next() => {
                     read.failures.extend(memory.land(&self.owner, landed));

@@ -1,11 +1,14 @@
 //! Deletion: of objects whose row went, and of everything when the resource itself goes. Needs neither a
 //! valid spec nor the database.
 
+use std::collections::HashSet;
+
 use futures::StreamExt;
 
 use super::{Context, error::Error};
 use crate::cluster::{self, Deleted, Owned, Scope};
 use crate::logic::object::{GroupKind, Kind, ObjectId, Owner, Ownership};
+use crate::logic::outcome::Undone;
 use crate::logic::prune::Stale;
 use crate::logic::rights::Rights;
 
@@ -80,15 +83,35 @@ pub async fn unrefer(
     (free, failed)
 }
 
-/// Objects of a kind wherever they are, and whether everywhere could be looked at.
-async fn everywhere(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<(Vec<Owned>, bool), cluster::Error> {
-    match ctx.cluster.list_owned(kind, owner, &Scope::All).await {
-        Err(error) if error.is_forbidden() && kind.namespaced => {
-            let own = Scope::Namespace(owner.namespace.clone());
-            ctx.cluster.list_owned(kind, owner, &own).await.map(|owned| (owned, false))
-        }
-        listed => listed.map(|owned| (owned, true)),
+/// Objects of a kind where they may be.
+pub async fn listed(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<Vec<Owned>, cluster::Error> {
+    match scope(kind, owner, &ctx.rights) {
+        Scope::All => everywhere(ctx, kind, owner).await.map(|(owned, _)| owned),
+        own => ctx.cluster.list_owned(kind, owner, &own).await,
     }
+}
+
+/// Objects of a kind wherever they are, and whether everywhere could be looked at. Where not, it is an error unless
+/// the flags say which namespaces there are to look at.
+async fn everywhere(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<(Vec<Owned>, bool), cluster::Error> {
+    let forbidden = match ctx.cluster.list_owned(kind, owner, &Scope::All).await {
+        Err(error) if error.lacks_rule() => error,
+        listed => return listed.map(|owned| (owned, true)),
+    };
+    // An account may have rules for some namespaces only, and nobody else knows which. The operator watches the metadata of
+    // these objects anyway; with them it does nothing in its own name but to find them again.
+    if ctx.cluster.account().is_some() {
+        return match ctx.cluster.as_operator().list_owned(kind, owner, &Scope::All).await {
+            Err(error) if error.lacks_rule() => Err(forbidden),
+            listed => listed.map(|owned| (owned, true)),
+        };
+    }
+    let Some(places) = ctx.rights.places(owner).filter(|_| kind.namespaced) else { return Err(forbidden) };
+    let mut owned = Vec::new();
+    for place in places {
+        owned.extend(ctx.cluster.list_owned(kind, owner, &Scope::Namespace(place.into())).await?);
+    }
+    Ok((owned, false))
 }
 
 /// Whether it is certain that no object of a kind is left.
@@ -100,22 +123,43 @@ pub async fn is_empty(ctx: &Context, kind: &GroupKind, owner: &Owner) -> bool {
     }
 }
 
-/// Deletes everything of a resource that is being deleted, or keeps all; Ok when nothing is left to do. What is to stay loses the
-/// reference by which the garbage collector would take it.
+/// How to clean up.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// Whether the objects stay.
+    pub keep: bool,
+    /// Whether the account in whose name it is done is gone: then what is not allowed never will be, and is left.
+    pub account_is_gone: bool,
+}
+
+/// Deletes everything of a resource that is being deleted, or keeps all; Ok when nothing is left to do but what it returns,
+/// which nobody may do. What is to stay loses the reference by which the garbage collector would take it.
 pub async fn clean_up(
     ctx: &Context,
     owner: &Owner,
     kinds: impl Iterator<Item = GroupKind>,
-    keep: bool,
-) -> Result<(), Error> {
-    let (mut gone, mut kept) = (Vec::new(), Vec::new());
+    Manner { keep, account_is_gone }: Manner,
+) -> Result<Vec<Undone>, Error> {
+    let is_vain = |error: &cluster::Error| account_is_gone && error.lacks_rule();
+    let (mut gone, mut kept, mut undone) = (Vec::new(), Vec::new(), Vec::new());
+    let mut referring = HashSet::new();
     for kind in kinds {
         let failed = |error: cluster::Error| Error::CleanUp(format!("{kind}: {error}"));
         // A kind that no longer exists has no objects.
         let Some(served) = ctx.cluster.served(&kind).await.map_err(failed)? else { continue };
-        let (listed, _) = everywhere(ctx, &served, owner).await.map_err(failed)?;
+        let listed = match everywhere(ctx, &served, owner).await {
+            // What is to stay has to lose its reference first, whoever may do that.
+            Err(error) if is_vain(&error) && !keep => {
+                undone.push(Undone::Kind(kind));
+                continue;
+            }
+            listed => listed.map_err(failed)?.0,
+        };
         for owned in listed.into_iter().filter(|owned| owned.ownership == Ownership::Ours) {
             let stays = owned.known.protected || keep;
+            if owned.known.referring {
+                referring.insert(owned.id.clone());
+            }
             if stays { kept.push((served.clone(), owned.id)) } else { gone.push((owned.id, owned.known.uid)) }
         }
     }
@@ -124,12 +168,21 @@ pub async fn clean_up(
         let allowed = ctx.rights.place(&id.kind, id.namespace.as_deref(), owner);
         allowed.map_err(|forbidden| Error::CleanUp(format!("{id} is left: {forbidden}")))?;
     }
-    for (kind, id) in &kept {
-        ctx.cluster.orphan(kind, id, owner).await.map_err(|error| Error::CleanUp(format!("{id}: {error}")))?;
+    for (kind, id) in kept {
+        match ctx.cluster.orphan(&kind, &id, owner).await {
+            // With its reference it would go for want of a rule.
+            Err(error) if is_vain(&error) && !referring.contains(&id) => undone.push(Undone::Object(id)),
+            result => result.map_err(|error| Error::CleanUp(format!("{id}: {error}")))?,
+        }
     }
-    let deleted = delete(ctx, owner, gone, &|| true).await;
-    match deleted.into_iter().find_map(|(id, result)| result.err().map(|error| (id, error))) {
-        Some((id, error)) => Err(Error::CleanUp(format!("{id}: {error}"))),
-        None => Ok(()),
+    for (id, result) in delete(ctx, owner, gone, &|| true).await {
+        match result {
+            // The garbage collector takes those that refer to the resource.
+            Err(error) if is_vain(&error) && referring.contains(&id) => {}
+            Err(error) if is_vain(&error) => undone.push(Undone::Object(id)),
+            Err(error) => return Err(Error::CleanUp(format!("{id}: {error}"))),
+            Ok(_) => {}
+        }
     }
+    Ok(undone)
 }

@@ -16,6 +16,9 @@ pub enum Error {
     /// The Secret could not be read.
     #[error("{0}")]
     Fetch(#[source] cluster::FetchError),
+    /// The account is not there.
+    #[error("{0}")]
+    Account(#[source] cluster::AccountError),
     /// Spec or Secret make no sense.
     #[error("{0}")]
     Validate(#[source] InvalidSpec),
@@ -59,6 +62,7 @@ impl Error {
         match self {
             Self::Guard(_) => "FinalizerFailed",
             Self::Fetch(error) => error.reason(),
+            Self::Account(error) => error.reason(),
             Self::Validate(_) => "InvalidSpec",
             Self::Query(error) => error.reason(),
             Self::Render | Self::Costly { .. } => "RenderFailed",

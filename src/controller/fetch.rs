@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::memory::Memory;
 use super::reconcile::Pass;
 use super::{deep, error::Error};
+use crate::logic::account::Account;
 use crate::logic::secrets::{Data, SecretNames};
 use crate::logic::validate::{self, Validated};
 use crate::postgres::Pool;
@@ -18,6 +19,7 @@ impl Pass<'_> {
         }
         // Had until the end: it may turn out to be the right one still.
         let _before = memory.pool.take();
+        self.account().await?;
         let secrets = self.secrets().await?;
         let (dbqr, spec, rights) = (self.dbqr.clone(), self.spec.clone(), self.ctx.rights.clone());
         let valid =
@@ -26,6 +28,16 @@ impl Pass<'_> {
         let pool = self.ctx.pools.pool(&self.owner.namespace, &valid.settings, valid.pool);
         (memory.valid, memory.pool) = (Some(valid.clone()), Some(pool.clone()));
         Ok((valid, pool))
+    }
+
+    /// Makes sure that there is an account where one has to be.
+    async fn account(&self) -> Result<(), Error> {
+        let named = self.ctx.rights.account(self.spec.service_account_name.as_deref());
+        named.map_err(|forbidden| Error::Validate(forbidden.into()))?;
+        match Account::of(self.dbqr) {
+            Some(account) => self.ctx.cluster.find_account(&account).await.map_err(Error::Account),
+            None => Ok(()),
+        }
     }
 
     /// The data of the Secrets that the spec refers to, by name.

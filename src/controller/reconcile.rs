@@ -81,8 +81,7 @@ impl Pass<'_> {
         let mut objects = Vec::new();
         for kind in &memory.state.recorded().kinds {
             let Some(kind) = self.ctx.cluster.served(kind).await.map_err(Error::Recall)? else { continue };
-            let scope = cleanup::scope(&kind, &self.owner, &self.ctx.rights);
-            let listed = self.ctx.cluster.list_owned(&kind, &self.owner, &scope).await.map_err(Error::Recall)?;
+            let listed = cleanup::listed(self.ctx, &kind, &self.owner).await.map_err(Error::Recall)?;
             objects.extend(
                 listed
                     .into_iter()

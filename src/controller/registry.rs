@@ -1,21 +1,27 @@
-//! Which DatabaseQueryResources there are: watches them and their Secrets, and keeps one task for each.
+//! Which DatabaseQueryResources there are: watches them, their Secrets and accounts, and keeps one task for each.
+
+mod versions;
 
 use std::collections::{HashMap, HashSet};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Secret;
+use futures::stream::BoxStream;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::api::{DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::versions::Versions;
 use super::Context;
 use super::actor::{self, Seen};
 use crate::admin::Gate;
 use crate::cluster::WatchError;
 use crate::crd::Dbqr;
+use crate::logic::account::Account;
 use crate::logic::schedule;
 use crate::logic::secrets::SecretNames;
 
@@ -31,9 +37,12 @@ const NO_DEFINITION: &str = "the server does not serve them: install the CustomR
 /// Namespace and name.
 type Key = (String, String);
 
+type AccountEvent = Result<Event<PartialObjectMeta<ServiceAccount>>, WatchError>;
+
 struct Handle {
     uid: Option<String>,
     secrets: Option<SecretNames>,
+    account: Option<Arc<Account>>,
     seen: watch::Sender<Seen>,
     task: JoinHandle<()>,
 }
@@ -45,14 +54,11 @@ struct Registry {
     listing: HashSet<Key>,
     /// Those of them that have no task yet: how long each waits depends on how many they are.
     arriving: Vec<Dbqr>,
-    secrets: Secrets,
-}
-
-/// The versions of all Secrets, to tell a change from a listing of what was known.
-#[derive(Default)]
-struct Secrets {
-    versions: HashMap<Key, Option<String>>,
-    listed: bool,
+    secrets: Versions,
+    /// Watched from the first resource on that names one; nobody else needs a rule for that.
+    accounts: Option<BoxStream<'static, AccountEvent>>,
+    /// Which accounts there are, each with its uid: what else changes of one makes no difference.
+    known_accounts: Versions,
 }
 
 /// How the passes ended that were under way when the process was asked to stop.
@@ -73,14 +79,16 @@ pub async fn run(ctx: Arc<Context>) -> Drained {
         handles: HashMap::new(),
         listing: HashSet::new(),
         arriving: Vec::new(),
-        secrets: Secrets::default(),
+        secrets: Versions::default(),
+        accounts: None,
+        known_accounts: Versions::default(),
     };
     // First the Secrets: then every change of one after a task has read it is seen.
     let first_listing = async {
         while !registry.secrets.listed {
             let Some(event) = secrets.next().await else { return };
             if let Some(event) = ctx.noted(Gate::Secrets, event) {
-                registry.secrets.see(event);
+                registry.secrets.see(event, version);
             }
         }
     };
@@ -97,10 +105,11 @@ pub async fn run(ctx: Arc<Context>) -> Drained {
                 registry.resource(event);
             },
             Some(event) = secrets.next() => if let Some(event) = ctx.noted(Gate::Secrets, event)
-                && let Some(secret) = registry.secrets.see(event)
+                && let Some(secret) = registry.secrets.see(event, version)
             {
                 registry.wake(&secret);
             },
+            event = next_account(&mut registry.accounts) => registry.account(event),
             _ = stopping.wait_for(|stopping| *stopping) => break,
         }
     }
@@ -112,27 +121,18 @@ pub async fn run(ctx: Arc<Context>) -> Drained {
     Drained::All
 }
 
-impl Secrets {
-    /// Takes note; returns the Secret if it changed.
-    fn see(&mut self, event: Event<PartialObjectMeta<Secret>>) -> Option<Key> {
-        let (secret, version) = match event {
-            Event::Init => return None,
-            Event::InitDone => {
-                self.listed = true;
-                return None;
-            }
-            Event::InitApply(secret) | Event::Apply(secret) => {
-                let version = secret.metadata.resource_version.clone();
-                (secret, Some(version))
-            }
-            Event::Delete(secret) => (secret, None),
-        };
-        let key = (secret.metadata.namespace?, secret.metadata.name?);
-        let before = match &version {
-            Some(version) => self.versions.insert(key.clone(), version.clone()),
-            None => self.versions.remove(&key),
-        };
-        (self.listed && before != version).then_some(key)
+fn version(secret: &PartialObjectMeta<Secret>) -> Option<String> {
+    secret.metadata.resource_version.clone()
+}
+
+/// What is seen next of accounts; never, where they are not watched.
+async fn next_account(accounts: &mut Option<BoxStream<'static, AccountEvent>>) -> AccountEvent {
+    match accounts {
+        Some(accounts) => match accounts.next().await {
+            Some(event) => event,
+            None => pending().await,
+        },
+        None => pending().await,
     }
 }
 
@@ -206,28 +206,51 @@ impl Registry {
     fn applied(&mut self, dbqr: Dbqr, delay: Duration) {
         let dbqr = Arc::new(dbqr);
         let (key, uid, secrets) = (key(&dbqr), dbqr.metadata.uid.clone(), secrets(&dbqr));
+        let account = Account::of(&dbqr);
+        if account.is_some() && self.accounts.is_none() {
+            self.accounts = Some(self.ctx.cluster.watch_accounts(self.ctx.watch_namespace.as_deref()).boxed());
+        }
         if let Some(handle) =
             self.handles.get_mut(&key).filter(|handle| handle.uid == uid && !handle.task.is_finished())
         {
             handle.secrets = secrets;
+            handle.account = account;
             handle.seen.send_modify(|seen| {
                 seen.orphaned |= is_orphaned(&dbqr);
                 seen.dbqr = dbqr;
             });
             return;
         }
-        let (seen, receiver) = watch::channel(Seen { orphaned: is_orphaned(&dbqr), dbqr, secret_changes: 0 });
+        let (seen, receiver) = watch::channel(Seen { orphaned: is_orphaned(&dbqr), dbqr, needs_changed: 0 });
         let (work, term) = (actor::run(self.ctx.clone(), receiver, delay), self.ctx.cluster.term().clone());
         // Step by step: whatever the pass is about to do, it does only while this process may.
         let task = tokio::spawn(async move { term.bound(work).await.unwrap_or_default() });
-        self.handles.insert(key, Handle { uid, secrets, seen, task });
+        self.handles.insert(key, Handle { uid, secrets, account, seen, task });
     }
 
+    /// A Secret changed.
     fn wake(&self, (namespace, name): &Key) {
-        let refers =
-            |handle: &&Handle| handle.secrets.as_ref().is_some_and(|secrets| secrets.contains(namespace, name));
-        for handle in self.handles.values().filter(refers) {
-            handle.seen.send_modify(|seen| seen.secret_changes += 1);
+        self.wake_those(|handle| handle.secrets.as_ref().is_some_and(|secrets| secrets.contains(namespace, name)));
+    }
+
+    /// Something was seen of an account: where one came or went, those who name it look again. What came before the
+    /// first listing was complete, the retry of the resource finds.
+    fn account(&mut self, event: AccountEvent) {
+        match event {
+            Ok(event) => {
+                if let Some((namespace, name)) = self.known_accounts.see(event, |account| account.metadata.uid.clone())
+                {
+                    let changed = Some(Account { namespace, name });
+                    self.wake_those(|handle| handle.account.as_deref() == changed.as_ref());
+                }
+            }
+            Err(error) => tracing::warn!("watch of ServiceAccounts: {error}"),
+        }
+    }
+
+    fn wake_those(&self, needs: impl Fn(&Handle) -> bool) {
+        for handle in self.handles.values().filter(|handle| needs(handle)) {
+            handle.seen.send_modify(|seen| seen.needs_changed += 1);
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct Dbqr {
     pub spec: Result<Box<DatabaseQueryResourceSpec>, String>,
     /// Its deletion policy, which counts even where the spec as a whole does not decode.
     pub deletion_policy: DeletionPolicy,
+    /// The ServiceAccount in whose name objects are written, which counts there as well.
+    pub service_account_name: Option<String>,
     /// Its status, as far as it decodes.
     pub status: Status,
 }
@@ -28,6 +30,7 @@ impl Dbqr {
                 .map(Box::new)
                 .map_err(|error| format!("spec does not decode: {}", without_values(&error.to_string()))),
             deletion_policy: serde_json::from_value(object.data["spec"]["deletionPolicy"].clone()).unwrap_or_default(),
+            service_account_name: object.data["spec"]["serviceAccountName"].as_str().map(Into::into),
             status: Status::read(&object.data["status"]),
         }
     }

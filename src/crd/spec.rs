@@ -116,9 +116,12 @@ pub struct DatabaseQueryResourceSpec {
     #[schemars(length(max = 64), inner(length(max = 512), regex(pattern = r"^(/[^/]*)+$")))]
     pub ignore_fields: Vec<String>,
 
-    /// Read, apply and delete as this ServiceAccount of the resource's own namespace.
+    /// Read, apply and delete objects as this ServiceAccount of the resource's own namespace, by impersonation: its
+    /// rules (RBAC) say what may be done, also in other namespaces and with cluster-scoped kinds. It needs the verbs
+    /// `get`, `list`, `create`, `patch` and `delete`. Unset: the operator's own account, within what its flags allow.
+    /// The Secrets of the connection are read by the operator either way.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub service_account_name: Option<String>,
 }
 

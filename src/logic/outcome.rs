@@ -1,10 +1,12 @@
 //! What happened becomes status and events. Pure: the time is an argument.
 
+use std::fmt;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::object::ObjectId;
+use super::account::Account;
+use super::object::{GroupKind, ObjectId};
 use super::prune::Held;
 use super::render::Failures;
 use super::state::Recorded;
@@ -52,6 +54,9 @@ pub struct Done {
     /// What the templates are written in.
     pub language: Option<Language>,
 }
+
+/// So many objects that are left are named in an event, which has room for 1024 bytes.
+const NAMED_UNDONE: usize = 10;
 
 /// The reason where rows failed.
 const PARTIALLY_FAILED: &str = "PartiallyFailed";
@@ -189,6 +194,37 @@ pub fn notices(before: &Status, after: &Status) -> Vec<Notice> {
         notices.push(Notice { warning: now.status == bad, reason: now.reason.clone(), note: now.message.clone() });
     }
     notices
+}
+
+/// What is left where an account was deleted before the objects that it was for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// An object that could not be deleted.
+    Object(ObjectId),
+    /// Objects of a kind that could not be listed.
+    Kind(GroupKind),
+}
+
+impl fmt::Display for Undone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object(id) => write!(f, "{id}"),
+            Self::Kind(kind) => write!(f, "whatever there is of the kind {kind}"),
+        }
+    }
+}
+
+/// That the resource goes, and what it could not take along.
+pub fn left_behind(account: &Account, undone: &[Undone]) -> Notice {
+    let named: Vec<String> = undone.iter().take(NAMED_UNDONE).map(ToString::to_string).collect();
+    // Numbers first: long names may leave no room for them.
+    let note = format!(
+        "{} left behind, since the {account} is gone and no rule allows to clean up in its name: {}{}",
+        undone.len(),
+        named.join(", "),
+        if undone.len() > named.len() { " and others" } else { "" },
+    );
+    Notice { warning: true, reason: "ObjectsLeft".into(), note }
 }
 
 /// That others change an object again and again.

@@ -336,13 +336,14 @@ pub struct Judgement {
 }
 
 impl Read {
-    /// What has to be looked up, by kind; it is taken out.
-    pub fn unmet(&mut self) -> BTreeMap<GroupKind, Vec<Desired>> {
-        let mut by_kind: BTreeMap<GroupKind, Vec<Desired>> = BTreeMap::new();
+    /// What has to be looked up, by kind and namespace; it is taken out.
+    pub fn unmet(&mut self) -> Vec<Vec<Desired>> {
+        let mut by_place: BTreeMap<_, Vec<Desired>> = BTreeMap::new();
         for desired in std::mem::take(&mut self.unmet) {
-            by_kind.entry((*desired.id.kind).clone()).or_default().push(desired);
+            let place = (desired.id.kind.clone(), desired.id.namespace.clone());
+            by_place.entry(place).or_default().push(desired);
         }
-        by_kind
+        by_place.into_values().collect()
     }
 
     /// An object of the read failed.

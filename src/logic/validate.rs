@@ -117,7 +117,6 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
         ("statusUpdateQuery", spec.status_update_query.is_some()),
         ("statusUpdateQueryTemplate", spec.status_update_query_template.is_some()),
         ("writeBack", spec.write_back.is_some()),
-        ("serviceAccountName", spec.service_account_name.is_some()),
         ("database.connectionSecretRef.readonlyHostKey", database.connection_secret_ref.readonly_host_key.is_some()),
         ("database.notifyConnectionSecretRef", database.notify_connection_secret_ref.is_some()),
         ("changeDetection.mode: Notify", changes.is_some_and(|c| c.mode == ChangeDetectionMode::Notify)),

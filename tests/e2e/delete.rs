@@ -214,10 +214,10 @@ async fn a_resource_is_cleaned_up_without_the_database_and_without_a_valid_spec(
 #[tokio::test]
 async fn a_resource_with_a_field_of_later_is_refused_and_can_be_deleted() {
     let world = World::new("later", &["a"]).await;
-    world.create("q", json!({"serviceAccountName": "someone"})).await;
+    world.create("q", json!({"statusUpdateQuery": "SELECT 1"})).await;
     let resource = world.condition("q", "Stalled", "True", Some("InvalidSpec")).await;
     let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap();
-    assert!(message.contains("serviceAccountName") && message.contains("not supported yet"), "{message}");
+    assert!(message.contains("statusUpdateQuery") && message.contains("not supported yet"), "{message}");
     assert!(world.managed().await.is_empty());
     world.delete("q").await;
     eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;

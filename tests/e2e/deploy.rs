@@ -4,9 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -14,8 +13,9 @@ use kube::core::GroupVersionKind;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
+use crate::support::rules::{VERBS, allow, create_account, token};
 use crate::support::world::{PATIENCE, World, condition};
-use crate::support::{Operator, eventually, kubeconfig};
+use crate::support::{Operator, TestNamespace, eventually, kubeconfig};
 
 const ACCOUNT: &str = "db-query-operator";
 const NAMESPACE: &str = "dbqo-system";
@@ -87,10 +87,7 @@ async fn under_the_manifests(test: &str, flags: &[&str]) -> World {
     until_allowed(&world.client, json!({"verb": "list", "resource": "secrets"})).await;
     until_allowed(&world.client, json!({"verb": "patch", "group": "apps", "resource": "deployments"})).await;
     lease_rights(&world, &objects).await;
-    let accounts: Api<ServiceAccount> = Api::namespaced(world.client.clone(), NAMESPACE);
-    let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
-    let token = accounts.create_token_request(ACCOUNT, &PostParams::default(), &request).await.unwrap();
-    let file = kubeconfig(test, None, Some(&token.status.unwrap().token));
+    let file = kubeconfig(test, None, Some(&token(&world.client, NAMESPACE, ACCOUNT).await));
     let deployment = objects.iter().find(|object| object.types.as_ref().unwrap().kind == "Deployment").unwrap();
     let args = deployment.data["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
     // Tests listen on ports of their own.
@@ -230,4 +227,71 @@ async fn a_kind_without_a_rule_is_refused_by_verb_and_resource_and_nothing_else_
     world.delete("q").await;
     eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
     assert!(world.managed().await.is_empty());
+}
+
+#[tokio::test]
+async fn the_manifests_let_the_operator_work_in_the_name_of_accounts() {
+    let world = under_the_manifests("accounts", &["--require-service-account"]).await;
+    until_allowed(&world.client, json!({"verb": "impersonate", "resource": "serviceaccounts"})).await;
+    let (own, other) = (world.namespace.name(), TestNamespace::create(&world.client, "accounts-b").await);
+    create_account(&world.client, own, "writer").await;
+    for place in [own, other.name()] {
+        allow(&world.client, (own, "writer"), place, "configmaps", &VERBS).await;
+    }
+    let elsewhere = format!("\n  namespace: {}\n", other.name());
+    let template = crate::support::world::CONFIG_MAP.replacen("\ndata", &format!("{}data", elsewhere), 1);
+    world.create("q", json!({"serviceAccountName": "writer", "resourceTemplate": template})).await;
+    world.ready("q").await;
+    let objects: Api<ConfigMap> = Api::namespaced(world.client.clone(), other.name());
+    assert!(objects.get_opt("a").await.unwrap().is_some());
+    world.delete("q").await;
+    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    assert!(objects.get_opt("a").await.unwrap().is_none());
+    assert!(!world.operator.logs().contains("WARN"), "{}", world.operator.logs());
+}
+
+#[tokio::test]
+async fn rules_for_some_namespaces_are_enough_where_the_flag_lists_them() {
+    let mut world = under_the_manifests("narrow", &[]).await;
+    world.operator.terminate();
+    let (own, other) = (world.namespace.name(), TestNamespace::create(&world.client, "narrow-b").await);
+    create_account(&world.client, own, "narrow").await;
+    let subjects = json!([{"kind": "ServiceAccount", "namespace": own, "name": "narrow"}]);
+    let binding = |kind: &str, role: &str, namespace: Option<&str>| -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
+            "metadata": {"name": format!("narrow-{own}"), "namespace": namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": subjects,
+        }))
+        .unwrap()
+    };
+    let mut bindings = vec![binding("ClusterRoleBinding", ACCOUNT, None)];
+    for place in [own, other.name()] {
+        bindings.push(binding("RoleBinding", "db-query-operator-objects", Some(place)));
+    }
+    for binding in &bindings {
+        apply(&world.client, binding, PatchParams::apply("kubectl")).await;
+    }
+    let file = kubeconfig("narrow", None, Some(&token(&world.client, own, "narrow").await));
+    let flags = ["--leader-elect=false", &format!("--allow-namespaces={}", other.name())];
+    let start = |own: &str| Operator::start_with(own, &flags, &[("KUBECONFIG", file.to_str().unwrap())]);
+    let operator = start(own);
+    world.operator = operator;
+    let place = format!("\n  namespace: {}\ndata", other.name());
+    let config_map = crate::support::world::CONFIG_MAP;
+    let template = format!("{config_map}---\n{}", config_map.replacen("\ndata", &place, 1));
+    world.create("q", json!({ "resourceTemplate": template })).await;
+    world.ready("q").await;
+    let objects: Api<ConfigMap> = Api::namespaced(world.client.clone(), other.name());
+    assert!(objects.get_opt("a").await.unwrap().is_some());
+    world.operator.terminate();
+    world.operator = start(world.namespace.name());
+    world.another_pass("q").await;
+    world.run_sql("DELETE FROM t WHERE name = 'b'").await;
+    eventually("b goes with its row", PATIENCE, async || objects.get_opt("b").await.unwrap().is_none().then_some(()))
+        .await;
+    world.delete("q").await;
+    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    assert!(objects.get_opt("a").await.unwrap().is_none());
 }

@@ -7,6 +7,7 @@
 pub mod certificates;
 pub mod pgbouncer;
 pub mod random_sql;
+pub mod rules;
 pub mod server;
 pub mod world;
 
@@ -162,10 +163,13 @@ pub struct TestNamespace {
 
 impl TestNamespace {
     pub async fn create(client: &kube::Client, test: &str) -> Self {
-        let name = unique(test);
+        Self::named(client, &unique(test)).await
+    }
+
+    pub async fn named(client: &kube::Client, name: &str) -> Self {
         let namespace = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
         Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
-        Self { name }
+        Self { name: name.into() }
     }
 
     pub fn name(&self) -> &str {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Actor;
 use crate::controller::cleanup;
 use crate::crd::Dbqr;
+use crate::logic::account::Account;
 use crate::logic::outcome;
 
 impl Actor {
@@ -31,20 +32,21 @@ impl Actor {
     }
 
     /// Watches the kinds that there may be objects of.
-    pub(super) async fn follow(&mut self) {
-        if self.followed == self.memory.state.recorded().kinds {
+    pub(super) async fn follow(&mut self, dbqr: &Dbqr) {
+        if self.followed.as_ref() == Some(&self.memory.state.recorded().kinds) {
             return;
         }
+        let rights = self.ctx.in_name_of(Account::of(dbqr)).rights;
         let mut served = Vec::new();
         for kind in &self.memory.state.recorded().kinds {
             // Tried again after the next pass.
             let Ok(kind) = self.ctx.cluster.served(kind).await else { return };
             served.extend(kind.map(|kind| {
-                let scope = cleanup::scope(&kind, &self.owner, &self.ctx.rights);
+                let scope = cleanup::scope(&kind, &self.owner, &rights);
                 (kind, scope)
             }));
         }
         self.ctx.drift.follow(&self.ctx.cluster, &self.inbox, served);
-        self.followed.clone_from(&self.memory.state.recorded().kinds);
+        self.followed = Some(self.memory.state.recorded().kinds.clone());
     }
 }

@@ -1,33 +1,23 @@
-//! What an actor does when its resource goes: it cleans up, and lets it go.
+//! What an actor does when its resource is being deleted: it cleans up, then lets the resource go.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{Actor, Seen, now};
-use crate::controller::{cleanup, error::Error};
-use crate::crd::DeletionPolicy;
+use crate::cluster::AccountError;
+use crate::controller::cleanup::{self, Manner};
+use crate::controller::error::Error;
+use crate::crd::{Dbqr, DeletionPolicy};
+use crate::logic::account::Account;
 use crate::logic::object::GroupKind;
 use crate::logic::outcome::{self, Outcome};
 
 impl Actor {
-    /// The resource is being deleted: clean up, then let it go.
+    /// Cleans up, and lets the resource go where that is done.
     pub(super) async fn finalize(&mut self, seen: &Seen) {
         let dbqr = &seen.dbqr;
-        let keep = seen.orphaned || dbqr.deletion_policy == DeletionPolicy::Orphan;
-        // What is stored counts as well: it was written by whoever worked on the resource before.
-        let stored = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind));
         self.drain().await;
-        let kinds =
-            self.memory.state.recorded().kinds.iter().cloned().chain(stored).collect::<BTreeSet<_>>().into_iter();
-        let result = match cleanup::clean_up(&self.ctx, &self.owner, kinds, keep).await {
-            Ok(()) => self
-                .ctx
-                .cluster
-                .remove_finalizer(&dbqr.metadata)
-                .await
-                .map_err(|error| Error::CleanUp(error.to_string())),
-            Err(error) => Err(error),
-        };
-        match result {
+        match self.clean_up(seen).await {
             Ok(()) => {
                 tracing::info!(dbqr = %self.owner, "cleaned up");
                 self.again = None;
@@ -35,14 +25,9 @@ impl Actor {
             Err(error) => {
                 tracing::warn!(dbqr = %self.owner, reason = error.reason(), "{error}");
                 self.series.failed(error.reason());
-                self.plan_retry(&Outcome::Failed(error.failed()));
-                let status = outcome::status(
-                    self.report.latest(),
-                    &Outcome::Failed(error.failed()),
-                    dbqr.metadata.generation,
-                    None,
-                    now(),
-                );
+                let outcome = Outcome::Failed(error.failed());
+                self.plan_retry(&outcome);
+                let status = outcome::status(self.report.latest(), &outcome, dbqr.metadata.generation, None, now());
                 self.report.set(status);
             }
         }
@@ -54,5 +39,38 @@ impl Actor {
             let landed = self.memory.applies.next().await;
             self.memory.land(&self.owner, landed);
         }
+    }
+
+    async fn clean_up(&self, seen: &Seen) -> Result<(), Error> {
+        let dbqr = &seen.dbqr;
+        let keep = seen.orphaned || dbqr.deletion_policy == DeletionPolicy::Orphan;
+        // What is stored counts as well: it was written by whoever worked on the resource before.
+        let stored = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind));
+        let kinds =
+            self.memory.state.recorded().kinds.iter().cloned().chain(stored).collect::<BTreeSet<_>>().into_iter();
+        let account = Account::of(dbqr);
+        let lost = self.lost(account.as_ref()).await;
+        let ctx = self.ctx.in_name_of(account.clone());
+        let manner = Manner { keep, account_is_gone: lost.is_some() };
+        let undone = cleanup::clean_up(&ctx, &self.owner, kinds, manner).await?;
+        if let Some(account) = lost.filter(|_| !undone.is_empty()) {
+            let notice = outcome::left_behind(&account, &undone);
+            tracing::warn!(dbqr = %self.owner, reason = notice.reason, "{}", notice.note);
+            self.ctx.cluster.publish(&dbqr.metadata, &notice).await;
+        }
+        self.let_go(dbqr).await
+    }
+
+    /// The account, if it is certain that it does not exist.
+    async fn lost(&self, account: Option<&Arc<Account>>) -> Option<Arc<Account>> {
+        match self.ctx.cluster.find_account(account?).await {
+            Err(AccountError::NotFound(account)) => Some(account),
+            _ => None,
+        }
+    }
+
+    async fn let_go(&self, dbqr: &Dbqr) -> Result<(), Error> {
+        let removed = self.ctx.cluster.remove_finalizer(&dbqr.metadata).await;
+        removed.map_err(|error| Error::CleanUp(error.to_string()))
     }
 }

@@ -154,3 +154,24 @@ fn what_went_wrong_is_counted_under_the_reason_that_ready_gets() {
     assert_eq!(Outcome::Done(Box::default()).trouble(), None);
     assert_eq!(Outcome::Unchanged.trouble(), None);
 }
+
+#[test]
+fn what_an_account_that_is_gone_leaves_is_named_as_far_as_an_event_has_room() {
+    let account = Account { namespace: "team".into(), name: "writer".into() };
+    let kind = GroupKind { group: String::new(), kind: "ConfigMap".into() };
+    let object = |number: usize| {
+        Undone::Object(ObjectId { kind: kind.clone().into(), namespace: Some("b".into()), name: format!("n{number}") })
+    };
+    let notice = left_behind(&account, &[object(1), Undone::Kind(kind.clone())]);
+    assert_eq!(
+        (notice.warning, notice.note.as_str()),
+        (
+            true,
+            "2 left behind, since the ServiceAccount team/writer is gone and no rule allows to clean up in its name: \
+             ConfigMap b/n1, whatever there is of the kind ConfigMap"
+        )
+    );
+    let many: Vec<Undone> = (0..12).map(object).collect();
+    let note = left_behind(&account, &many).note;
+    assert!(note.starts_with("12 left behind") && note.ends_with("b/n9 and others"), "{note}");
+}

@@ -235,7 +235,7 @@ impl World {
     fn look(&mut self, slow: u8, crash: Option<usize>) {
         self.outdated = false;
         let mut read = self.read();
-        for desired in read.unmet().into_values().flatten() {
+        for desired in read.unmet().into_iter().flatten() {
             let existing = self
                 .live
                 .get(&desired.id)
