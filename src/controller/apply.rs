@@ -122,6 +122,9 @@ impl Memory {
                 replaced: matches!(error, ApplyError::Replaced),
             }),
         };
+        if let Ok(known) = &result {
+            self.inbox.knows(known.version);
+        }
         let (failure, is_outdated) = self.state.landed(desired, result, Instant::now());
         self.outdated |= is_outdated;
         failure

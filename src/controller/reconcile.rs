@@ -34,10 +34,10 @@ pub struct Pass<'a> {
 /// 1. let go of what is to be orphaned     cluster
 /// 2. fetch what it refers to, validate    cluster, pure
 /// 3. look for changes                     postgres
-/// 4. recall what exists                   cluster
+/// 4. recall what exists, and watch it     cluster
 /// 5. query, render each row               postgres, pure
 /// 6. look up what is new                  cluster
-/// 7. track: record new kinds              cluster
+/// 7. track: record and watch new kinds    cluster
 /// 8. apply what differs                   cluster
 /// 9. prune what has no row                pure, cluster
 pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Result<Outcome, Error> {
@@ -48,11 +48,13 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
         return Ok(Outcome::Unchanged);
     }
     let known = pass.recall(memory).await?;
+    pass.follow(memory).await;
     let (rendered, told, query_time) =
         pass.unless_stopped(pass.read(&valid, &pool, known, memory.state.memo())).await?;
     let mut read = memory.state.absorb(rendered, told.key_columns, Instant::now());
     pass.meet(memory, &mut read).await?;
     pass.track(memory, &read).await?;
+    pass.follow(memory).await;
     pass.apply(memory, &valid, &mut read).await?;
     let pruned = pass.prune(memory, &valid, &read).await;
     memory.fingerprint = fingerprint;
@@ -78,14 +80,16 @@ impl Pass<'_> {
         if let Some(known) = memory.state.inventory(Instant::now()) {
             return Ok(known.clone());
         }
+        let kinds = self.places(memory).await.map_err(Error::Recall)?;
+        self.ctx.drift.join(&memory.inbox, &kinds);
         let mut objects = Vec::new();
-        for kind in &memory.state.recorded().kinds {
-            let Some(kind) = self.ctx.cluster.served(kind).await.map_err(Error::Recall)? else { continue };
-            let listed = cleanup::listed(self.ctx, &kind, &self.owner).await.map_err(Error::Recall)?;
+        for (kind, _) in &kinds {
+            let listed = cleanup::listed(self.ctx, kind, &self.owner).await.map_err(Error::Recall)?;
             objects.extend(
                 listed
                     .into_iter()
                     .filter(|owned| owned.ownership == Ownership::Ours)
+                    .inspect(|owned| memory.inbox.knows(owned.known.version))
                     .map(|owned| (owned.id, owned.known)),
             );
         }
