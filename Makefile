@@ -6,7 +6,7 @@
 
 with-servers := tests/local/with-servers
 
-.PHONY: help demo test bench build fmt clean
+.PHONY: help demo test soak bench build fmt clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
@@ -22,6 +22,9 @@ test: ## Check format, lints, documentation, and run all tests, on servers of th
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 	# Tests on servers spend their time waiting: more of them at a time than there are cores.
 	RUST_TEST_THREADS=8 $(with-servers) cargo test --locked
+
+soak: ## Kill the operator at every write it makes, in all phases; SOAK=3 does so three times over
+	DBQO_SOAK=$(or $(SOAK),1) $(with-servers) cargo test --locked --test e2e crash -- --nocapture
 
 bench: ## Measure rendering and comparing, first sync, memory, log, restart and idling
 	cargo bench --locked --bench render --bench inventory

@@ -8,6 +8,8 @@ mod bad_input;
 mod binding;
 #[path = "e2e/connections.rs"]
 mod connections;
+#[path = "e2e/crash.rs"]
+mod crash;
 #[path = "e2e/delete.rs"]
 mod delete;
 #[path = "e2e/deploy.rs"]
