@@ -1,5 +1,6 @@
 //! A control plane of one test's own, for what would disturb all others.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,12 +12,13 @@ use kube::{Client, Config};
 use serde_json::Value;
 
 use super::eventually;
+use super::server::send;
 
 pub struct OwnControlPlane {
     script: Child,
     pub kubeconfig: PathBuf,
-    /// Those that were started again.
-    servers: Vec<Child>,
+    /// Those that were started again, by name.
+    again: BTreeMap<String, Child>,
 }
 
 /// A server that is down, and how it is brought back.
@@ -41,7 +43,7 @@ impl OwnControlPlane {
             .unwrap();
         let mut line = String::new();
         BufReader::new(script.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { script, kubeconfig: PathBuf::from(line.trim_end()), servers: Vec::new() }
+        Self { script, kubeconfig: PathBuf::from(line.trim_end()), again: BTreeMap::new() }
     }
 
     pub async fn client(&self) -> Client {
@@ -54,17 +56,22 @@ impl OwnControlPlane {
         self.kubeconfig.parent().unwrap()
     }
 
-    /// Kills a server, `kube-apiserver` or `etcd`, once.
-    pub async fn kill(&self, name: &str) -> Down {
-        let pids = fs::read_to_string(self.folder().join("pids")).unwrap();
-        let pid = pids.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap().to_owned();
+    /// Kills a server, `kube-apiserver` or `etcd`.
+    pub async fn kill(&mut self, name: &str) -> Down {
+        let first = || {
+            let pids = fs::read_to_string(self.folder().join("pids")).unwrap();
+            pids.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok()).unwrap()
+        };
+        let pid = self.again.get(name).map_or_else(first, Child::id);
         let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
         let command = command.split_terminator('\0').map(str::to_owned).collect();
-        let killed = Command::new("sh").arg("-c").arg(format!("kill -KILL {pid}")).status().unwrap();
-        assert!(killed.success(), "{name} had ended already");
-        // Until the script has seen its end.
+        send("KILL", &[pid]);
+        // It has no program any more when it is dead, also where nobody has asked yet how it ended.
         let is_gone = async || (!Path::new(&format!("/proc/{pid}/exe")).exists()).then_some(());
         eventually(&format!("{name} is gone"), Duration::from_secs(10), is_gone).await;
+        if let Some(mut server) = self.again.remove(name) {
+            server.wait().unwrap();
+        }
         Down { name: name.to_owned(), command }
     }
 
@@ -83,7 +90,7 @@ impl OwnControlPlane {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn();
-        self.servers.push(server.unwrap());
+        self.again.insert(down.name.clone(), server.unwrap());
     }
 
     /// Waits until the API server works again.
@@ -111,7 +118,7 @@ impl OwnControlPlane {
 
 impl Drop for OwnControlPlane {
     fn drop(&mut self) {
-        for server in &mut self.servers {
+        for server in self.again.values_mut() {
             let _ = server.kill();
             let _ = server.wait();
         }

@@ -1,5 +1,6 @@
 //! One test's world: a namespace, a database, and the real operator that sees nothing else.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -69,9 +70,12 @@ impl World {
     }
 
     pub async fn create_secret(&self, name: &str) {
-        let secret = super::secret_for(&self.database, name);
+        self.add_secret(&super::secret_for(&self.database, name)).await;
+    }
+
+    pub async fn add_secret(&self, secret: &Secret) {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace.name());
-        api.create(&PostParams::default(), &secret).await.unwrap();
+        api.create(&PostParams::default(), secret).await.unwrap();
     }
 
     pub async fn run_sql(&self, sql: &str) {
@@ -159,6 +163,24 @@ impl World {
         self.condition(name, "Ready", "True", None).await
     }
 
+    /// How many reads of the operator rest in `pg_sleep` now, as `client` of that database sees it. What is done with
+    /// each such `pid`, `then` says.
+    pub async fn resting(client: &tokio_postgres::Client, then: &str) -> i64 {
+        let sql = format!(
+            "SELECT count({then}) FROM pg_stat_activity WHERE application_name = 'db-query-operator' \
+             AND datname = current_database() AND wait_event = 'PgSleep'"
+        );
+        client.query_one(&sql, &[]).await.unwrap().get(0)
+    }
+
+    /// The same, as soon as there are any.
+    pub async fn until_resting(client: &tokio_postgres::Client, then: &str) -> i64 {
+        eventually("it is in the middle of a read", PATIENCE, async || {
+            Some(Self::resting(client, then).await).filter(|count| *count > 0)
+        })
+        .await
+    }
+
     /// Waits until the resource is gone, its finalizer done.
     pub async fn until_gone(&self, name: &str) {
         let look = async || self.dbqrs().get_opt(name).await.unwrap().is_none().then_some(());
@@ -195,12 +217,15 @@ impl World {
         versions
     }
 
+    /// Name and uid of each ConfigMap that carries our label.
+    pub async fn uids(&self) -> BTreeMap<String, String> {
+        let list = self.config_maps().list(&ListParams::default().labels("konnektr.io/managed-by")).await.unwrap();
+        list.items.into_iter().map(|it| (it.metadata.name.unwrap(), it.metadata.uid.unwrap())).collect()
+    }
+
     /// Names of the ConfigMaps that carry our label.
     pub async fn managed(&self) -> Vec<String> {
-        let list = self.config_maps().list(&ListParams::default().labels("konnektr.io/managed-by")).await.unwrap();
-        let mut names: Vec<String> = list.items.into_iter().filter_map(|object| object.metadata.name).collect();
-        names.sort();
-        names
+        self.uids().await.into_keys().collect()
     }
 }
 
