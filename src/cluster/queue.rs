@@ -7,6 +7,7 @@ use futures::stream::{self, BoxStream};
 
 use super::Cluster;
 use super::apply::{Applied, ApplyError};
+use super::slots::Share;
 use crate::logic::object::{Desired, Owner, goes_first};
 
 /// One object to apply.
@@ -39,8 +40,8 @@ impl Cluster {
         work: Vec<Work>,
         go_on: &'a (dyn Fn() -> bool + Send + Sync),
     ) -> BoxStream<'a, (Work, Result<Applied, ApplyError>)> {
-        let at_once = self.shared.limits.per_owner.max(1);
-        let share = self.share(&owner.uid);
+        let at_once = self.shared.slots.per_owner();
+        let share = self.shared.slots.share(&owner.uid);
         let (first, rest): (Vec<_>, Vec<_>) = work.into_iter().partition(|work| goes_first(&work.desired.id.kind));
         let [first, rest] = [first, rest].map(|work| {
             let share = share.clone();
@@ -53,13 +54,11 @@ impl Cluster {
     async fn apply_one(
         &self,
         owner: &Arc<Owner>,
-        share: Arc<tokio::sync::Semaphore>,
+        share: Arc<Share>,
         work: Work,
         go_on: &(dyn Fn() -> bool + Send + Sync),
     ) -> Option<(Work, Result<Applied, ApplyError>)> {
-        // Own share first: one that waits for it must not hold a place of all.
-        let _own = share.acquire().await.ok()?;
-        let _of_all = self.shared.applies.acquire().await.ok()?;
+        let _slot = self.shared.slots.take(&share).await?;
         if !go_on() {
             return None;
         }

@@ -1,6 +1,8 @@
 //! One that hangs, one that is slow and those that are huge keep no small one waiting: it gets through several changes
 //! while they are still at work.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kube::Client;
@@ -73,33 +75,43 @@ async fn a_query_of_a_minute_keeps_no_small_one_of_the_same_pool_waiting() {
     assert!(is_at_work && world.value("slow-a").await.is_none());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn resources_of_thousands_of_rows_keep_no_small_one_waiting() {
+/// Three resources of thousands of rows whose writes meet this fate, so that they are sure to be at work.
+async fn beside_huge_ones(test: &str, fate: Fate) {
     const ROWS: usize = 2_000;
-    // What they write takes its time, so that they are sure to be at work.
-    let proxy = Proxy::start(|parts| {
-        let is_huge = is_write(parts) && parts.uri.path().contains("/configmaps/huge-");
-        if is_huge { Fate::Waits(Duration::from_millis(500)) } else { Fate::Passes }
+    let seen: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+    let at_work = seen.clone();
+    let proxy = Proxy::start(move |parts| match parts.uri.path().split_once("/configmaps/huge-") {
+        Some((_, object)) if is_write(parts) => {
+            at_work.lock().unwrap().insert(object[..1].to_owned());
+            fate
+        }
+        _ => Fate::Passes,
     })
     .await;
     let client = Client::try_default().await.unwrap();
-    let world = World::on(client, "huge", &["a"], &[], Some(proxy.kubeconfig)).await;
+    let world = World::on(client, test, &["a"], &[], Some(proxy.kubeconfig)).await;
     let names = ["huge-1", "huge-2", "huge-3"];
     for name in names {
         let query = format!("SELECT 'x' || n AS name, 'v' AS v FROM generate_series(1, {ROWS}) n");
-        let more = json!({"query": query, "resourceTemplate": template(name)});
-        world.create(name, more).await;
+        world.create(name, json!({"query": query, "resourceTemplate": template(name)})).await;
     }
-    let count = async |name: &str| {
-        let prefix = format!("{name}-");
-        world.managed().await.iter().filter(|object| object.starts_with(&prefix)).count()
-    };
-    for name in names {
-        eventually("it is at work", PATIENCE, async || (count(name).await > 0).then_some(())).await;
-    }
+    eventually("they are at work", PATIENCE, async || (seen.lock().unwrap().len() == names.len()).then_some(())).await;
     small(&world).await;
     gets_through(&world).await;
+    let managed = world.managed().await;
     for name in names {
-        assert!(count(name).await < ROWS, "{name} is still at work");
+        let prefix = format!("{name}-");
+        let done = managed.iter().filter(|object| object.starts_with(&prefix)).count();
+        assert!(done < ROWS, "{name} is still at work");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resources_of_thousands_of_rows_keep_no_small_one_waiting() {
+    beside_huge_ones("huge", Fate::Waits(Duration::from_millis(500))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn applies_that_get_no_answer_keep_no_other_resource_waiting() {
+    beside_huge_ones("no-answer", Fate::Lost).await;
 }
