@@ -189,6 +189,8 @@ impl Crash {
         self.kills.fetch_add(usize::from(killed), Ordering::Relaxed);
         self.world.operator.kill();
         self.trap.set(None);
+        // What the killed one made last may have lost its row already.
+        self.world.run_sql("DELETE FROM t WHERE name LIKE 'goes-%-1'").await;
         self.world.restart();
         self.settle(goes).await;
         if !goes {
