@@ -53,8 +53,8 @@ async fn main() {
         for round in 1..=2 {
             world.sql.execute("UPDATE huge SET v = $1", &[&round]).await.unwrap();
             ask(&world, "huge", round).await;
-            let is_through =
-                async || (world.get("huge").await["status"]["lastHandledRequest"] == round.to_string()).then_some(());
+            let asked = round.to_string();
+            let is_through = async || (world.get("huge").await["status"]["lastHandledRequest"] == *asked).then_some(());
             support::eventually("all rows are through", PATIENCE, is_through).await;
         }
     };
