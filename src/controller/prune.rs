@@ -56,10 +56,12 @@ impl Pass<'_> {
             nonce: Timestamp::now().as_nanosecond().unsigned_abs(),
         };
         let Verdict { believed, approved: agreed } = memory.pruning.judge(&valid.guard, situation, Instant::now());
-        let mut deleted = self.delete(inventory, agreed, done).await;
-        deleted.iter().for_each(|id| memory.pruning.settled(id));
-        deleted = self.delete(inventory, believed, done).await;
-        memory.pruning.deleted(deleted.len(), Instant::now());
+        let gone = self.delete(inventory, agreed, done).await;
+        gone.iter().for_each(|id| memory.pruning.settled(id));
+        let before = done.changed.deleted;
+        self.delete(inventory, believed, done).await;
+        // A watch that lags may bring back what is gone: that was counted when it went.
+        memory.pruning.deleted(done.changed.deleted - before, Instant::now());
         done.held = memory.pruning.held();
         done.misapproved =
             approved.filter(|digest| done.held.as_ref().is_some_and(|held| held.digest != *digest)).map(Into::into);
