@@ -52,15 +52,7 @@ fn hash(criterion: &mut Criterion) {
 fn difference(criterion: &mut Criterion) {
     let kind = config_map();
     let mut inventory = Inventory::of((0..OBJECTS).map(|number| {
-        let known = Known {
-            uid: "u".into(),
-            hash: Some(hash_of(number, 0)),
-            row_key: None,
-            protected: false,
-            deleting: false,
-            fields: None,
-            verified: true,
-        };
+        let known = Known { uid: "u".into(), hash: Some(hash_of(number, 0)), verified: true, ..Known::default() };
         (id(&kind, number), known)
     }));
     let body = format!(r#"{{"metadata":{{{}"#, "x".repeat(BODY));
@@ -81,7 +73,7 @@ fn difference(criterion: &mut Criterion) {
                 |rendered| {
                     let wanted = rendered.ids();
                     let plan = inventory.plan(rendered.desired);
-                    let stale = inventory.stale(&wanted, Doubt::None);
+                    let stale = inventory.stale(&wanted, &Doubt::None);
                     assert_eq!((plan.update.len(), stale.len()), (OBJECTS / 100 * percent, 0));
                     plan
                 },

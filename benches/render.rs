@@ -17,7 +17,7 @@ use dbqo::logic::document::Frame;
 use dbqo::logic::inventory::Inventory;
 use dbqo::logic::json::Json;
 use dbqo::logic::memo::Memo;
-use dbqo::logic::object::{GroupKind, Kind, Known, Owner};
+use dbqo::logic::object::{GroupKind, Hold, Kind, Known, Owner};
 use dbqo::logic::render::{Rendered, Renderer};
 use dbqo::logic::rights::Rights;
 use dbqo::logic::row::Row;
@@ -75,22 +75,17 @@ impl Workload {
         if !first.failures.is_empty() {
             return Err(format!("{}: {:?}", self.name, first.failures).into());
         }
-        let body = first.desired.first().and_then(|desired| desired.body(None)).ok_or("no body")?;
+        let body = first.desired.first().and_then(|desired| desired.body(Hold::Created, None)).ok_or("no body")?;
         let applied = Inventory::of(first.desired.iter().cloned().map(|desired| {
-            let known = Known {
-                uid: "u".into(),
-                hash: Some(desired.hash),
-                row_key: None,
-                protected: false,
-                deleting: false,
-                fields: None,
-                verified: true,
-            };
+            let known = Known { uid: "u".into(), hash: Some(desired.hash), verified: true, ..Known::default() };
             (desired.id, known)
         }));
 
         let gotmpl = self.template(Language::Go)?;
-        let other = render(&gotmpl, &rows, &nothing, &unknown).desired.first().and_then(|desired| desired.body(None));
+        let other = render(&gotmpl, &rows, &nothing, &unknown)
+            .desired
+            .first()
+            .and_then(|desired| desired.body(Hold::Created, None));
         if without_hash(&other.ok_or("no body")?)? != without_hash(&body)? {
             return Err(format!("{}: the Go template makes another object", self.name).into());
         }
@@ -154,7 +149,8 @@ fn render(template: &Template, rows: &[String], known: &Inventory, before: &Memo
         let key = (api_version.to_owned(), kind.to_owned());
         kinds.borrow_mut().entry(key).or_insert_with(|| Ok(deployment())).clone()
     };
-    let frame = Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete };
+    let frame =
+        Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete, ignored: &[] };
     let mut renderer = Renderer::new(template, &dbqr, Timestamp::UNIX_EPOCH, frame, &find_kind, known, before);
     rows.iter().for_each(|row| renderer.row(Row { json: row.clone(), key: None }));
     renderer.finish()

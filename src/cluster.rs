@@ -16,6 +16,8 @@ mod events;
 mod failure;
 mod fence;
 mod fetch;
+mod inherit;
+mod initial;
 mod inventory;
 mod kinds;
 mod lease;
@@ -32,13 +34,12 @@ mod version;
 mod watch;
 
 pub use answers::OnAnswer;
-pub use apply::{Applied, ApplyError, Conflict};
+pub use apply::{Applied, ApplyError, Change, Conflict, Terms};
 pub use failure::{Asked, Cause, Failure, Finding, Refused};
 pub use fetch::FetchError;
 pub use inventory::{Owned, Scope};
 pub use kinds::KindError;
 pub use prune::Deleted;
-pub use queue::Work;
 pub use term::Term;
 pub use watch::WatchError;
 

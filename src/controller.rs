@@ -2,6 +2,7 @@
 //! Decides nothing itself.
 
 mod actor;
+mod apply;
 mod cleanup;
 mod deep;
 mod detect;

@@ -2,7 +2,9 @@
 //! a decision needs of those is an argument.
 
 pub mod columns;
+pub mod conflict;
 pub mod connection;
+pub mod contact;
 pub mod contest;
 pub mod denied;
 pub mod detect;
@@ -16,8 +18,10 @@ pub mod lease;
 pub mod memo;
 pub mod object;
 pub mod outcome;
+pub mod pointer;
 pub mod pool;
 pub mod prune;
+pub mod queue;
 pub mod render;
 pub mod rest;
 pub mod retry;
@@ -26,6 +30,7 @@ pub mod row;
 pub mod schedule;
 pub mod secrets;
 pub mod sql;
+pub mod state;
 pub mod template;
 pub mod validate;
 pub mod version;

@@ -2,12 +2,16 @@
 
 mod support;
 
+#[path = "cluster/adopting.rs"]
+mod adopting;
 #[path = "cluster/applying.rs"]
 mod applying;
 #[path = "cluster/deleting.rs"]
 mod deleting;
 #[path = "cluster/foreign.rs"]
 mod foreign;
+#[path = "cluster/ignoring.rs"]
+mod ignoring;
 #[path = "cluster/leasing.rs"]
 mod leasing;
 #[path = "cluster/looking.rs"]
@@ -21,9 +25,9 @@ mod secrecy;
 
 use std::sync::Arc;
 
-use dbqo::cluster::{Cluster, Deleted, Failure, Limits};
+use dbqo::cluster::{ApplyError, Change, Cluster, Deleted, Failure, Limits, Terms};
 use dbqo::logic::object::{
-    APPLIED_HASH, AppliedHash, Desired, Kind, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, Owner,
+    APPLIED_HASH, AppliedHash, Desired, Kind, Known, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, Owner,
 };
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -61,6 +65,11 @@ impl World {
     }
 
     fn desired_of(&self, owner: &Owner, kind: &Arc<Kind>, name: &str, object: Value) -> Desired {
+        let (hash, body) = self.body_of(owner, kind, name, object);
+        Desired::new(self.id(kind, name), kind.clone(), hash, 1, Some(&body))
+    }
+
+    fn body_of(&self, owner: &Owner, kind: &Kind, name: &str, object: Value) -> (AppliedHash, String) {
         let id = self.id(kind, name);
         let hash = AppliedHash::of(object.to_string().as_bytes());
         let mut metadata = json!({
@@ -74,7 +83,7 @@ impl World {
         }
         let mut body = json!({"metadata": metadata, "apiVersion": kind.api_version(), "kind": kind.group_kind.kind});
         merge(&mut body, object);
-        Desired::new(id, kind.clone(), hash, 1, Some(&body.to_string()))
+        (hash, body.to_string())
     }
 
     fn api(&self, kind: &Kind) -> Api<DynamicObject> {
@@ -95,6 +104,13 @@ impl World {
         merge(&mut body, object);
         let params = PatchParams::apply("somebody-else");
         self.api(kind).patch(name, &params, &Patch::Apply(&body)).await.unwrap()
+    }
+
+    /// Updates an object that we created.
+    async fn update(&self, desired: &Desired, uid: &str) -> Result<(Change, Arc<str>), ApplyError> {
+        let known = Known { uid: uid.into(), ..Known::default() };
+        let applied = self.cluster.update(&self.owner, desired, &known, &Terms::default()).await?;
+        Ok((applied.change, applied.uid))
     }
 
     /// Deletes the object that there is now.

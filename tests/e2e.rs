@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "e2e/adopt.rs"]
+mod adopt;
 #[path = "e2e/bad_input.rs"]
 mod bad_input;
 #[path = "e2e/binding.rs"]

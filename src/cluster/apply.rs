@@ -1,154 +1,90 @@
-//! Server-side apply of one object: creates what is not there and updates what is ours, and never keeps hold of
-//! anything else.
+//! Server-side apply of one object: creates what is not there, shares what is nobody's whom we know, updates what is
+//! ours, and never keeps hold of anything else.
 
-use std::fmt;
+mod error;
+
 use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::Cluster;
 use super::claims::{Claim, UNDER_WAY};
-use super::failure::{Failure, Finding};
+use super::failure::Failure;
 use super::request::{APPLY, Answer, Call, METADATA, Metadata, asked, object_path};
+use super::{Cluster, Deleted};
+use crate::crd::ConflictPolicy;
+use crate::logic::conflict::{self, Verdict};
 use crate::logic::fields::Fields;
-use crate::logic::object::{Desired, FIELD_MANAGER, Owner, Ownership, written_by_others};
+use crate::logic::object::{Desired, FIELD_MANAGER, Hold, Known, Owner, Ownership, Version, written_by_others};
+use crate::logic::pointer::Pointer;
+
+pub use error::{ApplyError, Conflict};
 
 /// The API server takes no larger request, and breaks the connection instead of saying so.
 const LARGEST: usize = 3 * 1024 * 1024;
+/// An object whose fields change hands while we look is tried again so often.
+const TRIES: u32 = 4;
+
+/// How an owner's objects are applied.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// What becomes of objects and fields that others have.
+    pub policy: ConflictPolicy,
+    /// Fields that are set at creation alone.
+    pub ignored: Arc<[Pointer]>,
+}
+
+/// What was done to an object so that it is as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It did not exist.
+    Created,
+    /// It existed and is shared from now on.
+    Adopted,
+    /// It existed and is ours.
+    Updated,
+    /// It could not be updated, and was deleted and created anew.
+    Recreated,
+}
 
 /// An object is as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// Whether it did not exist before.
-    pub created: bool,
+    /// What was done.
+    pub change: Change,
     /// Its uid.
     pub uid: Arc<str>,
+    /// Its version.
+    pub version: Version,
+    /// How we have it.
+    pub hold: Hold,
     /// What we own of it.
     pub fields: Option<Fields>,
-}
-
-/// Whose way we would be in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Conflict {
-    /// The object exists and is not ours.
-    Exists {
-        /// Whether our marks, which it got by the attempt, are off again. If not, that is tried again at every
-        /// further attempt, and the object is treated as foreign meanwhile.
-        released: bool,
-    },
-    /// Another DatabaseQueryResource has it, or is about to create it: `namespace/name`.
-    Owner(String),
-    /// Others hold fields: paths and managers.
-    Managers(Vec<(String, String)>),
-}
-
-/// Why an object was not applied.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ApplyError {
-    /// It is somebody else's.
-    #[error("{0}")]
-    Conflict(Conflict),
-    /// The object is gone, or another one has its name now: look it up anew.
-    #[error("the object was deleted or replaced meanwhile")]
-    Replaced,
-    /// The object is being deleted and waits for finalizers.
-    #[error("the object is being deleted")]
-    BeingDeleted,
-    /// Its namespace is being deleted.
-    #[error("its namespace is being deleted")]
-    NamespaceTerminating,
-    /// Its namespace does not exist.
-    #[error("its namespace does not exist")]
-    NamespaceMissing,
-    /// The server serves its kind no longer.
-    #[error("the server does not serve its kind any longer")]
-    KindGone,
-    /// It is larger than the API server takes.
-    #[error("the object is too large")]
-    TooLarge,
-    /// It came without a body: it was taken to be applied already.
-    #[error("there is nothing to apply")]
-    Empty,
-    /// Anything else.
-    #[error("{0}")]
-    Failed(Failure),
-}
-
-impl fmt::Display for Conflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exists { released: true } => {
-                f.write_str("the object exists and is not managed by this resource; it was left as it was")
-            }
-            Self::Exists { released: false } => f.write_str(
-                "the object exists and is not managed by this resource; our marks on it could not be removed yet",
-            ),
-            Self::Owner(owner) => write!(f, "the object belongs to the DatabaseQueryResource {owner}"),
-            Self::Managers(fields) => {
-                f.write_str("others manage its fields: ")?;
-                for (i, (field, manager)) in fields.iter().take(5).enumerate() {
-                    write!(f, "{}{field} ({manager})", if i == 0 { "" } else { ", " })?;
-                }
-                if fields.len() > 5 { write!(f, " and {} more", fields.len() - 5) } else { Ok(()) }
-            }
-        }
-    }
-}
-
-impl ApplyError {
-    /// Word for conditions, events and metrics.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Conflict(_) => "Conflict",
-            Self::Replaced => "Replaced",
-            Self::BeingDeleted => "BeingDeleted",
-            Self::NamespaceTerminating => "NamespaceTerminating",
-            Self::NamespaceMissing => "NamespaceNotFound",
-            Self::KindGone => "UnknownKind",
-            Self::TooLarge => "TooLarge",
-            Self::Empty => "Empty",
-            Self::Failed(failure) => failure.reason(),
-        }
-    }
-
-    /// Whether it may succeed later although neither row nor template change.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::TooLarge | Self::Empty => false,
-            Self::Failed(failure) => failure.is_retryable(),
-            _ => true,
-        }
-    }
-}
-
-impl From<Failure> for ApplyError {
-    fn from(failure: Failure) -> Self {
-        let Failure::Refused(refused) = &failure else { return Self::Failed(failure) };
-        let has = |reason| refused.causes.iter().any(|cause| cause.reason == reason);
-        match refused.finding {
-            Finding::OtherUid => Self::Replaced,
-            Finding::NoNamespace => Self::NamespaceMissing,
-            Finding::NoKind => Self::KindGone,
-            Finding::TooLarge => Self::TooLarge,
-            _ if has("NamespaceTerminating") => Self::NamespaceTerminating,
-            _ if has("FieldManagerConflict") => Self::Conflict(Conflict::Managers(
-                refused.causes.iter().filter_map(|c| Some((c.field.clone(), c.manager.clone()?))).collect(),
-            )),
-            _ => Self::Failed(failure),
-        }
-    }
+    /// Fields that were left to others, and to whom.
+    pub yielded: Vec<(String, String)>,
 }
 
 impl Cluster {
+    /// Creates an object that was looked up and not found, and leaves to others what is to be left to them.
+    pub async fn make(&self, owner: &Arc<Owner>, desired: &Desired, terms: &Terms) -> Result<Applied, ApplyError> {
+        let made = self.create(owner, desired).await?;
+        if !desired.begins_otherwise() {
+            return Ok(made);
+        }
+        let known = Known { uid: made.uid.clone(), hold: made.hold, ..Known::default() };
+        // Boxed, as an update may end in a creation.
+        let settled = Box::pin(self.update(owner, desired, &known, terms)).await?;
+        Ok(Applied { change: made.change, ..settled })
+    }
+
     /// Applies an object that was looked up and not found. Takes nothing by force. Where it appeared meanwhile and is
     /// not ours, what the attempt left on it is taken off at once.
     pub async fn create(&self, owner: &Arc<Owner>, desired: &Desired) -> Result<Applied, ApplyError> {
-        let body = sendable(desired, None)?;
+        let body = sendable(desired.first_body())?;
         let earlier = self.claimed(owner, desired).await?;
-        match self.apply(desired, body, false).await {
+        match self.apply(desired, body, Force::Never).await {
             Ok(answer) if answer.status == StatusCode::CREATED => {
                 self.shared.claims.made(&desired.id);
-                self.applied(&answer, true)
+                self.applied(Change::Created, Hold::Created, &answer)
             }
             Ok(answer) => self.met(owner, desired, answer, earlier).await,
             Err(failure) => {
@@ -160,52 +96,154 @@ impl Cluster {
         }
     }
 
-    /// Applies an object of ours, by force. Touches no other object that has its name by now.
-    pub async fn update(&self, desired: &Desired, uid: &str) -> Result<Applied, ApplyError> {
-        let body = sendable(desired, Some(uid))?;
-        let answer = self.apply(desired, body, true).await.map_err(|failure| match failure {
-            // Whatever else a conflict may be: the uid we know does not help any more.
-            Failure::Refused(refused) if refused.is_write_conflict() => ApplyError::Replaced,
-            failure => self.not_applied(failure, desired),
-        })?;
-        self.applied(&answer, false)
+    /// Applies to an object with this uid that was looked up and is nobody's whom we know. Under `Force` all fields are
+    /// taken; else one that somebody holds leaves the object as it was.
+    pub async fn adopt(
+        &self,
+        owner: &Arc<Owner>,
+        desired: &Desired,
+        uid: &str,
+        terms: &Terms,
+    ) -> Result<Applied, ApplyError> {
+        let body = sendable(desired.body(Hold::Adopted, Some(uid)))?;
+        self.claimed(owner, desired).await?;
+        let claim = if terms.policy == ConflictPolicy::Force { conflict::Claim::All } else { conflict::Claim::None };
+        match self.contend(desired, body, claim).await {
+            Ok((answer, yielded)) => {
+                self.shared.claims.made(&desired.id);
+                Ok(Applied { yielded, ..self.applied(Change::Adopted, Hold::Adopted, &answer)? })
+            }
+            Err(error) => {
+                self.shared.claims.drop(&desired.id);
+                Err(error)
+            }
+        }
     }
 
-    fn applied(&self, answer: &Answer, created: bool) -> Result<Applied, ApplyError> {
+    /// Applies an object of ours. Takes back what is ours to take. Touches no other object that has its name by now.
+    pub async fn update(
+        &self,
+        owner: &Arc<Owner>,
+        desired: &Desired,
+        known: &Known,
+        terms: &Terms,
+    ) -> Result<Applied, ApplyError> {
+        let body = sendable(desired.body(known.hold, Some(&known.uid)))?;
+        if !terms.ignored.is_empty() {
+            self.hand_over(desired, &known.uid, &terms.ignored).await?;
+        }
+        let as_before = known.hash.as_ref() == Some(&desired.hash);
+        let claim = if known.hold != Hold::Adopted || terms.policy == ConflictPolicy::Force || as_before {
+            conflict::Claim::All
+        } else {
+            conflict::Claim::Earlier(known.applied.as_ref())
+        };
+        match self.contend(desired, body, claim).await {
+            Ok((answer, yielded)) => Ok(Applied { yielded, ..self.applied(Change::Updated, known.hold, &answer)? }),
+            // Whatever else a conflict may be: the uid we know does not help any more.
+            Err(ApplyError::Failed(Failure::Refused(refused))) if refused.is_write_conflict() => {
+                Err(ApplyError::Replaced)
+            }
+            Err(ApplyError::Failed(Failure::Refused(refused)))
+                if refused.is_of_immutable_fields() && desired.wishes.recreate && known.hold != Hold::Adopted =>
+            {
+                self.recreate(owner, desired, &known.uid, terms).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes an object that cannot be updated, and creates it anew once it is gone.
+    async fn recreate(
+        &self,
+        owner: &Arc<Owner>,
+        desired: &Desired,
+        uid: &str,
+        terms: &Terms,
+    ) -> Result<Applied, ApplyError> {
+        let (kind, id) = (&desired.kind, &desired.id);
+        match self.delete_created(kind, id, uid, owner).await.map_err(ApplyError::from)? {
+            Some(Deleted::Deleted | Deleted::AlreadyGone) => {}
+            Some(Deleted::Protected) => return Err(ApplyError::Protected),
+            _ => return Err(ApplyError::Replaced),
+        }
+        if self.metadata(kind, id).await.map_err(ApplyError::from)?.is_some() {
+            return Err(ApplyError::BeingDeleted);
+        }
+        Ok(Applied { change: Change::Recreated, ..self.make(owner, desired, terms).await? })
+    }
+
+    /// Applies without force first, and then as far as the claim to fields that others hold goes.
+    async fn contend(
+        &self,
+        desired: &Desired,
+        mut body: Vec<u8>,
+        claim: conflict::Claim<'_>,
+    ) -> Result<(Answer, Vec<(String, String)>), ApplyError> {
+        let (mut force, mut yielded, mut tries) = (Force::IfNeeded, Vec::new(), 1);
+        loop {
+            let failure = match self.apply(desired, body.clone(), force).await {
+                Ok(answer) => return Ok((answer, yielded)),
+                Err(failure) => failure,
+            };
+            let held = match &failure {
+                Failure::Refused(refused) if tries < TRIES => refused.held_fields(),
+                _ => Vec::new(),
+            };
+            if held.is_empty() {
+                return Err(self.not_applied(failure, desired));
+            }
+            let (without, by_force) = match conflict::resolve(held, claim) {
+                Verdict::Again { without, force } => (without, force),
+                Verdict::Wait(fields) => return Err(managers(&fields)),
+            };
+            for field in without {
+                body = conflict::without(&body, &field.path).ok_or_else(|| managers(std::slice::from_ref(&field)))?;
+                yielded.push(error::named(&field));
+            }
+            if by_force {
+                force = Force::Always;
+            }
+            tries += 1;
+        }
+    }
+
+    fn applied(&self, change: Change, hold: Hold, answer: &Answer) -> Result<Applied, ApplyError> {
         let meta = answer.read::<Metadata>().map_err(ApplyError::Failed)?.metadata;
         if meta.deletion_timestamp.is_some() {
             return Err(ApplyError::BeingDeleted);
         }
-        Ok(Applied { created, uid: meta.uid.as_deref().unwrap_or_default().into(), fields: self.fields(&meta) })
+        let uid = meta.uid.as_deref().unwrap_or_default().into();
+        Ok(Applied { change, uid, version: Version::of(&meta), hold, fields: self.fields(&meta), yielded: Vec::new() })
     }
 
-    async fn apply(&self, desired: &Desired, body: Vec<u8>, ours: bool) -> Result<Answer, Failure> {
+    async fn apply(&self, desired: &Desired, body: Vec<u8>, force: Force) -> Result<Answer, Failure> {
         let path = format!(
-            "{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&force={ours}",
-            object_path(&desired.kind, &desired.id)
+            "{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&force={}",
+            object_path(&desired.kind, &desired.id),
+            force == Force::Always
         );
         let asked = asked("patch", &desired.kind, desired.id.namespace.as_deref());
         let call = Call { accept: METADATA, ..Call::patch(path, APPLY, body, asked) };
         // Asked twice, a creation cannot tell its own first half from a foreign object.
-        self.call(Call { repeatable: ours, ..call }).await
+        self.call(Call { repeatable: force != Force::Never, ..call }).await
     }
 
-    /// Refuses what another owner has created or creates at the moment.
+    /// Refuses what another owner has created or adopted, or does so at the moment.
     async fn claimed(&self, owner: &Arc<Owner>, desired: &Desired) -> Result<Option<Claim>, ApplyError> {
         let other = match self.shared.claims.claim(&desired.id, owner) {
             Ok(earlier) => return Ok(earlier),
             Err(other) => other,
         };
         let conflict = || Err(ApplyError::Conflict(Conflict::Owner(other.owner.to_string())));
+        let under_way = !other.made && other.at.elapsed() < UNDER_WAY;
         // The claim may be history; the object knows.
-        match self.metadata(&desired.kind, &desired.id).await.map_err(ApplyError::from)? {
-            Some(meta) => match self.ownership(&meta, owner) {
-                Ownership::Ours => Err(ApplyError::Replaced),
-                Ownership::OtherOwner { owner } => Err(ApplyError::Conflict(Conflict::Owner(owner))),
-                Ownership::Foreign => Err(ApplyError::Conflict(Conflict::Exists { released: true })),
-            },
-            None if !other.made && other.at.elapsed() < UNDER_WAY => conflict(),
-            None => {
+        let whose = self.metadata(&desired.kind, &desired.id).await.map_err(ApplyError::from)?;
+        match whose.map(|meta| self.ownership(&meta, owner)) {
+            Some(Ownership::Ours) => Err(ApplyError::Replaced),
+            Some(Ownership::OtherOwner { owner }) => Err(ApplyError::Conflict(Conflict::Owner(owner))),
+            _ if under_way => conflict(),
+            _ => {
                 self.shared.claims.drop(&desired.id);
                 self.shared.claims.claim(&desired.id, owner).or_else(|_| conflict())
             }
@@ -221,13 +259,13 @@ impl Cluster {
         earlier: Option<Claim>,
     ) -> Result<Applied, ApplyError> {
         let meta = answer.read::<Metadata>().map_err(ApplyError::Failed)?.metadata;
-        let uid: Arc<str> = meta.uid.as_deref().unwrap_or_default().into();
         let lost_answer = earlier.is_some_and(|claim| !claim.made);
         if lost_answer || !written_by_others(&meta) {
             self.shared.claims.made(&desired.id);
-            return self.applied(&answer, false);
+            return self.applied(Change::Updated, Hold::Created, &answer);
         }
         self.shared.claims.drop(&desired.id);
+        let uid: Arc<str> = meta.uid.as_deref().unwrap_or_default().into();
         let released = self.release(&desired.kind, &desired.id, &uid, owner).await.is_ok();
         Err(ApplyError::Conflict(Conflict::Exists { released }))
     }
@@ -238,7 +276,22 @@ impl Cluster {
     }
 }
 
-fn sendable(desired: &Desired, uid: Option<&str>) -> Result<Vec<u8>, ApplyError> {
-    let body = desired.body(uid).ok_or(ApplyError::Empty)?;
+/// Whether fields are taken from others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Force {
+    /// No, and a failure is not repeated either.
+    Never,
+    /// Not yet.
+    IfNeeded,
+    /// Yes.
+    Always,
+}
+
+fn managers(fields: &[conflict::HeldField]) -> ApplyError {
+    ApplyError::Conflict(Conflict::Managers(fields.iter().map(error::named).collect()))
+}
+
+fn sendable(body: Option<Vec<u8>>) -> Result<Vec<u8>, ApplyError> {
+    let body = body.ok_or(ApplyError::Empty)?;
     if body.len() > LARGEST { Err(ApplyError::TooLarge) } else { Ok(body) }
 }

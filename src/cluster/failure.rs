@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::logic::conflict::HeldField;
+
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -47,8 +49,8 @@ pub struct Cause {
     pub field: String,
     /// Kind of fault, such as `FieldValueInvalid`.
     pub reason: &'static str,
-    /// For `FieldManagerConflict`: who holds the field.
-    pub manager: Option<String>,
+    /// For `FieldManagerConflict`: the field and who holds it.
+    pub held: Option<HeldField>,
 }
 
 /// What was recognised in an error message, as a fact without its text.
@@ -122,6 +124,19 @@ impl Refused {
     /// Whether it lost against another write to the same object, and nothing else is wrong.
     pub(super) fn is_write_conflict(&self) -> bool {
         self.code == 409 && self.causes.is_empty() && self.finding == Finding::None && self.reason != "AlreadyExists"
+    }
+
+    /// Fields that others hold and that nothing but them is in the way of.
+    pub(super) fn held_fields(&self) -> Vec<HeldField> {
+        let held = self.causes.iter().map(|cause| cause.held.clone());
+        held.collect::<Option<_>>().filter(|_| self.code == 409).unwrap_or_default()
+    }
+
+    /// Whether it could be created like this and never updated.
+    pub(super) fn is_of_immutable_fields(&self) -> bool {
+        self.code == 422
+            && !self.causes.is_empty()
+            && self.causes.iter().all(|cause| cause.reason == super::refusal::IMMUTABLE)
     }
 }
 

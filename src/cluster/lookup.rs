@@ -5,10 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tokio::sync::OnceCell;
 
 use super::Cluster;
 use super::failure::Failure;
-use crate::logic::object::{Kind, Known, ObjectId, Owner, Ownership};
+use super::status;
+use crate::logic::object::{Kind, Known, OWNER_UID, ObjectId, Owner, Ownership, annotation};
 
 /// Up to so many names, asking for each is cheaper than one page.
 const FEW: usize = 8;
@@ -19,6 +21,13 @@ const AT_ONCE: usize = 16;
 
 type Existing = HashMap<ObjectId, (Known, Ownership)>;
 
+/// For whom objects are looked up, and, once it matters, the uids of all DatabaseQueryResources that there are; none
+/// where we may not list them all.
+struct Onlooker<'a> {
+    owner: &'a Owner,
+    living: OnceCell<Option<HashSet<String>>>,
+}
+
 impl Cluster {
     /// Those of `ids` (all of this kind) that exist, and whose they are.
     pub async fn look_up(&self, kind: &Kind, ids: &[&ObjectId], owner: &Owner) -> Result<Existing, Failure> {
@@ -26,6 +35,7 @@ impl Cluster {
         for id in ids {
             by_namespace.entry(id.namespace.as_deref()).or_default().push(id);
         }
+        let owner = &Onlooker { owner, living: OnceCell::new() };
         let mut existing = Existing::new();
         for (namespace, ids) in by_namespace {
             if ids.len() <= FEW {
@@ -37,10 +47,10 @@ impl Cluster {
         Ok(existing)
     }
 
-    async fn get_each(&self, kind: &Kind, ids: Vec<&ObjectId>, owner: &Owner) -> Result<Existing, Failure> {
+    async fn get_each(&self, kind: &Kind, ids: Vec<&ObjectId>, owner: &Onlooker<'_>) -> Result<Existing, Failure> {
         let found = stream::iter(ids.into_iter().cloned()).map(async |id: ObjectId| {
             let Some(meta) = self.metadata(kind, &id).await? else { return Ok(None) };
-            let seen = self.seen(kind, &id, &meta, owner).await;
+            let seen = self.seen(kind, &id, &meta, owner).await?;
             Ok(Some((id, seen)))
         });
         let found: Vec<_> = found.buffer_unordered(AT_ONCE).try_collect().await?;
@@ -52,7 +62,7 @@ impl Cluster {
         kind: &Kind,
         namespace: Option<&str>,
         ids: Vec<&ObjectId>,
-        owner: &Owner,
+        owner: &Onlooker<'_>,
     ) -> Result<Existing, Failure> {
         let wanted: HashMap<&str, &ObjectId> = ids.iter().map(|id| (id.name.as_str(), *id)).collect();
         let mut existing = Existing::new();
@@ -67,7 +77,7 @@ impl Cluster {
                 let name = item.metadata.name.as_deref().unwrap_or_default();
                 if let Some(id) = wanted.get(name) {
                     open.remove(id);
-                    existing.insert((*id).clone(), self.seen(kind, id, &item.metadata, owner).await);
+                    existing.insert((*id).clone(), self.seen(kind, id, &item.metadata, owner).await?);
                 }
             }
             next = page.next;
@@ -84,11 +94,42 @@ impl Cluster {
         Ok(existing)
     }
 
-    async fn seen(&self, kind: &Kind, id: &ObjectId, meta: &ObjectMeta, owner: &Owner) -> (Known, Ownership) {
-        let ownership = self.ownership(meta, owner);
+    async fn seen(
+        &self,
+        kind: &Kind,
+        id: &ObjectId,
+        meta: &ObjectMeta,
+        onlooker: &Onlooker<'_>,
+    ) -> Result<(Known, Ownership), Failure> {
+        let owner = onlooker.owner;
+        let mut ownership = self.ownership(meta, owner);
+        if matches!(ownership, Ownership::OtherOwner { .. }) {
+            let living = onlooker.living.get_or_try_init(|| self.living()).await?;
+            let uid = annotation(meta, OWNER_UID).unwrap_or_default();
+            if living.as_ref().is_some_and(|living| !living.contains(uid)) {
+                ownership = Ownership::Abandoned;
+            }
+        }
         if ownership == Ownership::Foreign {
             self.release_leftover(kind, id, meta, owner).await;
         }
-        (self.noted(meta), ownership)
+        Ok((self.noted(meta, owner), ownership))
+    }
+
+    /// The uids of all DatabaseQueryResources. The labels that say where an object's owner is are anyone's to edit, so
+    /// only a look everywhere tells that it is no more: None where that is forbidden.
+    async fn living(&self) -> Result<Option<HashSet<String>>, Failure> {
+        let (mut living, mut next) = (HashSet::new(), None);
+        loop {
+            let page = match self.page(&status::resource(), None, None, next).await {
+                Err(failure) if failure.is_forbidden() => return Ok(None),
+                page => page?,
+            };
+            living.extend(page.items.into_iter().filter_map(|item| item.metadata.uid));
+            next = page.next;
+            if next.is_none() {
+                return Ok(Some(living));
+            }
+        }
     }
 }

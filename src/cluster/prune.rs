@@ -1,4 +1,4 @@
-//! Deletes an object, after reading from the live one that it is ours and may go.
+//! Deletes an object, or releases it where it was adopted, after reading from the live one that it is ours and may go.
 
 use bytes::Bytes;
 use http::Method;
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Cluster;
 use super::failure::{Failure, Finding};
 use super::request::{Call, METADATA, asked, object_path};
-use crate::logic::object::{Kind, ObjectId, Owner, Ownership, is_protected};
+use crate::logic::object::{Kind, ObjectId, Owner, Ownership, is_adopted, is_protected};
 
 /// An object that keeps changing while we look is tried again so often.
 const TRIES: u32 = 4;
@@ -23,25 +23,43 @@ pub enum Deleted {
     NotOurs(Ownership),
     /// The user protected it, and it was not touched.
     Protected,
+    /// It existed before us, so it stays, without our fields and marks.
+    Released,
 }
 
 impl Cluster {
-    /// Deletes the object of this uid if it is the owner's and not protected. What is deleted is exactly the object that
-    /// was looked at: its uid and version are preconditions.
+    /// Deletes the object of this uid if it is the owner's and not protected, or releases it where it was adopted. What
+    /// is deleted is exactly the object that was looked at: its uid and version are preconditions.
     pub async fn delete_owned(&self, kind: &Kind, id: &ObjectId, uid: &str, owner: &Owner) -> Result<Deleted, Failure> {
+        match self.delete_created(kind, id, uid, owner).await? {
+            Some(deleted) => Ok(deleted),
+            None => self.let_go(kind, id, uid, owner).await.map(|()| Deleted::Released),
+        }
+    }
+
+    /// The same, but what was adopted is not touched: None.
+    pub(super) async fn delete_created(
+        &self,
+        kind: &Kind,
+        id: &ObjectId,
+        uid: &str,
+        owner: &Owner,
+    ) -> Result<Option<Deleted>, Failure> {
+        let done = |deleted| Ok(Some(deleted));
         let mut tries = 1;
         loop {
-            let Some(meta) = self.metadata(kind, id).await? else { return Ok(Deleted::AlreadyGone) };
+            let Some(meta) = self.metadata(kind, id).await? else { return done(Deleted::AlreadyGone) };
             if meta.uid.as_deref() != Some(uid) {
-                return Ok(Deleted::AlreadyGone);
+                return done(Deleted::AlreadyGone);
             }
             match self.ownership(&meta, owner) {
-                Ownership::Ours if is_protected(&meta) => return Ok(Deleted::Protected),
-                Ownership::Ours if meta.deletion_timestamp.is_some() => return Ok(Deleted::Deleted),
+                Ownership::Ours if is_protected(&meta) => return done(Deleted::Protected),
+                Ownership::Ours if is_adopted(&meta) => return Ok(None),
+                Ownership::Ours if meta.deletion_timestamp.is_some() => return done(Deleted::Deleted),
                 Ownership::Ours => {}
                 other => {
                     self.release_leftover(kind, id, &meta, owner).await;
-                    return Ok(Deleted::NotOurs(other));
+                    return done(Deleted::NotOurs(other));
                 }
             }
             let options = json!({
@@ -55,9 +73,9 @@ impl Cluster {
                 ..Call::get(object_path(kind, id), asked("delete", kind, id.namespace.as_deref()))
             };
             match self.call(call).await {
-                Ok(_) => return Ok(Deleted::Deleted),
+                Ok(_) => return done(Deleted::Deleted),
                 Err(failure) if failure.is_not_found() && failure.finding() != Finding::NoKind => {
-                    return Ok(Deleted::AlreadyGone);
+                    return done(Deleted::AlreadyGone);
                 }
                 Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
                 Err(failure) => return Err(failure),

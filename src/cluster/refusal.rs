@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::failure::{Asked, Cause, Finding, Refused};
+use crate::logic::conflict::HeldField;
 
 const REASONS: [&str; 19] = [
     "Unauthorized",
@@ -29,6 +30,8 @@ const REASONS: [&str; 19] = [
     "Expired",
     "ServiceUnavailable",
 ];
+/// Made by us of several that mean it.
+pub(super) const IMMUTABLE: &str = "FieldImmutable";
 const CAUSES: [&str; 13] = [
     "FieldValueNotFound",
     "FieldValueRequired",
@@ -122,15 +125,25 @@ fn finding(code: u16, message: &str, kind: &str, causes: &[Cause]) -> Finding {
 
 fn cause(raw: &RawCause) -> Cause {
     let mut reason = known(&raw.reason, &CAUSES).unwrap_or("Invalid");
+    let refuses = matches!(reason, "FieldValueInvalid" | "FieldValueForbidden");
     // Worth knowing: such an object can be deleted and created anew, but never updated.
-    if reason == "FieldValueInvalid" && raw.message.ends_with(": field is immutable") {
-        reason = "FieldImmutable";
+    if refuses && is_immutable(&raw.message) {
+        reason = IMMUTABLE;
     }
-    Cause {
-        field: field(&raw.field),
-        reason,
-        manager: (reason == "FieldManagerConflict").then(|| manager(&raw.message)),
-    }
+    let shown = field(&raw.field);
+    let held = (reason == "FieldManagerConflict").then(|| HeldField {
+        path: raw.field.as_str().into(),
+        shown: shown.clone(),
+        manager: manager(&raw.message),
+        through_subresource: raw.message.contains("\" with subresource \""),
+    });
+    Cause { field: shown, reason, held }
+}
+
+/// Whether it says `Invalid value: …: field is immutable` or the like. What is refused stands before the last colon.
+fn is_immutable(message: &str) -> bool {
+    let why = message.rsplit_once(": ").map_or(message, |(_, why)| why);
+    why.contains("immutable") || why.starts_with("updates to ") || why.starts_with("cannot change ")
 }
 
 /// From `conflict with "kubectl" using v1`, kubectl.
@@ -188,7 +201,7 @@ fn schema_faults(message: &str) -> Vec<Cause> {
             _ if fault.starts_with("expected ") => "FieldValueTypeInvalid",
             _ => "Invalid",
         };
-        Cause { field: field(path), reason, manager: None }
+        Cause { field: field(path), reason, held: None }
     };
     faults.map(cause).collect()
 }
@@ -260,14 +273,42 @@ mod tests {
 
     #[test]
     fn a_conflict_names_the_manager() {
-        let refused = refused(
-            409,
-            serde_json::json!({"reason": "Conflict", "details": {"causes": [
-            {"reason": "FieldManagerConflict", "message": "conflict with \"kubectl\" with subresource \"scale\" using v1", "field": ".spec.replicas"}]}}),
-        );
-        assert_eq!(
-            refused.causes[0],
-            Cause { field: ".spec.replicas".into(), reason: "FieldManagerConflict", manager: Some("kubectl".into()) }
-        );
+        let message = "conflict with \"kubectl\" with subresource \"scale\" using v1";
+        let cause = |message: &str, field: &str| {
+            let cause = serde_json::json!({"reason": "FieldManagerConflict", "message": message, "field": field});
+            refused(409, serde_json::json!({"reason": "Conflict", "details": {"causes": [cause]}})).causes.remove(0)
+        };
+        let held = HeldField {
+            path: ".spec.replicas".into(),
+            shown: ".spec.replicas".into(),
+            manager: "kubectl".into(),
+            through_subresource: true,
+        };
+        let expected =
+            Cause { field: ".spec.replicas".into(), reason: "FieldManagerConflict", held: Some(held.clone()) };
+        assert_eq!(cause(message, ".spec.replicas"), expected);
+        let plain = cause("conflict with \"kubectl\" using v1", ".a[k=\"CANARY\"]").held.unwrap();
+        assert!(!plain.through_subresource && plain.path != held.path);
+        assert!(!format!("{plain:?}").contains("CANARY"));
+    }
+
+    #[test]
+    fn what_can_only_be_created_anew_is_told_from_what_is_wrong() {
+        for (reason, message, immutable) in [
+            ("FieldValueInvalid", "Invalid value: {\"a\":\"b: c\"}: field is immutable", true),
+            (
+                "FieldValueForbidden",
+                "Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden",
+                true,
+            ),
+            ("FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set", true),
+            ("FieldValueInvalid", "Invalid value: {\"kind\":\"Role\"}: cannot change roleRef", true),
+            ("FieldValueInvalid", "Invalid value: \"immutable\": must be a number", false),
+            ("FieldValueRequired", "Required value: field is immutable", false),
+        ] {
+            let cause = serde_json::json!({"reason": reason, "message": message, "field": "spec"});
+            let refused = refused(422, serde_json::json!({"reason": "Invalid", "details": {"causes": [cause]}}));
+            assert_eq!(refused.is_of_immutable_fields(), immutable, "{message}");
+        }
     }
 }

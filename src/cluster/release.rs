@@ -1,5 +1,5 @@
-//! Letting go of an object without harming it: a foreign one that got our marks by accident, and one of ours
-//! that is to stay when its owner goes.
+//! Letting go of an object without harming it: a foreign one that got our marks by accident, one that was adopted, and
+//! one of ours that is to stay when its owner goes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use super::failure::{Failure, Finding};
 use super::request::{APPLY, Call, MERGE, METADATA, asked, object_path};
 use super::{Cluster, lock};
 use crate::logic::object::{
-    FIELD_MANAGER, Kind, OUR_ANNOTATIONS, OUR_LABELS, ObjectId, Owner, Ownership, is_our_apply,
+    ADOPTED, FIELD_MANAGER, INITIAL_MANAGER, Kind, OUR_ANNOTATIONS, OUR_LABELS, ObjectId, Owner, Ownership, is_initial,
+    is_orphaned, is_us, written_by_others,
 };
 
 /// A foreign object with our marks would be taken for ours after a restart, so this is tried hard.
@@ -30,7 +31,7 @@ impl Cluster {
         lock(&self.shared.unreleased).insert(uid.clone());
         let mut tries = 1;
         loop {
-            match self.release_once(kind, id, uid, owner).await {
+            match self.give_up(kind, id, uid, owner, &[FIELD_MANAGER]).await {
                 Ok(()) => break,
                 Err(failure) if tries == TRIES => return Err(failure),
                 Err(_) => sleep(Duration::from_millis(50 << tries)).await,
@@ -50,22 +51,62 @@ impl Cluster {
         }
     }
 
-    async fn release_once(&self, kind: &Kind, id: &ObjectId, uid: &str, owner: &Owner) -> Result<(), Failure> {
+    /// Releases an object of ours that existed before us.
+    pub(super) async fn let_go(&self, kind: &Kind, id: &ObjectId, uid: &str, owner: &Owner) -> Result<(), Failure> {
+        let mut tries = 1;
+        loop {
+            let Some(meta) = self.metadata(kind, id).await?.filter(|meta| meta.uid.as_deref() == Some(uid)) else {
+                return Ok(());
+            };
+            if self.ownership(&meta, owner) != Ownership::Ours {
+                return Ok(());
+            }
+            // Without our fields, what we created ourselves would be an empty shell; so would what we took as a whole.
+            let released = if is_orphaned(&meta) || !written_by_others(&meta) {
+                self.merge(kind, id, without_us(&meta, owner)).await
+            } else {
+                let both = meta.managed_fields.iter().flatten().any(is_initial);
+                let managers = if both { &[INITIAL_MANAGER, FIELD_MANAGER][..] } else { &[FIELD_MANAGER][..] };
+                self.give_up(kind, id, uid, owner, managers).await
+            };
+            match released {
+                Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
+                released => return released,
+            }
+        }
+    }
+
+    async fn give_up(
+        &self,
+        kind: &Kind,
+        id: &ObjectId,
+        uid: &str,
+        owner: &Owner,
+        managers: &[&str],
+    ) -> Result<(), Failure> {
         // Applying nothing gives up every field of ours; what others hold as well stays as it is.
         let mut metadata = json!({"name": id.name, "uid": uid});
         if let Some(namespace) = &id.namespace {
             metadata["namespace"] = json!(**namespace);
         }
         let nothing = json!({"metadata": metadata, "apiVersion": kind.api_version(), "kind": kind.group_kind.kind});
-        let path = format!("{}?fieldManager={FIELD_MANAGER}&force=true", object_path(kind, id));
-        let asked = asked("patch", kind, id.namespace.as_deref());
-        match self.call(Call { accept: METADATA, ..Call::patch(path, APPLY, nothing.to_string(), asked) }).await {
-            Ok(_) => Ok(()),
-            Err(failure) if is_gone(&failure) => Ok(()),
-            // Without what we alone hold it would not be valid: leave the values and take off the marks.
-            Err(failure) if failure.code() == Some(422) => self.strip(kind, id, uid, owner).await,
-            Err(failure) => Err(failure),
+        for manager in managers {
+            let path = format!("{}?fieldManager={manager}&force=true", object_path(kind, id));
+            let asked = asked("patch", kind, id.namespace.as_deref());
+            match self.call(Call { accept: METADATA, ..Call::patch(path, APPLY, nothing.to_string(), asked) }).await {
+                Ok(_) => {}
+                Err(failure) if is_gone(&failure) => return Ok(()),
+                // Without what we alone hold it would not be valid: leave the values and take off the marks.
+                Err(failure)
+                    if failure.code() == Some(422)
+                        || matches!(failure.finding(), Finding::Webhook | Finding::Policy) =>
+                {
+                    return self.strip(kind, id, uid, owner).await;
+                }
+                Err(failure) => return Err(failure),
+            }
         }
+        Ok(())
     }
 
     async fn strip(&self, kind: &Kind, id: &ObjectId, uid: &str, owner: &Owner) -> Result<(), Failure> {
@@ -78,18 +119,27 @@ impl Cluster {
     /// Leaves an object of ours to itself: it keeps our marks, gets the one that says it must never be deleted by
     /// us, and loses the reference that would make the garbage collector delete it.
     pub async fn orphan(&self, kind: &Kind, id: &ObjectId, owner: &Owner) -> Result<(), Failure> {
+        self.part(kind, id, owner, json!({ ADOPTED: "true" })).await
+    }
+
+    /// Takes from an object of ours the reference that would make the garbage collector delete it.
+    pub async fn unrefer(&self, kind: &Kind, id: &ObjectId, owner: &Owner) -> Result<(), Failure> {
+        self.part(kind, id, owner, json!({})).await
+    }
+
+    async fn part(&self, kind: &Kind, id: &ObjectId, owner: &Owner, annotations: Value) -> Result<(), Failure> {
         let mut tries = 1;
         loop {
             let Some(meta) = self.metadata(kind, id).await? else { return Ok(()) };
             if self.ownership(&meta, owner) != Ownership::Ours {
                 return Ok(());
             }
-            let adopted = json!({"metadata": {
+            let parted = json!({"metadata": {
                 "resourceVersion": meta.resource_version,
-                "annotations": {"konnektr.io/adopted": "true"},
+                "annotations": annotations,
                 "ownerReferences": other_owners(&meta, owner),
             }});
-            match self.merge(kind, id, adopted).await {
+            match self.merge(kind, id, parted).await {
                 Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
                 result => return result,
             }
@@ -97,7 +147,7 @@ impl Cluster {
     }
 
     /// A merge patch of metadata. The resourceVersion in it makes it a precondition.
-    async fn merge(&self, kind: &Kind, id: &ObjectId, patch: Value) -> Result<(), Failure> {
+    pub(super) async fn merge(&self, kind: &Kind, id: &ObjectId, patch: Value) -> Result<(), Failure> {
         let path = format!("{}?fieldManager={FIELD_MANAGER}", object_path(kind, id));
         let asked = asked("patch", kind, id.namespace.as_deref());
         let call = Call { accept: METADATA, ..Call::patch(path, MERGE, patch.to_string(), asked) };
@@ -116,12 +166,12 @@ fn other_owners(meta: &ObjectMeta, owner: &Owner) -> Value {
     json!(meta.owner_references.iter().flatten().filter(|reference| reference.uid != owner.uid).collect::<Vec<_>>())
 }
 
-/// The merge patch that takes our marks, our reference and our entry off, and leaves the rest.
+/// The merge patch that takes our marks, our reference and our entries off, and leaves the rest.
 fn without_us(meta: &ObjectMeta, owner: &Owner) -> Value {
     let nulls =
         |keys: &[&str]| Value::Object(keys.iter().map(|key| ((*key).to_owned(), Value::Null)).collect::<Map<_, _>>());
     let mut entries: Vec<Value> =
-        meta.managed_fields.iter().flatten().filter(|entry| !is_our_apply(entry)).map(|entry| json!(entry)).collect();
+        meta.managed_fields.iter().flatten().filter(|entry| !is_us(entry)).map(|entry| json!(entry)).collect();
     if entries.is_empty() {
         // An empty list means "as before", a list of an empty entry means "none".
         entries.push(json!({}));

@@ -12,7 +12,7 @@ use crate::logic::object::{FIELD_MANAGER, FINALIZER, GroupKind, Kind, ObjectId};
 /// Writes that lose against others are repeated so often.
 const TRIES: u32 = 6;
 
-fn resource() -> Kind {
+pub(super) fn resource() -> Kind {
     let group_kind = GroupKind { group: "konnektr.io".into(), kind: "DatabaseQueryResource".into() };
     Kind {
         group_kind: group_kind.into(),

@@ -2,6 +2,7 @@
 //! own, one that waits for a silent database keeps nobody else waiting.
 
 mod drifting;
+mod finalizing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
@@ -13,18 +14,20 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
+use super::apply::Landed;
 use super::drift::Inbox;
 use super::memory::Memory;
 use super::reconcile::{Pass, reconcile};
 use super::report::Report;
 use super::stop::Stop;
-use super::{Context, cleanup, error::Error, observe};
-use crate::crd::{Dbqr, DeletionPolicy, Status};
+use super::{Context, error::Error, observe};
+use crate::crd::{Dbqr, Status};
 use crate::logic::contest::Contests;
 use crate::logic::object::{FINALIZER, GroupKind, Owner};
 use crate::logic::outcome::{self, Outcome};
 use crate::logic::retry::Retry;
 use crate::logic::schedule::Look;
+use crate::logic::state::Recorded;
 use crate::logic::validate::InvalidSpec;
 use crate::metrics::{Series, Source};
 
@@ -122,7 +125,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
     let owner =
         Owner { name: name.into(), namespace: namespace.into(), uid: dbqr.metadata.uid.clone().unwrap_or_default() };
     let kinds = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind)).collect();
-    let memory = Memory { kinds, key_columns: dbqr.status.key_columns.clone(), ..Memory::default() };
+    let memory = Memory::new(Recorded { kinds, marked_by: dbqr.status.key_columns.clone() });
     let report = Report::new(&dbqr.status, now);
     let mut stopping = ctx.stopping.clone();
     let owner = Arc::new(owner);
@@ -168,9 +171,11 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
             changed = actor.seen.changed() => if changed.is_err() { return },
             () = sleep_until(next.into()) => {}
             () = actor.inbox.arrived() => {}
-            _ = stopping.wait_for(|stopping| *stopping) => return,
+            landed = actor.memory.applies.next() => actor.land(landed),
+            _ = stopping.wait_for(|stopping| *stopping) => break,
         }
     }
+    actor.drain().await;
 }
 
 impl Actor {
@@ -234,7 +239,10 @@ impl Actor {
         self.series.woken(self.woken.take().unwrap_or(by_time));
         let result = self.reconcile(dbqr, look).await;
         self.follow().await;
-        self.report.recorded(&self.memory.kinds, self.memory.key_columns.is_some());
+        self.report.recorded(self.memory.state.recorded());
+        if std::mem::take(&mut self.memory.outdated) {
+            self.restore = Some(Instant::now());
+        }
         let outcome = match result {
             Ok(outcome) => outcome,
             Err(Error::Stopped) => return,
@@ -243,8 +251,7 @@ impl Actor {
                 Outcome::Failed(error.failed())
             }
         };
-        if let Outcome::Done(done) = &outcome {
-            self.memory.kinds = done.kinds.iter().map(|kind| GroupKind::parse(kind)).collect();
+        if let Outcome::Done(_) = &outcome {
             // Also where the watermark moved: the query has run just now.
             self.last = Some((begin, begin));
         }
@@ -281,6 +288,15 @@ impl Actor {
         result
     }
 
+    /// Takes note of an apply that took so long that no pass waited for it. What it was about is looked at once more, and
+    /// so is all when nothing is under way any more.
+    fn land(&mut self, landed: Landed) {
+        self.memory.land(&self.owner, landed);
+        if std::mem::take(&mut self.memory.outdated) || self.memory.state.under_way() == 0 {
+            self.restore = Some(Instant::now());
+        }
+    }
+
     fn plan_retry(&mut self, outcome: &Outcome) {
         let holds = match outcome {
             // Nothing was tried, so what failed before is still to be tried again.
@@ -303,43 +319,6 @@ impl Actor {
             None => {
                 self.retry.reset();
                 self.again = None;
-            }
-        }
-    }
-
-    /// The resource is being deleted: clean up, then let it go.
-    async fn finalize(&mut self, seen: &Seen) {
-        let dbqr = &seen.dbqr;
-        let keep = seen.orphaned || dbqr.deletion_policy == DeletionPolicy::Orphan;
-        // What is stored counts as well: it was written by whoever worked on the resource before.
-        let stored = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind));
-        let kinds = self.memory.kinds.iter().cloned().chain(stored).collect::<BTreeSet<_>>().into_iter();
-        let result = match cleanup::clean_up(&self.ctx, &self.owner, kinds, keep).await {
-            Ok(()) => self
-                .ctx
-                .cluster
-                .remove_finalizer(&dbqr.metadata)
-                .await
-                .map_err(|error| Error::CleanUp(error.to_string())),
-            Err(error) => Err(error),
-        };
-        match result {
-            Ok(()) => {
-                tracing::info!(dbqr = %self.owner, "cleaned up");
-                self.again = None;
-            }
-            Err(error) => {
-                tracing::warn!(dbqr = %self.owner, reason = error.reason(), "{error}");
-                self.series.failed(error.reason());
-                self.plan_retry(&Outcome::Failed(error.failed()));
-                let status = outcome::status(
-                    self.report.latest(),
-                    &Outcome::Failed(error.failed()),
-                    dbqr.metadata.generation,
-                    None,
-                    now(),
-                );
-                self.report.set(status);
             }
         }
     }

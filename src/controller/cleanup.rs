@@ -49,10 +49,35 @@ async fn delete_one(ctx: &Context, owner: &Owner, id: &ObjectId, uid: &str) -> R
     let deleted = ctx.cluster.delete_owned(&kind, id, uid, owner).await?;
     match &deleted {
         Deleted::Deleted => tracing::info!(dbqr = %owner, object = %id, "deleted"),
+        Deleted::Released => tracing::info!(dbqr = %owner, object = %id, "released: it existed before"),
         Deleted::NotOurs(_) => tracing::warn!(dbqr = %owner, object = %id, "not deleted: it is not ours"),
         _ => {}
     }
     Ok(deleted)
+}
+
+/// Takes the reference to their owner from objects, so that the garbage collector does not delete them with it; those
+/// that have none any more, and why others still have.
+pub async fn unrefer(
+    ctx: &Context,
+    owner: &Owner,
+    objects: Vec<Stale>,
+) -> (Vec<ObjectId>, Option<(ObjectId, cluster::Error)>) {
+    let work = futures::stream::iter(objects).map(async |(id, _)| {
+        let result = match ctx.cluster.served(&id.kind).await {
+            Ok(Some(kind)) => ctx.cluster.unrefer(&kind, &id, owner).await,
+            served => served.map(|_| ()),
+        };
+        (id, result)
+    });
+    let (mut free, mut failed) = (Vec::new(), None);
+    for (id, result) in work.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
+        match result {
+            Ok(()) => free.push(id),
+            Err(error) => failed = Some((id, error)),
+        }
+    }
+    (free, failed)
 }
 
 /// Objects of a kind wherever they are, and whether everywhere could be looked at.

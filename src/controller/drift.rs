@@ -12,15 +12,14 @@ use tokio::task::JoinHandle;
 
 use crate::cluster::{Cluster, Scope};
 use crate::logic::fields;
+use crate::logic::inventory::Sight;
 use crate::logic::object::{GroupKind, Kind, Known, OWNER_UID, ObjectId, Owner, Ownership, annotation, owner_labels};
 
 /// What was seen of one object.
 #[derive(Clone, Debug)]
 pub struct Sighting {
-    /// Its uid.
-    pub uid: String,
-    /// How it is now; None where it is gone, or no longer ours.
-    pub known: Option<Known>,
+    /// How it is now.
+    pub seen: Sight,
     /// Who wrote to it last, besides us.
     pub by: Option<String>,
 }
@@ -179,9 +178,9 @@ async fn watch(drift: Arc<Drift>, cluster: Cluster, kind: Arc<Kind>, place: Plac
         for inbox in drift.inboxes(&place, &meta) {
             let owned = cluster.owned(&kind, &meta, &inbox.owner);
             let is_ours = !is_gone && owned.ownership == Ownership::Ours;
+            let Known { uid, version, .. } = owned.known.clone();
             let sighting = Sighting {
-                uid: meta.uid.clone().unwrap_or_default(),
-                known: is_ours.then_some(owned.known),
+                seen: Sight { uid, version, known: is_ours.then_some(owned.known) },
                 by: fields::last_other(&meta).map(Into::into),
             };
             inbox.leave(owned.id, sighting);

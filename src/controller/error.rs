@@ -36,6 +36,9 @@ pub enum Error {
     /// What exists could not be listed.
     #[error("could not list what exists: {0}")]
     Recall(#[source] cluster::Error),
+    /// Objects that are to stay could not be made independent.
+    #[error("could not take the references to the resource from its objects: {0}")]
+    Orphan(String),
     /// Kinds could not be recorded.
     #[error("could not record the kinds of objects: {0}")]
     Track(#[source] cluster::Error),
@@ -60,6 +63,7 @@ impl Error {
             Self::Query(error) => error.reason(),
             Self::Render | Self::Costly { .. } => "RenderFailed",
             Self::Recall(_) | Self::LookUp(_) => "ListFailed",
+            Self::Orphan(_) => "OrphanFailed",
             Self::Track(_) => "TrackFailed",
             Self::CleanUp(_) => "CleanUpFailed",
             Self::Stopped => "Stopped",

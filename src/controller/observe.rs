@@ -38,23 +38,25 @@ fn log(owner: &Owner, done: &Done, told: &[Failure], took: Duration) {
     if let Some(undeleted) = &done.undeleted {
         tracing::warn!(dbqr = %owner, "{undeleted}");
     }
-    let Changed { created, updated, deleted } = done.changed;
+    let Changed { created, updated, deleted, adopted, released } = done.changed;
     let Sync { rows, objects, failed_rows: failed, blocked, .. } = sync(done);
     let (query_ms, took_ms) = (done.query_time.as_millis() as u64, took.as_millis() as u64);
     tracing::info!(
-        dbqr = %owner, rows, objects, created, updated, deleted, failed, blocked, query_ms, took_ms, "reconciled"
+        dbqr = %owner, rows, objects, created, updated, deleted, adopted, released, failed, blocked, query_ms, took_ms,
+        "reconciled"
     );
 }
 
 fn sync(done: &Done) -> Sync {
-    let Changed { created, updated, deleted } = done.changed;
+    let Changed { created, updated, deleted, adopted, released } = done.changed;
     Sync {
         rows: done.rows,
         failed_rows: done.failures.rows(),
         objects: done.objects,
         blocked: done.held.as_ref().map_or(0, |held| held.count + held.waiting),
         created,
-        updated,
+        // To whoever looks at figures, both are changes of what exists.
+        updated: updated + adopted + released,
         deleted,
     }
 }

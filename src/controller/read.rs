@@ -30,11 +30,12 @@ impl Pass<'_> {
         &self,
         valid: &Arc<Validated>,
         pool: &Arc<Pool>,
-        known: (&Arc<Inventory>, &Arc<Memo>),
+        known: Arc<Inventory>,
+        before: &Arc<Memo>,
     ) -> Result<(Rendered, Read, Duration), Error> {
         let mut lease = pool.lease().await.map_err(Error::Query)?;
         let (rows, batches) = mpsc::channel(4);
-        let rendered = self.render(valid, known, batches);
+        let rendered = self.render(valid, known, before.clone(), batches);
         let limits = limits(valid);
         let begin = Instant::now();
         let read = async {
@@ -53,10 +54,10 @@ impl Pass<'_> {
     async fn render(
         &self,
         valid: &Arc<Validated>,
-        known: (&Arc<Inventory>, &Arc<Memo>),
+        known: Arc<Inventory>,
+        before: Arc<Memo>,
         mut batches: mpsc::Receiver<Vec<Row>>,
     ) -> Result<Rendered, Error> {
-        let (known, before) = (known.0.clone(), known.1.clone());
         let (valid, owner, rights) = (valid.clone(), self.owner.clone(), self.ctx.rights.clone());
         let (cluster, runtime) = (self.ctx.cluster.clone(), Handle::current());
         let deletion_policy = self.spec.deletion_policy;
@@ -68,7 +69,8 @@ impl Pass<'_> {
                 let find = || runtime.block_on(cluster.kind(api_version, kind)).map_err(|error| error.to_string());
                 kinds.borrow_mut().entry(key).or_insert_with(find).clone()
             };
-            let frame = Frame { owner: &owner, rights: &rights, gvk: valid.gvk.as_ref(), deletion_policy };
+            let (gvk, ignored) = (valid.gvk.as_ref(), &*valid.ignored);
+            let frame = Frame { owner: &owner, rights: &rights, gvk, deletion_policy, ignored };
             let mut renderer = Renderer::new(&valid.template, &valid.dbqr, now, frame, &find_kind, &known, &before);
             while let Some(batch) = batches.blocking_recv() {
                 for row in batch {

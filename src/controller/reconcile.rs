@@ -1,28 +1,21 @@
 //! The pipeline: what one look at one DatabaseQueryResource does, in order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
-
-use super::memory::{Memory, Recalled};
-use super::prune::Wanted;
+use super::memory::Memory;
+use super::prune::Pruned;
 use super::stop::Stop;
 use super::{Context, cleanup, detect, error::Error};
-use crate::cluster::{Applied, ApplyError, Work};
-use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr};
+use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy};
 use crate::logic::inventory::Inventory;
-use crate::logic::object::{Desired, GroupKind, Known, ObjectId, Owner, Ownership};
+use crate::logic::object::{GroupKind, Owner, Ownership};
 use crate::logic::outcome::{Done, Outcome};
-use crate::logic::render::{Rendered, RowFailure};
-use crate::logic::rest::Resting;
 use crate::logic::schedule::Look;
+use crate::logic::state::{Read, Recorded};
 use crate::logic::validate::Validated;
 use crate::postgres::Limits;
-
-/// What exists is listed anew when the last listing is older, at the next full read.
-const LISTING_AGE: Duration = Duration::from_secs(600);
 
 /// One pass over one DatabaseQueryResource.
 pub struct Pass<'a> {
@@ -38,36 +31,32 @@ pub struct Pass<'a> {
     pub stop: &'a Stop,
 }
 
-/// 1. fetch what it refers to, validate    cluster, pure
-/// 2. look for changes                     postgres
-/// 3. recall what exists                   cluster
-/// 4. query, render each row               postgres, pure
-/// 5. look up what is new                  cluster
-/// 6. track: record new kinds              cluster
-/// 7. apply what differs                   cluster
-/// 8. prune what has no row                pure, cluster
+/// 1. let go of what is to be orphaned     cluster
+/// 2. fetch what it refers to, validate    cluster, pure
+/// 3. look for changes                     postgres
+/// 4. recall what exists                   cluster
+/// 5. query, render each row               postgres, pure
+/// 6. look up what is new                  cluster
+/// 7. track: record new kinds              cluster
+/// 8. apply what differs                   cluster
+/// 9. prune what has no row                pure, cluster
 pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Result<Outcome, Error> {
+    pass.unrefer(memory).await?;
     let (valid, pool) = pass.validated(memory).await?;
     let fingerprint = pass.unless_stopped(detect::look(&pool, &valid, memory.fingerprint.as_ref())).await?;
     if look == Look::Probe && fingerprint.is_some() && fingerprint == memory.fingerprint {
         return Ok(Outcome::Unchanged);
     }
-    let before = pass.recall(memory).await?;
-    let (rendered, read, query_time) = pass.unless_stopped(pass.read(&valid, &pool, (&before, &memory.memo))).await?;
-    let wanted = Wanted { ids: rendered.ids(), existed: before.len(), key_columns: read.key_columns };
-    drop(before);
-    memory.resting.retain(|id| wanted.ids.contains(id));
-    let (detection, language) = (detect::told(&valid, fingerprint.as_ref()), Some(valid.template.language()));
-    let Rendered { rows, failures, desired, memo } = rendered;
-    let mut done = Done { rows, query_time, failures, detection, language, ..Done::default() };
-    memory.memo = Arc::new(memo);
-    pass.apply(memory, desired, &wanted.key_columns, &mut done).await?;
-    pass.prune(memory, &valid, &wanted, &mut done).await;
+    let known = pass.recall(memory).await?;
+    let (rendered, told, query_time) =
+        pass.unless_stopped(pass.read(&valid, &pool, known, memory.state.memo())).await?;
+    let mut read = memory.state.absorb(rendered, told.key_columns, Instant::now());
+    pass.meet(memory, &mut read).await?;
+    pass.track(memory, &read).await?;
+    pass.apply(memory, &valid, &mut read).await?;
+    let pruned = pass.prune(memory, &valid, &read).await;
     memory.fingerprint = fingerprint;
-    done.kinds = pass.kinds_left(memory, &done).await;
-    done.key_columns = memory.key_columns.clone();
-    done.objects = memory.inventory.as_ref().map_or(0, |recalled| recalled.inventory.len());
-    Ok(Outcome::Done(done.into()))
+    Ok(Outcome::Done(pass.done(memory, &valid, read, pruned, query_time).await.into()))
 }
 
 /// The bounds of whatever is asked of the database.
@@ -86,12 +75,11 @@ impl Pass<'_> {
 
     /// What exists of ours, by label, of the kinds that the status records.
     async fn recall(&self, memory: &mut Memory) -> Result<Arc<Inventory>, Error> {
-        match &memory.inventory {
-            Some(recalled) if recalled.at.elapsed() < LISTING_AGE => return Ok(recalled.inventory.clone()),
-            _ => {}
+        if let Some(known) = memory.state.inventory(Instant::now()) {
+            return Ok(known.clone());
         }
         let mut objects = Vec::new();
-        for kind in &memory.kinds {
+        for kind in &memory.state.recorded().kinds {
             let Some(kind) = self.ctx.cluster.served(kind).await.map_err(Error::Recall)? else { continue };
             let scope = cleanup::scope(&kind, &self.owner, &self.ctx.rights);
             let listed = self.ctx.cluster.list_owned(&kind, &self.owner, &scope).await.map_err(Error::Recall)?;
@@ -102,180 +90,71 @@ impl Pass<'_> {
                     .map(|owned| (owned.id, owned.known)),
             );
         }
-        let inventory = Arc::new(Inventory::of(objects));
-        memory.inventory = Some(Recalled { inventory: inventory.clone(), at: Instant::now() });
-        Ok(inventory)
+        Ok(memory.state.listed(objects, Instant::now()))
     }
 
-    /// Records kinds before their first object, so that there is always a place to look for what was created; and that
-    /// objects are no longer all marked by the same columns, before the first is marked otherwise.
-    async fn track(
-        &self,
-        memory: (&mut BTreeSet<GroupKind>, &mut Option<Vec<String>>),
-        new: BTreeSet<GroupKind>,
-        key_columns: &Vec<String>,
-    ) -> Result<(), Error> {
-        let (kinds, marked_by) = memory;
-        let marked_otherwise = marked_by.as_ref().is_some_and(|columns| columns != key_columns);
-        if new.is_empty() && !marked_otherwise {
+    /// What is to stay when the resource goes must not refer to it: the garbage collector asks nobody. So this waits for
+    /// no database.
+    async fn unrefer(&self, memory: &mut Memory) -> Result<(), Error> {
+        if self.spec.deletion_policy != DeletionPolicy::Orphan {
             return Ok(());
         }
-        let all = &*kinds | &new;
-        let marks = marked_by.clone().filter(|_| !marked_otherwise);
-        super::report::record(self.ctx, self.dbqr, &all, marks.as_ref()).await.map_err(Error::Track)?;
-        (*kinds, *marked_by) = (all, marks);
-        Ok(())
+        let referring = self.recall(memory).await?.referring();
+        if referring.is_empty() {
+            return Ok(());
+        }
+        let (free, failed) = cleanup::unrefer(self.ctx, &self.owner, referring).await;
+        if let Some(inventory) = memory.state.known_mut() {
+            free.iter().for_each(|id| inventory.unrefer(id));
+        }
+        match failed {
+            Some((id, error)) => Err(Error::Orphan(format!("{id}: {error}"))),
+            None => Ok(()),
+        }
     }
 
-    async fn apply(
+    /// What became of the read.
+    async fn done(
         &self,
         memory: &mut Memory,
-        desired: Vec<Desired>,
-        key_columns: &Vec<String>,
-        done: &mut Done,
-    ) -> Result<(), Error> {
-        let Some(recalled) = &mut memory.inventory else { return Ok(()) };
-        let inventory = Arc::make_mut(&mut recalled.inventory);
-        let resting = &mut memory.resting;
-        let mut plan = inventory.plan(awake(desired, resting, done));
-        let mut work: Vec<Work> =
-            plan.update.drain(..).map(|(desired, known)| Work::update(desired, known.uid)).collect();
-        let found = self.look_up(plan.first_contact, done).await?;
-        // Not of what cannot even be looked at: nothing of it will be created, and nothing has to be found again.
-        let kinds = found.iter().map(|(desired, _)| &*desired.id.kind);
-        let new = kinds.filter(|kind| !memory.kinds.contains(*kind)).cloned().collect();
-        if inventory.is_empty() && !key_columns.is_empty() {
-            memory.key_columns.get_or_insert_with(|| key_columns.clone());
-        }
-        self.track((&mut memory.kinds, &mut memory.key_columns), new, key_columns).await?;
-        for (desired, existing) in found {
-            match existing {
-                None => work.push(Work::create(desired)),
-                Some((known, Ownership::Ours)) if known.is_applied(&desired.hash) => {
-                    inventory.insert(desired.id, known)
-                }
-                Some((known, Ownership::Ours)) => work.push(Work::update(desired, known.uid)),
-                Some((_, whose)) => done.failures.push(conflict(&desired, &whose)),
-            }
-        }
-        let go_on = || self.stop.go_on();
-        let mut results = self.ctx.cluster.apply_all(&self.owner, work, &go_on);
-        while let Some((work, result)) = results.next().await {
-            self.record(inventory, resting, work, result, done);
-        }
-        drop(results);
-        if self.stop.go_on() { Ok(()) } else { Err(Error::Stopped) }
-    }
-
-    /// What exists under the names of objects that are not known to be ours, one look per kind. A kind that we may not
-    /// look at fails its own rows.
-    async fn look_up(
-        &self,
-        desired: Vec<Desired>,
-        done: &mut Done,
-    ) -> Result<Vec<(Desired, Option<(Known, Ownership)>)>, Error> {
-        let mut by_kind: BTreeMap<GroupKind, Vec<Desired>> = BTreeMap::new();
-        for desired in desired {
-            by_kind.entry((*desired.id.kind).clone()).or_default().push(desired);
-        }
-        let mut found = Vec::new();
-        for desired in by_kind.into_values() {
-            let Some(kind) = desired.first().map(|first| first.kind.clone()) else { continue };
-            let ids: Vec<&ObjectId> = desired.iter().map(|desired| &desired.id).collect();
-            let mut existing = match self.ctx.cluster.look_up(&kind, &ids, &self.owner).await {
-                Err(failure) if failure.is_forbidden() => {
-                    let failed = |desired| failed(desired, failure.reason(), failure.to_string());
-                    desired.iter().for_each(|desired| done.failures.push(failed(desired)));
-                    continue;
-                }
-                existing => existing.map_err(Error::LookUp)?,
-            };
-            found.extend(desired.into_iter().map(|desired| {
-                let is = existing.remove(&desired.id);
-                (desired, is)
-            }));
-        }
-        Ok(found)
-    }
-
-    fn record(
-        &self,
-        inventory: &mut Inventory,
-        resting: &mut Resting,
-        work: Work,
-        result: Result<Applied, ApplyError>,
-        done: &mut Done,
-    ) {
-        let desired = work.desired;
-        match result {
-            Ok(Applied { uid, fields, .. }) => {
-                let verb = if work.uid.is_some() {
-                    done.changed.updated += 1;
-                    "updated"
-                } else {
-                    done.changed.created += 1;
-                    "created"
-                };
-                tracing::info!(dbqr = %self.owner, object = %desired.id, "{verb}");
-                resting.applied(&desired.id);
-                let Desired { id, hash, protected, row, .. } = desired;
-                let known = Known {
-                    uid,
-                    hash: Some(hash),
-                    row_key: row.key,
-                    protected,
-                    deleting: false,
-                    fields,
-                    verified: true,
-                };
-                inventory.insert(id, known);
-            }
-            Err(error) => {
-                if matches!(error, ApplyError::Replaced) {
-                    inventory.remove(&desired.id);
-                }
-                let message = error.to_string();
-                resting.failed(&desired, error.reason(), &message, Instant::now());
-                done.failures.push(failed(&desired, error.reason(), message));
-            }
-        }
+        valid: &Validated,
+        read: Read,
+        pruned: Pruned,
+        query_time: Duration,
+    ) -> Done {
+        memory.state.close(&read);
+        let Pruned { all_kept, undeleted, misapproved } = pruned;
+        let mut done = Done {
+            rows: read.rows,
+            query_time,
+            objects: memory.state.known().map_or(0, Inventory::len),
+            under_way: memory.state.under_way(),
+            changed: std::mem::take(&mut memory.changed),
+            failures: read.failures,
+            held: memory.state.held(),
+            misapproved,
+            all_kept,
+            undeleted,
+            detection: detect::told(valid, memory.fingerprint.as_ref()),
+            language: Some(valid.template.language()),
+            recorded: Recorded::default(),
+        };
+        let kinds = self.kinds_left(memory, &done).await;
+        done.recorded = Recorded { kinds, ..memory.state.recorded().clone() };
+        memory.state.record(done.recorded.clone());
+        done
     }
 
     /// The kinds to keep looking for: one is forgotten only when a listing of everywhere finds nothing of it.
-    async fn kinds_left(&self, memory: &Memory, done: &Done) -> Vec<String> {
-        let present = memory.inventory.as_ref().map(|recalled| recalled.inventory.kinds()).unwrap_or_default();
-        let certain = done.failures.is_empty() && done.undeleted.is_none();
-        let mut left = Vec::new();
-        for kind in &memory.kinds {
+    async fn kinds_left(&self, memory: &Memory, done: &Done) -> BTreeSet<GroupKind> {
+        let present = memory.state.known().map(Inventory::kinds).unwrap_or_default();
+        let certain = done.failures.is_empty() && done.undeleted.is_none() && done.under_way == 0;
+        let mut left = BTreeSet::new();
+        for kind in &memory.state.recorded().kinds {
             if present.contains(kind) || !certain || !cleanup::is_empty(self.ctx, kind, &self.owner).await {
-                left.push(kind.to_string());
+                left.insert(kind.clone());
             }
         }
         left
     }
-}
-
-/// What is to be applied: all but what failed lately, which fails of the same once more.
-fn awake(mut desired: Vec<Desired>, resting: &Resting, done: &mut Done) -> Vec<Desired> {
-    let now = Instant::now();
-    desired.retain(|desired| match resting.still(desired, now) {
-        Some((reason, message)) => {
-            done.failures.push(failed(desired, reason, message));
-            false
-        }
-        None => true,
-    });
-    desired
-}
-
-fn failed(desired: &Desired, reason: &'static str, message: String) -> RowFailure {
-    RowFailure { row: desired.row.clone(), object: Some(desired.id.to_string()), reason, message }
-}
-
-fn conflict(desired: &Desired, whose: &Ownership) -> RowFailure {
-    let message = match whose {
-        Ownership::OtherOwner { owner } => format!("the object belongs to the DatabaseQueryResource {owner}"),
-        _ => "the object exists and is not managed by this resource; it was not touched".to_owned(),
-    };
-    failed(desired, "Conflict", message)
 }

@@ -1,7 +1,6 @@
 //! Tells the user: writes the status where it differs, at most once a second, and publishes an event for what
 //! became different.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,8 +9,8 @@ use serde_json::json;
 use super::Context;
 use crate::cluster;
 use crate::crd::{Dbqr, Status};
-use crate::logic::object::GroupKind;
 use crate::logic::outcome;
+use crate::logic::state::Recorded;
 
 /// How long to wait after a write that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
@@ -43,13 +42,13 @@ impl Report {
         self.pending = (but_time != self.written).then_some(status);
     }
 
-    /// What [`record`] wrote: the kinds, and whether objects are still all marked by the same columns.
-    pub fn recorded(&mut self, kinds: &BTreeSet<GroupKind>, same_marks: bool) {
-        let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+    /// What [`record`] wrote.
+    pub fn recorded(&mut self, recorded: &Recorded) {
+        let kinds: Vec<String> = recorded.kinds.iter().map(ToString::to_string).collect();
         for status in self.pending.iter_mut().chain([&mut self.written]) {
             status.kinds.clone_from(&kinds);
             // Otherwise it is written with all else, when it is time.
-            status.key_columns.take_if(|_| !same_marks);
+            status.key_columns.take_if(|_| recorded.marked_by.is_none());
         }
     }
 
@@ -86,14 +85,9 @@ impl Report {
 }
 
 /// Writes alone and at once what has to be known of objects before they are written.
-pub async fn record(
-    ctx: &Context,
-    dbqr: &Dbqr,
-    kinds: &BTreeSet<GroupKind>,
-    key_columns: Option<&Vec<String>>,
-) -> Result<(), cluster::Error> {
+pub async fn record(ctx: &Context, dbqr: &Dbqr, recorded: &Recorded) -> Result<(), cluster::Error> {
     let (name, namespace) = dbqr.name();
-    let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
-    let patch = json!({"status": {"kinds": kinds, "keyColumns": key_columns}});
+    let kinds: Vec<String> = recorded.kinds.iter().map(ToString::to_string).collect();
+    let patch = json!({"status": {"kinds": kinds, "keyColumns": recorded.marked_by}});
     ctx.cluster.patch_status(namespace, name, &patch).await
 }

@@ -101,7 +101,8 @@ pub struct DatabaseQueryResourceSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prune_guard: Option<PruneGuard>,
 
-    /// What becomes of the objects when this resource is deleted.
+    /// What becomes of the objects when this resource is deleted. Objects that existed before it are never deleted, only
+    /// released: they keep what others set and lose what we did.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 
@@ -110,7 +111,7 @@ pub struct DatabaseQueryResourceSpec {
     pub conflict_policy: ConflictPolicy,
 
     /// JSON pointers of fields that are set when an object is created and left to others afterwards,
-    /// such as `/spec/replicas` under a HorizontalPodAutoscaler.
+    /// such as `/spec/replicas` under a HorizontalPodAutoscaler. They cannot lead into a list.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     #[schemars(length(max = 64), inner(length(max = 512), regex(pattern = r"^(/[^/]*)+$")))]
     pub ignore_fields: Vec<String>,
@@ -209,17 +210,17 @@ pub enum DeletionPolicy {
     /// They are deleted.
     #[default]
     Delete,
-    /// They stay.
+    /// They stay, and a resource of the same name finds them again.
     Orphan,
 }
 
 /// What to do where somebody else has an object or field.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ConflictPolicy {
-    /// Leave others' fields alone and report the conflict.
+    /// Share objects that exist already, leave others' fields alone and report the conflict.
     #[default]
     Protect,
-    /// Take the fields.
+    /// Share objects that exist already, and take the fields.
     Force,
     /// Refuse objects that exist already.
     Fail,

@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::json::{self, Json, Map};
-use super::object::{self, AppliedHash, Desired, Kind, ObjectId, Owner};
+use super::object::{self, AppliedHash, Desired, Kind, ObjectId, Owner, Wishes};
+use super::pointer::{self, Pointer};
 use super::rights::{Forbidden, Rights};
 use super::row::RowName;
 use crate::crd::{DeletionPolicy, Gvk};
@@ -21,6 +22,8 @@ pub struct Frame<'a> {
     pub gvk: Option<&'a Gvk>,
     /// Delete: objects get an ownerReference.
     pub deletion_policy: DeletionPolicy,
+    /// Fields that are set at creation alone.
+    pub ignored: &'a [Pointer],
 }
 
 /// Why a document cannot become an object. Names fields, never their values, except names and kinds.
@@ -44,12 +47,15 @@ pub enum DocumentError {
     /// A label or annotation that is no string.
     #[error("{0} must be a string: quote it")]
     NotAString(String),
+    /// An annotation of ours for users, with a value that says nothing.
+    #[error("metadata.annotations[{0}] must be {1}")]
+    NoSuchWish(&'static str, &'static str),
+    /// A field to ignore that is not at a lasting place.
+    #[error("ignoreFields: {0} leads into a list, where places move; only whole lists can be ignored")]
+    IntoList(String),
     /// A Secret's value that is no base64. The key may come from the row, so it is not named.
     #[error("every value of a Secret's data must be base64: use b64encode (b64enc in Go), or stringData")]
     NotBase64,
-    /// Something that is not built yet.
-    #[error("{0} is not supported yet")]
-    NotYet(&'static str),
     /// A namespace on an object that has none.
     #[error("{0} is cluster-scoped and cannot have metadata.namespace")]
     NoNamespace(String),
@@ -95,27 +101,48 @@ pub fn desired(
     row: impl Into<RowName>,
     frame: &Frame<'_>,
     find_kind: &FindKind<'_>,
-    is_applied: impl Fn(&ObjectId, &AppliedHash, &Json) -> bool,
+    is_applied: impl Fn(&Desired, &Json) -> bool,
 ) -> Result<Desired, DocumentError> {
     let Json::Object(mut document) = document else { return Err(DocumentError::NotAMapping) };
     let kind = kind(&mut document, frame.gvk, find_kind)?;
+    let first = pointer::split(&mut document, frame.ignored).map_err(|error| DocumentError::IntoList(error.0))?;
+    let row = row.into();
+    let Marked { id, wishes, object, body, hash, reference } = marked(document, &kind, frame, &row)?;
+    let desired = Desired::new(id, kind.clone(), hash, row, None).wishing(wishes).referring(reference);
+    if is_applied(&desired, &object) {
+        return Ok(desired);
+    }
+    let first = first.map(|document| marked(document, &kind, frame, &desired.row)).transpose()?;
+    Ok(desired.with(&body, first.map(|first| first.body).as_deref()))
+}
+
+/// A document with all that we add.
+struct Marked {
+    id: ObjectId,
+    wishes: Wishes,
+    object: Json,
+    body: String,
+    hash: AppliedHash,
+    reference: Option<String>,
+}
+
+fn marked(mut document: Map, kind: &Kind, frame: &Frame<'_>, row: &RowName) -> Result<Marked, DocumentError> {
     let mut metadata = match document.shift_remove("metadata") {
         Some(Json::Object(metadata)) => metadata,
         _ => return Err(DocumentError::Missing("metadata.name")),
     };
-    let id = place(&mut metadata, &kind, frame)?;
+    let id = place(&mut metadata, kind, frame)?;
     if id.kind.group.is_empty() && id.kind.kind == "Secret" {
         check_secret(&document)?;
     }
-    let row = row.into();
-    let protected = mark(&mut metadata, frame.owner, row.key.as_deref())?;
+    let wishes = mark(&mut metadata, frame.owner, row.key.as_deref())?;
     let in_own_namespace = id.namespace.as_deref() == Some(frame.owner.namespace.as_str());
-    let owned = in_own_namespace && frame.deletion_policy == DeletionPolicy::Delete && !protected;
+    let referring = in_own_namespace && frame.deletion_policy == DeletionPolicy::Delete && !wishes.protected;
+    let reference = referring.then(|| owner_reference(frame.owner));
     let metadata = Json::Object(metadata);
-    let (body, hash) = body(&metadata, &document, owned.then_some(frame.owner));
+    let (body, hash) = body(&metadata, &document, reference.as_deref().unwrap_or_default());
     document.insert("metadata".into(), metadata);
-    let body = (!is_applied(&id, &hash, &Json::Object(document))).then_some(body);
-    Ok(Desired::new(id, kind, hash, row, body.as_deref()).protected(protected))
+    Ok(Marked { id, wishes, object: Json::Object(document), body, hash, reference })
 }
 
 fn kind(document: &mut Map, gvk: Option<&Gvk>, find_kind: &FindKind<'_>) -> Result<Arc<Kind>, DocumentError> {
@@ -156,30 +183,35 @@ fn place(metadata: &mut Map, kind: &Kind, frame: &Frame<'_>) -> Result<ObjectId,
     Ok(ObjectId { kind: kind.group_kind.clone(), namespace: namespace.map(Into::into), name })
 }
 
-/// Puts our marks on and says whether the user protected the object.
-fn mark(metadata: &mut Map, owner: &Owner, row_key: Option<&str>) -> Result<bool, DocumentError> {
+/// Puts our marks on and says what the user wants of the object.
+fn mark(metadata: &mut Map, owner: &Owner, row_key: Option<&str>) -> Result<Wishes, DocumentError> {
     let labels = strings(metadata, "labels")?;
     refuse_ours(labels, "labels", &[object::LABEL_NAME, object::LABEL_NAMESPACE])?;
     labels.insert(object::LABEL_NAME.into(), owner.label().into());
     labels.insert(object::LABEL_NAMESPACE.into(), owner.namespace.as_str().into());
     let annotations = strings(metadata, "annotations")?;
-    refuse_ours(annotations, "annotations", &[object::OWNER_UID, object::APPLIED_HASH, object::ROW_KEY, ADOPTED])?;
-    if annotations.contains_key("konnektr.io/recreate") {
-        return Err(DocumentError::NotYet("annotation konnektr.io/recreate"));
-    }
-    if annotations.contains_key("konnektr.io/ssa") {
-        return Err(DocumentError::NotYet("annotation konnektr.io/ssa"));
-    }
-    let protected = annotations.get(object::PRUNE).is_some_and(|value| value.as_str() == Some("disabled"));
+    refuse_ours(annotations, "annotations", &object::OUR_ANNOTATIONS)?;
+    let wishes = wishes(annotations)?;
     annotations.insert(object::OWNER_UID.into(), owner.uid.as_str().into());
     annotations.insert(object::APPLIED_HASH.into(), NO_HASH.into());
     if let Some(key) = row_key {
         annotations.insert(object::ROW_KEY.into(), key.into());
     }
-    Ok(protected)
+    Ok(wishes)
 }
 
-const ADOPTED: &str = "konnektr.io/adopted";
+/// What the annotations for users say.
+fn wishes(annotations: &Map) -> Result<Wishes, DocumentError> {
+    let one_of = |key: &'static str, values: &[&str], named| match annotations.get(key).and_then(Json::as_str) {
+        Some(value) if !values.contains(&value) => Err(DocumentError::NoSuchWish(key, named)),
+        value => Ok(value.is_some_and(|value| value == values[0])),
+    };
+    Ok(Wishes {
+        protected: annotations.get(object::PRUNE).is_some_and(|value| value.as_str() == Some("disabled")),
+        create_only: one_of(object::SSA, &["IfNotPresent"], "IfNotPresent")?,
+        recreate: one_of(object::RECREATE, &["true", "false"], "true or false")?,
+    })
+}
 
 fn strings<'a>(metadata: &'a mut Map, field: &str) -> Result<&'a mut Map, DocumentError> {
     let entry = metadata.entry(field.into()).or_insert_with(empty);
@@ -205,13 +237,15 @@ fn refuse_ours(map: &Map, field: &str, ours: &[&str]) -> Result<(), DocumentErro
     }
 }
 
-/// Appends `"ownerReferences":[…]`.
-fn owner_references(out: &mut String, owner: &Owner) {
+/// `"ownerReferences":[…]`.
+fn owner_reference(owner: &Owner) -> String {
+    let mut out = String::with_capacity(250);
     out.push_str(r#""ownerReferences":[{"apiVersion":"konnektr.io/v1alpha1","kind":"DatabaseQueryResource","name":"#);
-    json::append_string(out, &owner.name);
+    json::append_string(&mut out, &owner.name);
     out.push_str(r#","uid":"#);
-    json::append_string(out, &owner.uid);
+    json::append_string(&mut out, &owner.uid);
     out.push_str(r#","controller":true,"blockOwnerDeletion":true}]"#);
+    out
 }
 
 /// As long as a hash, so that the hash can be written over it.
@@ -219,25 +253,22 @@ const NO_HASH: &str = "00000000000000000000000000000000";
 /// Most bodies are shorter.
 const BODY: usize = 2 << 10;
 
-/// The body with its hash annotation, and a reference to its owner if it is to have one. Metadata comes first, so that
+/// The body with its hash annotation, which stands for the reference to the owner, too. Metadata comes first, so that
 /// a uid can be put into it when sent, and so that the first hash annotation in the text is ours.
-fn body(metadata: &Json, rest: &Map, owner: Option<&Owner>) -> (String, AppliedHash) {
+fn body(metadata: &Json, rest: &Map, reference: &str) -> (String, AppliedHash) {
     let mut body = String::with_capacity(BODY);
     body.push_str(r#"{"metadata":"#);
     json::append(&mut body, metadata);
-    if let Some(owner) = owner {
-        body.pop();
-        body.push(',');
-        owner_references(&mut body, owner);
-        body.push('}');
-    }
     for (key, value) in rest {
         body.push(',');
         json::append_key(&mut body, key);
         json::append(&mut body, value);
     }
     body.push('}');
+    let end = body.len();
+    body.push_str(reference);
     let hash = AppliedHash::of(body.as_bytes());
+    body.truncate(end);
     let annotation = format!(r#""{}":"{NO_HASH}""#, object::APPLIED_HASH);
     if let Some(end) = body.find(&annotation).map(|start| start + annotation.len() - 1) {
         body.replace_range(end - NO_HASH.len()..end, &hash.0);

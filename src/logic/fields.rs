@@ -1,7 +1,8 @@
 //! What we own of an object, as its managedFields say, and whether that is all that we apply. Pure.
 //!
 //! A field that somebody else edits or removes leaves our entry, and its values stay with whoever wrote them. So an
-//! object is as we applied it where our entry still covers what we would apply: it takes no look at values.
+//! object is as we applied it where our entry still covers what we would apply: it takes no look at values. What a
+//! subresource took, as a HorizontalPodAutoscaler does through `scale`, is yielded, and counts as if it were ours.
 
 use std::sync::Arc;
 
@@ -9,17 +10,38 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value};
 
 use super::json::Json;
-use super::object::is_our_apply;
+use super::object::{ADOPTED, is_our_apply};
 
 /// The fields of our entry, as the server writes them. Objects of one template share the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fields(pub Arc<str>);
 
 impl Fields {
-    /// What we own of an object. None where we own nothing.
+    /// What we own of an object, or yield. None where we own nothing.
     pub fn of(meta: &ObjectMeta) -> Option<String> {
-        let entry = meta.managed_fields.iter().flatten().find(|entry| is_our_apply(entry))?;
-        entry.fields_v1.as_ref().map(|fields| fields.0.to_string())
+        let entries = || meta.managed_fields.iter().flatten();
+        let ours = entries().find(|entry| is_our_apply(entry))?.fields_v1.as_ref()?;
+        let mut yielded = entries()
+            .filter(|entry| !matches!(entry.subresource.as_deref(), None | Some("" | "status")))
+            .filter_map(|entry| entry.fields_v1.as_ref())
+            .peekable();
+        if yielded.peek().is_none() {
+            return Some(ours.0.to_string());
+        }
+        let mut all = ours.0.clone();
+        yielded.for_each(|fields| add(&mut all, &fields.0));
+        Some(all.to_string())
+    }
+
+    /// Whether the field at this path, as a conflict writes it (`.spec.ports[port=80].name`), is among them.
+    pub fn have(&self, path: &str) -> bool {
+        let mut names = |name: &str| name == path;
+        serde_json::from_str(&self.0).is_ok_and(|tree| any(&tree, &mut String::new(), &mut names))
+    }
+
+    /// Whether we own the mark of an object that existed before us.
+    pub fn have_adopted(&self) -> bool {
+        self.0.contains(&format!("\"f:{ADOPTED}\""))
     }
 
     /// Whether all of `body` but what names the object is ours.
@@ -33,6 +55,50 @@ impl Fields {
             name => is_covered(value, field(&fields, name)),
         })
     }
+}
+
+/// Puts the fields of another entry to those of one.
+fn add(all: &mut Value, more: &Value) {
+    let (Value::Object(all), Value::Object(more)) = (all, more) else { return };
+    // Nothing below: it is owned as a whole.
+    if all.is_empty() {
+        return;
+    }
+    for (step, below) in more {
+        match all.get_mut(step) {
+            Some(all) => add(all, below),
+            None => drop(all.insert(step.clone(), below.clone())),
+        }
+    }
+}
+
+/// Whether the path of any field is meant.
+fn any(tree: &Map<String, Value>, path: &mut String, is_meant: &mut dyn FnMut(&str) -> bool) -> bool {
+    let length = path.len();
+    for (step, below) in tree {
+        match step.split_once(':') {
+            Some(("f", name)) => path.extend([".", name]),
+            Some(("i", index)) => path.extend(["[", index, "]"]),
+            Some(("v", value)) => path.extend(["[=", value, "]"]),
+            Some(("k", key)) => {
+                let key: Map<String, Value> = serde_json::from_str(key).unwrap_or_default();
+                let mut parts: Vec<String> = key.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                parts.sort();
+                path.extend(["[", &parts.join(","), "]"]);
+            }
+            // A dot: the thing itself.
+            _ => {}
+        }
+        let found = match below.as_object().filter(|below| !below.is_empty()) {
+            Some(below) => any(below, path, is_meant),
+            None => is_meant(path),
+        };
+        if found {
+            return true;
+        }
+        path.truncate(length);
+    }
+    false
 }
 
 /// Who wrote to an object last, besides us; what writes its status does not count.
@@ -176,5 +242,37 @@ mod tests {
         let body = json!({"metadata": {"name": "a"}, "data": {}, "spec": {"a": null, "list": [], "b": 1}});
         assert!(cover(json!({"f:metadata": {}, "f:spec": {"f:b": {}}}), body.clone()));
         assert!(!cover(json!({"f:metadata": {}}), body));
+    }
+
+    #[test]
+    fn our_fields_are_named_as_a_conflict_names_them() {
+        let fields = Fields(json!({
+            "f:data": {"f:a.b": {}},
+            "f:spec": {"f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:name": {}}}, "f:args": {"v:\"x\"": {}}},
+        }).to_string().into());
+        for path in [
+            ".data.a.b",
+            ".spec.ports[port=80,protocol=\"TCP\"]",
+            ".spec.ports[port=80,protocol=\"TCP\"].name",
+            ".spec.args[=\"x\"]",
+        ] {
+            assert!(fields.have(path), "{path}");
+        }
+        assert!(!fields.have(".data") && !fields.have(".spec.replicas"));
+    }
+
+    #[test]
+    fn what_a_subresource_took_is_yielded_and_what_writes_the_status_takes_nothing() {
+        let entry = |manager: &str, operation: &str, subresource: &str, fields: Value| json!({"manager": manager, "operation": operation, "subresource": subresource, "fieldsV1": fields});
+        let replicas = || json!({"f:spec": {"f:replicas": {}}});
+        let ours = entry("db-query-operator", "Apply", "", json!({"f:spec": {"f:paused": {}}}));
+        let covers = |other: Value| {
+            let meta = serde_json::from_value(json!({"managedFields": [ours, other]})).unwrap();
+            let fields = Fields(Fields::of(&meta).unwrap().into());
+            fields.cover(&Json::from(json!({"spec": {"paused": true, "replicas": 2}})))
+        };
+        assert!(covers(entry("hpa", "Update", "scale", replicas())));
+        assert!(!covers(entry("hpa", "Update", "status", replicas())));
+        assert!(!covers(entry("kubectl", "Update", "", replicas())));
     }
 }

@@ -5,13 +5,42 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::json::Json;
-use super::object::{AppliedHash, Desired, GroupKind, Known, ObjectId};
+use super::object::{AppliedHash, Desired, GroupKind, Known, ObjectId, Version};
 use super::prune::Stale;
 
 /// What exists of ours.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     objects: HashMap<ObjectId, Known>,
+    /// By uid: a watch may tell late of how an object was before it went, and so may an apply.
+    gone: HashMap<Arc<str>, Gone>,
+}
+
+/// Why an object is not ours to know of any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gone {
+    /// We deleted it.
+    ByUs,
+    /// It was seen to be gone, or to be ours no longer, in this version.
+    AsOf(Version),
+}
+
+impl Gone {
+    /// Whether an object that is seen in this version is back.
+    fn is_over(self, version: Version) -> bool {
+        matches!(self, Self::AsOf(gone) if !version.is_before(gone))
+    }
+}
+
+/// What was seen of an object.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// Its uid.
+    pub uid: Arc<str>,
+    /// Its version.
+    pub version: Version,
+    /// How it is; None when it is gone, or not ours.
+    pub known: Option<Known>,
 }
 
 /// What is to be done with the desired objects.
@@ -26,18 +55,27 @@ pub struct Plan {
 }
 
 /// Objects that may not be deleted although no row wants them: rows failed, and would perhaps want them.
-#[derive(Clone, Copy, Debug)]
-pub enum Doubt<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doubt {
     /// No row failed.
     None,
     /// Those of rows with these keys.
-    Of(&'a HashSet<Arc<str>>),
+    Of(HashSet<Arc<str>>),
     /// Nobody knows whose they are.
     All,
 }
 
-impl Doubt<'_> {
-    fn is_about(self, known: &Known) -> bool {
+impl Doubt {
+    /// About the rows with these keys; None is one without.
+    pub fn about<'a>(keys: impl Iterator<Item = Option<&'a Arc<str>>>) -> Self {
+        match keys.map(Option::<&Arc<str>>::cloned).collect::<Option<HashSet<_>>>() {
+            Some(keys) if keys.is_empty() => Self::None,
+            Some(keys) => Self::Of(keys),
+            None => Self::All,
+        }
+    }
+
+    fn is_about(&self, known: &Known) -> bool {
         match (self, &known.row_key) {
             (Self::None, _) => false,
             (Self::Of(keys), Some(key)) => keys.contains(key),
@@ -49,7 +87,7 @@ impl Doubt<'_> {
 impl Inventory {
     /// From a listing.
     pub fn of(objects: impl IntoIterator<Item = (ObjectId, Known)>) -> Self {
-        Self { objects: objects.into_iter().collect() }
+        Self { objects: objects.into_iter().collect(), gone: HashMap::new() }
     }
 
     /// How many objects there are.
@@ -62,10 +100,12 @@ impl Inventory {
         self.objects.is_empty()
     }
 
-    /// Whether the object exists with this applied hash, and what is to be applied is still ours.
-    pub fn is_applied(&self, id: &ObjectId, hash: &AppliedHash, object: &Json) -> bool {
-        let Some(known) = self.objects.get(id).filter(|known| known.is_applied(hash)) else { return false };
-        known.verified || known.fields.as_ref().is_some_and(|fields| fields.cover(object))
+    /// Whether the object exists with the applied hash of what is desired, and what is to be applied is still ours.
+    pub fn is_applied(&self, desired: &Desired, object: &Json) -> bool {
+        let Some(known) = self.objects.get(&desired.id).filter(|known| known.is_applied(&desired.hash)) else {
+            return false;
+        };
+        known.verified || known.has_all(desired, object)
     }
 
     /// Whether the object is known to be as this hash has it: there is nothing to compare.
@@ -83,6 +123,9 @@ impl Inventory {
                     known.verified = true;
                     plan.unchanged += 1;
                 }
+                // Whether it is on its way out, or not ours by now, has to be seen.
+                Some(known) if desired.wishes.create_only && known.deleting => plan.first_contact.push(desired),
+                Some(_) if desired.wishes.create_only => plan.unchanged += 1,
                 Some(known) => plan.update.push((desired, known.clone())),
                 None => plan.first_contact.push(desired),
             }
@@ -96,7 +139,7 @@ impl Inventory {
     }
 
     /// What exists and is not wanted, and may be deleted: O(objects).
-    pub fn stale(&self, wanted: &HashSet<ObjectId>, doubt: Doubt<'_>) -> Vec<Stale> {
+    pub fn stale(&self, wanted: &HashSet<ObjectId>, doubt: &Doubt) -> Vec<Stale> {
         let mut stale: Vec<_> = self
             .objects
             .iter()
@@ -108,23 +151,79 @@ impl Inventory {
         stale
     }
 
-    /// Takes note of what was seen of an object: None when it is gone or not ours. Tells whether that is news, for which
-    /// its row has to be looked at again.
-    pub fn see(&mut self, id: &ObjectId, uid: &str, seen: Option<Known>) -> bool {
-        match (self.objects.get(id), seen) {
-            (Some(known), Some(seen)) if known.is_like(&seen) => false,
-            (_, Some(seen)) => {
-                self.objects.insert(id.clone(), seen);
-                true
-            }
-            // Of an earlier object of that name nothing is news.
-            (Some(known), None) if *known.uid == *uid => self.objects.remove(id).is_some(),
-            (_, None) => false,
+    /// Those that refer to their owner, with their uids.
+    pub fn referring(&self) -> Vec<Stale> {
+        let referring = self.objects.iter().filter(|(_, known)| known.referring);
+        referring.map(|(id, known)| (id.clone(), known.uid.clone())).collect()
+    }
+
+    /// The object does not refer to its owner any more.
+    pub fn unrefer(&mut self, id: &ObjectId) {
+        if let Some(known) = self.objects.get_mut(id) {
+            known.referring = false;
         }
     }
 
-    /// The object was applied.
+    /// Takes over from what was known before a listing what no listing shows.
+    pub fn remember(&mut self, before: &Self) {
+        for (id, known) in &mut self.objects {
+            if let Some(before) = before.objects.get(id) {
+                *known = std::mem::take(known).remembering(before);
+            }
+        }
+    }
+
+    /// Takes note of what was seen of an object. Tells whether that is news, for which its row has to be looked at again.
+    pub fn see(&mut self, id: &ObjectId, seen: Sight) -> bool {
+        let Sight { uid, version, known: seen } = seen;
+        let known = self.objects.get_mut(id);
+        let Some(seen) = seen else {
+            // It may be ours again since.
+            if known.as_ref().is_some_and(|known| known.uid == uid && version.is_before(known.version)) {
+                return false;
+            }
+            let is_it = known.is_some_and(|known| known.uid == uid);
+            if self.gone.get(&uid) != Some(&Gone::ByUs) {
+                self.gone.insert(uid, Gone::AsOf(version));
+            }
+            return is_it && self.objects.remove(id).is_some();
+        };
+        match known {
+            _ if self.gone.get(&uid).is_some_and(|gone| !gone.is_over(version)) => false,
+            Some(known) if known.uid == uid && version.is_before(known.version) => false,
+            Some(known) if known.is_like(&seen) => {
+                known.version = version;
+                false
+            }
+            known => {
+                let seen = match known {
+                    Some(known) => seen.remembering(known),
+                    None => seen,
+                };
+                self.objects.insert(id.clone(), seen);
+                true
+            }
+        }
+    }
+
+    /// The object was applied; false where it was seen since that somebody changed or deleted it.
+    pub fn applied(&mut self, id: ObjectId, known: Known) -> bool {
+        match self.objects.get_mut(&id) {
+            _ if self.gone.get(&known.uid).is_some_and(|gone| !gone.is_over(known.version)) => false,
+            Some(seen) if known.uid == seen.uid && known.version.is_before(seen.version) => {
+                (seen.verified, seen.applied) = (false, known.applied);
+                false
+            }
+            _ => {
+                self.objects.insert(id, known);
+                true
+            }
+        }
+    }
+
+    /// The object is like that.
     pub fn insert(&mut self, id: ObjectId, known: Known) {
+        self.gone.remove(&known.uid);
         self.objects.insert(id, known);
     }
 
@@ -135,6 +234,13 @@ impl Inventory {
         }
     }
 
+    /// We deleted the object.
+    pub fn delete(&mut self, id: &ObjectId) {
+        if let Some(known) = self.objects.remove(id) {
+            self.gone.insert(known.uid, Gone::ByUs);
+        }
+    }
+
     /// The object is gone, or is not ours after all.
     pub fn remove(&mut self, id: &ObjectId) {
         self.objects.remove(id);
@@ -142,7 +248,8 @@ impl Inventory {
 
     /// The kinds there are objects of.
     pub fn kinds(&self) -> BTreeSet<GroupKind> {
-        self.objects.keys().map(|id| (*id.kind).clone()).collect()
+        let kinds: HashSet<&GroupKind> = self.objects.keys().map(|id| &*id.kind).collect();
+        kinds.into_iter().cloned().collect()
     }
 }
 
@@ -150,7 +257,7 @@ impl Inventory {
 mod tests {
     use super::*;
     use crate::logic::fields::Fields;
-    use crate::logic::object::Kind;
+    use crate::logic::object::{Hold, Kind, Version, Wishes};
     use std::sync::Arc;
 
     fn id(name: &str) -> ObjectId {
@@ -159,15 +266,16 @@ mod tests {
     }
 
     fn known(hash: &str, protected: bool) -> Known {
-        Known {
-            uid: "u".into(),
-            hash: Some(AppliedHash(hash.into())),
-            row_key: None,
-            protected,
-            deleting: false,
-            fields: None,
-            verified: true,
-        }
+        let hash = Some(AppliedHash(hash.into()));
+        Known { uid: "u".into(), hash, protected, verified: true, ..Known::default() }
+    }
+
+    fn sight(known: Known) -> Sight {
+        Sight { uid: known.uid.clone(), version: known.version, known: Some(known) }
+    }
+
+    fn gone(uid: &str, version: Version) -> Sight {
+        Sight { uid: uid.into(), version, known: None }
     }
 
     fn desired(name: &str, hash: &str) -> Desired {
@@ -188,10 +296,35 @@ mod tests {
     #[test]
     fn what_is_being_deleted_is_neither_as_it_should_be_nor_to_be_deleted_again() {
         let mut inventory = Inventory::of([(id("a"), Known { deleting: true, ..known("1", false) })]);
-        assert!(!inventory.is_applied(&id("a"), &AppliedHash("1".into()), &Json::Null));
+        assert!(!inventory.is_applied(&desired("a", "1"), &Json::Null));
         assert_eq!(inventory.plan(vec![desired("a", "1")]).update.len(), 1);
-        assert!(inventory.stale(&HashSet::new(), Doubt::None).is_empty());
+        assert!(inventory.stale(&HashSet::new(), &Doubt::None).is_empty());
         assert_eq!(inventory.kept(&HashSet::from([id("a")])), 0);
+    }
+
+    #[test]
+    fn what_is_only_to_be_created_is_not_updated() {
+        let mut inventory =
+            Inventory::of([(id("a"), known("1", false)), (id("going"), Known { deleting: true, ..known("1", false) })]);
+        let wishes = Wishes { create_only: true, ..Wishes::default() };
+        let plan = inventory.plan(vec![desired("a", "2").wishing(wishes), desired("going", "2").wishing(wishes)]);
+        assert_eq!((plan.unchanged, plan.update.len(), plan.first_contact.len()), (1, 0, 1));
+    }
+
+    #[test]
+    fn a_listing_does_not_forget_what_no_listing_shows() {
+        let had = Some(Fields("had".into()));
+        let before = Known { hold: Hold::Adopted, applied: had.clone(), fields: had.clone(), ..known("1", false) };
+        let earlier = Inventory::of(["same", "taken", "another"].map(|name| (id(name), before.clone())));
+        let seen = Known { applied: None, verified: false, ..before.clone() };
+        let taken = Known { fields: Some(Fields("less".into())), hold: Hold::Created, ..seen.clone() };
+        let another = Known { uid: "v".into(), ..seen.clone() };
+        let mut now =
+            Inventory::of([(id("same"), seen), (id("taken"), taken.clone()), (id("another"), another.clone())]);
+        now.remember(&earlier);
+        assert_eq!(now.objects[&id("same")], before);
+        assert_eq!(now.objects[&id("taken")], Known { applied: had, hold: Hold::Adopted, ..taken });
+        assert_eq!(now.objects[&id("another")], another);
     }
 
     #[test]
@@ -201,7 +334,7 @@ mod tests {
             (id("kept"), known("1", true)),
             (id("gone"), known("1", false)),
         ]);
-        assert_eq!(inventory.stale(&HashSet::from([id("wanted")]), Doubt::None), vec![(id("gone"), "u".into())]);
+        assert_eq!(inventory.stale(&HashSet::from([id("wanted")]), &Doubt::None), vec![(id("gone"), "u".into())]);
         assert_eq!(inventory.kept(&HashSet::from([id("wanted"), id("new")])), 1);
     }
 
@@ -210,34 +343,66 @@ mod tests {
         let fields = |text: &str| Some(Fields(text.into()));
         let mut inventory = Inventory::of([(id("a"), Known { verified: false, ..known("1", false) })]);
         let object = Json::from(serde_json::json!({"data": {"k": "v"}}));
-        let hash = AppliedHash("1".into());
-        assert!(!inventory.is_applied(&id("a"), &hash, &object), "nothing of it is ours");
+        let wanted = desired("a", "1");
+        assert!(!inventory.is_applied(&wanted, &object), "nothing of it is ours");
         let seen = |text| Known { fields: fields(text), verified: false, ..known("1", false) };
-        assert!(inventory.see(&id("a"), "u", Some(seen(r#"{"f:data":{"f:other":{}}}"#))));
-        assert!(!inventory.is_applied(&id("a"), &hash, &object));
+        assert!(inventory.see(&id("a"), sight(seen(r#"{"f:data":{"f:other":{}}}"#))));
+        assert!(!inventory.is_applied(&wanted, &object));
         let ours = seen(r#"{"f:data":{"f:k":{}}}"#);
-        assert!(inventory.see(&id("a"), "u", Some(ours.clone())));
-        assert!(inventory.is_applied(&id("a"), &hash, &object));
+        assert!(inventory.see(&id("a"), sight(ours.clone())));
+        assert!(inventory.is_applied(&wanted, &object));
         assert_eq!(inventory.plan(vec![desired("a", "1")]).unchanged, 1);
-        assert!(!inventory.see(&id("a"), "u", Some(ours)), "that is known, and verified");
-        assert!(inventory.is_applied(&id("a"), &hash, &Json::Null));
+        assert!(!inventory.see(&id("a"), sight(ours)), "that is known, and verified");
+        assert!(inventory.is_applied(&wanted, &Json::Null));
+    }
+
+    #[test]
+    fn how_an_object_was_before_is_no_news() {
+        let at = |version: &str, hash: &str| {
+            let meta = serde_json::from_value(serde_json::json!({"resourceVersion": version})).unwrap();
+            Known { version: Version::of(&meta), ..known(hash, false) }
+        };
+        let mut inventory = Inventory::of([(id("a"), at("20", "2"))]);
+        assert!(!inventory.see(&id("a"), sight(at("9", "1"))));
+        assert!(inventory.see(&id("a"), sight(at("21", "1"))));
+        assert!(inventory.see(&id("a"), sight(at("of its own kind", "3"))), "it cannot be compared");
+        inventory.delete(&id("a"));
+        assert!(!inventory.see(&id("a"), sight(at("22", "2"))));
+        assert!(!inventory.see(&id("a"), gone("u", Version::default())));
+        assert!(inventory.is_empty());
+        assert!(inventory.see(&id("a"), sight(Known { uid: "another".into(), ..at("23", "2") })));
     }
 
     #[test]
     fn what_is_gone_is_news_unless_another_took_its_place() {
         let mut inventory = Inventory::of([(id("a"), known("1", false))]);
-        assert!(!inventory.see(&id("a"), "earlier", None));
-        assert!(inventory.see(&id("a"), "u", None));
-        assert!(!inventory.see(&id("a"), "u", None));
-        assert!(inventory.see(&id("a"), "u", Some(known("1", false))));
+        let version = Version::default();
+        assert!(!inventory.see(&id("a"), gone("earlier", version)));
+        assert!(inventory.see(&id("a"), gone("u", version)));
+        assert!(!inventory.see(&id("a"), gone("u", version)));
+        assert!(inventory.see(&id("a"), sight(known("1", false))));
+    }
+
+    #[test]
+    fn an_object_may_come_back_and_late_news_of_its_going_are_none() {
+        let version =
+            |text: &str| Version::of(&serde_json::from_value(serde_json::json!({"resourceVersion": text})).unwrap());
+        let at = |text: &str| Known { version: version(text), ..known("1", false) };
+        let mut inventory = Inventory::of([(id("a"), at("10"))]);
+        assert!(inventory.see(&id("a"), gone("u", version("20"))));
+        assert!(!inventory.applied(id("a"), at("15")), "that was before it went");
+        assert!(!inventory.see(&id("a"), sight(at("15"))));
+        assert!(inventory.applied(id("a"), at("30")));
+        assert!(!inventory.see(&id("a"), gone("u", version("20"))));
+        assert_eq!(inventory.len(), 1);
     }
 
     #[test]
     fn what_a_failed_row_may_want_is_not_stale() {
         let of = |key: Option<&str>| Known { row_key: key.map(Into::into), ..known("1", false) };
         let inventory = Inventory::of([(id("a"), of(Some("[1]"))), (id("b"), of(Some("[2]"))), (id("c"), of(None))]);
-        let stale = |doubt| inventory.stale(&HashSet::new(), doubt).len();
-        assert_eq!(inventory.stale(&HashSet::new(), Doubt::Of(&HashSet::from(["[1]".into()])))[0].0, id("b"));
-        assert_eq!((stale(Doubt::None), stale(Doubt::Of(&HashSet::new())), stale(Doubt::All)), (3, 2, 0));
+        let stale = |doubt| inventory.stale(&HashSet::new(), &doubt).len();
+        assert_eq!(inventory.stale(&HashSet::new(), &Doubt::Of(HashSet::from(["[1]".into()])))[0].0, id("b"));
+        assert_eq!((stale(Doubt::None), stale(Doubt::Of(HashSet::new())), stale(Doubt::All)), (3, 2, 0));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use sha2::{Digest, Sha256};
 
-use super::object::{AppliedHash, Desired, Kind, ObjectId};
+use super::object::{AppliedHash, Desired, Kind, ObjectId, Wishes};
 use super::row::Row;
 
 /// Hash of a row's text and key: the first 128 bits of SHA-256, as rows are anybody's.
@@ -36,14 +36,14 @@ pub struct Made {
     pub kind: Arc<Kind>,
     /// Hash of its body.
     pub hash: AppliedHash,
-    /// Whether its template protects it from deletion.
-    pub protected: bool,
+    /// What the user wants of it beside.
+    pub wishes: Wishes,
 }
 
 impl From<&Desired> for Made {
     fn from(desired: &Desired) -> Self {
-        let Desired { id, kind, hash, protected, .. } = desired;
-        Self { id: id.clone(), kind: kind.clone(), hash: hash.clone(), protected: *protected }
+        let Desired { id, kind, hash, wishes, .. } = desired;
+        Self { id: id.clone(), kind: kind.clone(), hash: hash.clone(), wishes: *wishes }
     }
 }
 

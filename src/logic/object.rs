@@ -1,18 +1,28 @@
-//! What a managed object is: its identity, its kind, the marks we put on it, and how to tell from
-//! its metadata whether it is ours. Pure.
+//! What a managed object is: its identity, its kind and the marks we put on it. Pure.
+
+mod desired;
+mod known;
+mod ownership;
 
 use std::fmt;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::fields::Fields;
-use super::row::RowName;
+pub use desired::{Desired, Wishes};
+pub use known::{Known, Version};
+pub use ownership::{
+    Hold, Ownership, annotation, hold, is_adopted, is_initial, is_orphaned, is_our_apply, is_predecessor, is_protected,
+    is_us, owner_labels, ownership, written_by_others,
+};
 
 /// Our field manager for server-side apply.
 pub const FIELD_MANAGER: &str = "db-query-operator";
+/// Our second field manager, of fields that are set at creation and left to others afterwards.
+pub const INITIAL_MANAGER: &str = "db-query-operator-initial";
+/// The Go operator's field manager.
+pub const PREDECESSOR: &str = "databasequeryresource-controller";
 /// Keeps a DatabaseQueryResource until its objects were cleaned up.
 pub const FINALIZER: &str = "konnektr.io/dbqr-finalizer";
 /// Label: name of the DatabaseQueryResource, or a hash of it where it is no label value.
@@ -26,7 +36,13 @@ pub const APPLIED_HASH: &str = "konnektr.io/applied-hash";
 /// Every label that is ours to set and to take off again.
 pub const OUR_LABELS: [&str; 2] = [LABEL_NAME, LABEL_NAMESPACE];
 /// Every annotation that is ours to set and to take off again.
-pub const OUR_ANNOTATIONS: [&str; 4] = [OWNER_UID, APPLIED_HASH, ROW_KEY, "konnektr.io/adopted"];
+pub const OUR_ANNOTATIONS: [&str; 4] = [OWNER_UID, APPLIED_HASH, ROW_KEY, ADOPTED];
+/// Annotation: the object existed before us, or was left to itself: it is never deleted, only released.
+pub const ADOPTED: &str = "konnektr.io/adopted";
+/// Annotation by the user: `IfNotPresent` creates an object and never touches one that exists.
+pub const SSA: &str = "konnektr.io/ssa";
+/// Annotation by the user: `true` lets us delete and create anew what cannot be updated.
+pub const RECREATE: &str = "konnektr.io/recreate";
 /// Annotation by the user, on a DatabaseQueryResource: the digest of held back deletions that are right.
 pub const APPROVE_PRUNE: &str = "konnektr.io/approve-prune";
 /// Annotation: the key of the row that the object was made from, a JSON array.
@@ -160,167 +176,10 @@ impl Owner {
     }
 }
 
-/// Whose an existing object is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ownership {
-    /// Ours: our manager owns the owner-uid annotation, and it holds our uid, or the uid of an
-    /// earlier DatabaseQueryResource of the same namespace and name.
-    Ours,
-    /// Another DatabaseQueryResource's.
-    OtherOwner {
-        /// `namespace/name`, as its labels say.
-        owner: String,
-    },
-    /// Not managed by this operator. A copied label or annotation is not ownership.
-    Foreign,
-}
-
-/// Reads from an object's metadata whose it is.
-pub fn ownership(meta: &ObjectMeta, owner: &Owner) -> Ownership {
-    let Some(uid) = annotation(meta, OWNER_UID) else { return Ownership::Foreign };
-    let Some(entry) = meta.managed_fields.iter().flatten().find(|entry| owns(entry, "f:annotations", OWNER_UID)) else {
-        return Ownership::Foreign;
-    };
-    let (name, namespace) = (label(meta, LABEL_NAME).unwrap_or("?"), label(meta, LABEL_NAMESPACE).unwrap_or("?"));
-    // Labels are anyone's to edit. Those that we still own were written together with the uid, by an earlier
-    // resource of that name, since there is only one at a time.
-    let written_by_us = [LABEL_NAME, LABEL_NAMESPACE].iter().all(|key| owns(entry, "f:labels", key));
-    if uid == owner.uid || (written_by_us && name == owner.label() && namespace == owner.namespace) {
-        Ownership::Ours
-    } else {
-        Ownership::OtherOwner { owner: format!("{namespace}/{name}") }
-    }
-}
-
-/// The name and namespace of the owner, as an object's labels have them.
-pub fn owner_labels(meta: &ObjectMeta) -> (Option<&str>, Option<&str>) {
-    (label(meta, LABEL_NAME), label(meta, LABEL_NAMESPACE))
-}
-
-/// Whether the user protected this object from deletion.
-pub fn is_protected(meta: &ObjectMeta) -> bool {
-    annotation(meta, PRUNE) == Some("disabled")
-}
-
-/// Whether anyone but our apply has written to this object (status and the like aside).
-///
-/// A first apply that met an existing object shows the others here: who made it has an entry, and
-/// for an object without entries the API server adds one (`before-first-apply`). Only our entry
-/// means that we made it, by a request whose answer was lost.
-pub fn written_by_others(meta: &ObjectMeta) -> bool {
-    meta.managed_fields
-        .iter()
-        .flatten()
-        .any(|entry| !is_our_apply(entry) && entry.subresource.as_deref().unwrap_or("").is_empty())
-}
-
 /// Whether objects of this kind go before all others, as others may need them.
 pub fn goes_first(kind: &GroupKind) -> bool {
     matches!(
         (kind.group.as_str(), kind.kind.as_str()),
         ("", "Namespace") | ("apiextensions.k8s.io", "CustomResourceDefinition")
     )
-}
-
-/// An annotation's value.
-pub fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
-    meta.annotations.as_ref()?.get(key).map(String::as_str)
-}
-
-fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
-    meta.labels.as_ref()?.get(key).map(String::as_str)
-}
-
-/// Whether this is the entry of our server-side apply.
-pub fn is_our_apply(entry: &ManagedFieldsEntry) -> bool {
-    entry.manager.as_deref() == Some(FIELD_MANAGER)
-        && entry.operation.as_deref() == Some("Apply")
-        && entry.subresource.as_deref().unwrap_or("").is_empty()
-}
-
-/// Whether the entry is ours and owns a label or annotation.
-fn owns(entry: &ManagedFieldsEntry, part: &str, key: &str) -> bool {
-    let owns = |fields: &FieldsV1| !fields.0["f:metadata"][part][format!("f:{key}")].is_null();
-    is_our_apply(entry) && entry.fields_v1.as_ref().is_some_and(owns)
-}
-
-/// One object as it should be, ready to send.
-#[derive(Clone, Debug)]
-pub struct Desired {
-    /// Which object.
-    pub id: ObjectId,
-    /// Its kind, as the template's apiVersion asks for it.
-    pub kind: Arc<Kind>,
-    /// Hash of the body without this hash.
-    pub hash: AppliedHash,
-    /// The row it came from.
-    pub row: RowName,
-    /// Whether the user protected it from deletion.
-    pub protected: bool,
-    /// JSON after `{"metadata":{`, our marks included. None where the object is known to be so already.
-    body: Option<Box<str>>,
-}
-
-const BODY_START: &str = r#"{"metadata":{"#;
-
-impl Desired {
-    /// From a whole body that begins with its (non-empty) metadata.
-    pub fn new(id: ObjectId, kind: Arc<Kind>, hash: AppliedHash, row: impl Into<RowName>, body: Option<&str>) -> Self {
-        Self {
-            id,
-            kind,
-            hash,
-            row: row.into(),
-            protected: false,
-            body: body.and_then(|body| body.strip_prefix(BODY_START)).map(Into::into),
-        }
-    }
-
-    /// The same, protected from deletion or not.
-    pub fn protected(self, protected: bool) -> Self {
-        Self { protected, ..self }
-    }
-
-    /// Whether there is something to send: the object was not found to be as it should be.
-    pub fn has_body(&self) -> bool {
-        self.body.is_some()
-    }
-
-    /// The JSON to apply. With a uid the server refuses to touch any other object of that name.
-    pub fn body(&self, uid: Option<&str>) -> Option<Vec<u8>> {
-        let rest = self.body.as_deref()?;
-        let uid = uid.map(|uid| format!(r#""uid":"{uid}","#)).unwrap_or_default();
-        Some([BODY_START, &uid, rest].concat().into_bytes())
-    }
-}
-
-/// An object of ours as the cluster was last seen to have it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// The object's uid.
-    pub uid: Arc<str>,
-    /// Its applied-hash annotation.
-    pub hash: Option<AppliedHash>,
-    /// The key of the row that it was made from; None where the row had none.
-    pub row_key: Option<Arc<str>>,
-    /// Whether the user protected it from deletion.
-    pub protected: bool,
-    /// Whether it is on its way out, waiting for finalizers: whatever it is now, it has to be made anew.
-    pub deleting: bool,
-    /// What we own of it; None where that is nothing.
-    pub fields: Option<Fields>,
-    /// Whether these fields are known to be all that was applied. While they are not, they have to be compared with it.
-    pub verified: bool,
-}
-
-impl Known {
-    /// Whether the object is as it should be, if all that was applied is still ours.
-    pub fn is_applied(&self, hash: &AppliedHash) -> bool {
-        !self.deleting && self.hash.as_ref() == Some(hash)
-    }
-
-    /// Whether what is known is the same, however it became known.
-    pub fn is_like(&self, other: &Self) -> bool {
-        *self == Self { verified: self.verified, ..other.clone() }
-    }
 }

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::object::ObjectId;
 use super::prune::Held;
 use super::render::Failures;
+use super::state::Recorded;
 use super::template::Language;
 use crate::crd::{BlockedPrune, Failure, Status, condition};
 
@@ -30,7 +31,9 @@ pub struct Done {
     pub query_time: Duration,
     /// Objects that exist now.
     pub objects: usize,
-    /// Objects created, updated, deleted.
+    /// Objects that are still being applied: they are slow.
+    pub under_way: usize,
+    /// Objects created, updated, deleted and the like.
     pub changed: Changed,
     /// Rows that failed.
     pub failures: Failures,
@@ -40,12 +43,10 @@ pub struct Done {
     pub misapproved: Option<String>,
     /// Whether nothing was deleted, since rows failed and it cannot be told which objects are theirs.
     pub all_kept: bool,
-    /// The columns by whose values all objects are marked with their row.
-    pub key_columns: Option<Vec<String>>,
     /// Deletions that the server refused.
     pub undeleted: Option<String>,
-    /// Kinds that there may be objects of.
-    pub kinds: Vec<String>,
+    /// What outlives the process.
+    pub recorded: Recorded,
     /// How changes are noticed, and which are not.
     pub detection: String,
     /// What the templates are written in.
@@ -78,9 +79,18 @@ pub struct Changed {
     pub updated: usize,
     /// Deleted.
     pub deleted: usize,
+    /// Shared from now on, since they existed.
+    pub adopted: usize,
+    /// Left to others again.
+    pub released: usize,
 }
 
 impl Changed {
+    /// How many went, one way or the other.
+    pub fn gone(&self) -> usize {
+        self.deleted + self.released
+    }
+
     /// Whether nothing was written.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
@@ -136,9 +146,9 @@ pub fn status(before: &Status, outcome: &Outcome, generation: Option<i64>, reque
             status.failed_rows = Some(count(done.failures.rows()));
             status.managed_resources = Some(count(done.objects));
             status.failures = failures(&done.failures);
-            status.kinds = done.kinds.clone();
+            status.kinds = done.recorded.kinds.iter().map(ToString::to_string).collect();
             status.template_language = done.language.map(|language| language.name().into());
-            status.key_columns.clone_from(&done.key_columns);
+            status.key_columns.clone_from(&done.recorded.marked_by);
             status.blocked_prune = done
                 .held
                 .as_ref()
@@ -213,6 +223,12 @@ impl Conditions<'_> {
         } else if let Some(undeleted) = &done.undeleted {
             self.set(condition::READY, false, PRUNE_FAILED, undeleted);
             self.set(condition::RECONCILING, true, PRUNE_FAILED, "deletions are tried again");
+        } else if done.under_way > 0 {
+            let message = format!("{} objects are being applied and take long", done.under_way);
+            self.set(condition::RECONCILING, true, "Progressing", &message);
+            if self.get(condition::READY).is_none_or(|ready| ready.status != "True") {
+                self.put(condition::READY, "Unknown", "Progressing", &message);
+            }
         } else {
             self.remove(condition::RECONCILING);
             let held = done.held.as_ref();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::document::{self, DocumentError, FindKind, Frame};
-use super::inventory::{Doubt, Inventory};
+use super::inventory::Inventory;
 use super::json::{self, Json};
 use super::memo::{Made, Memo, RowHash};
 use super::object::{Desired, ObjectId};
@@ -30,6 +30,8 @@ pub struct Rendered {
     pub rows: u64,
     /// The objects of the rows that did not fail, in the rows' order.
     pub desired: Vec<Desired>,
+    /// The objects that more than one row or document wants.
+    pub disputed: HashSet<ObjectId>,
     /// What failed.
     pub failures: Failures,
     /// What rows came to, for the next read. Empty where that depends on the time.
@@ -37,9 +39,9 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// Identities of all desired objects.
+    /// Identities of all objects that rows want.
     pub fn ids(&self) -> HashSet<ObjectId> {
-        self.desired.iter().map(|desired| desired.id.clone()).collect()
+        self.desired.iter().map(|desired| desired.id.clone()).chain(self.disputed.iter().cloned()).collect()
     }
 }
 
@@ -83,18 +85,19 @@ impl Failures {
         self.kept.truncate(KEPT_FAILURES);
     }
 
+    /// Adds them.
+    pub fn extend(&mut self, failures: impl IntoIterator<Item = RowFailure>) {
+        failures.into_iter().for_each(|failure| self.push(failure));
+    }
+
     /// How many rows failed.
     pub fn rows(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whose objects they make doubtful.
-    pub fn doubt(&self) -> Doubt<'_> {
-        match (self.is_empty(), self.nameless) {
-            (true, _) => Doubt::None,
-            (false, false) => Doubt::Of(&self.keys),
-            (false, true) => Doubt::All,
-        }
+    /// Their keys; None for those that have none.
+    pub fn keys(&self) -> impl Iterator<Item = Option<&Arc<str>>> {
+        self.keys.iter().map(Some).chain(self.nameless.then_some(None))
     }
 
     /// Whether none failed.
@@ -117,7 +120,6 @@ pub struct Renderer<'a> {
     before: &'a Memo,
     is_timeless: bool,
     first_row_of: HashMap<ObjectId, RowName>,
-    disputed: HashSet<ObjectId>,
     out: Rendered,
 }
 
@@ -141,7 +143,6 @@ impl<'a> Renderer<'a> {
             before,
             is_timeless: template.is_timeless(),
             first_row_of: HashMap::new(),
-            disputed: HashSet::new(),
             out: Rendered::default(),
         }
     }
@@ -175,8 +176,8 @@ impl<'a> Renderer<'a> {
 
     /// All rows were seen.
     pub fn finish(mut self) -> Rendered {
-        let disputed = self.disputed;
-        self.out.desired.retain(|desired| !disputed.contains(&desired.id));
+        let Rendered { desired, disputed, .. } = &mut self.out;
+        desired.retain(|desired| !disputed.contains(&desired.id));
         self.out
     }
 
@@ -194,8 +195,8 @@ impl<'a> Renderer<'a> {
             .into_iter()
             .enumerate()
             .map(|(index, document)| {
-                document::desired(document, row.clone(), &self.frame, self.find_kind, |id, hash, object| {
-                    self.known.is_applied(id, hash, object)
+                document::desired(document, row.clone(), &self.frame, self.find_kind, |desired, object| {
+                    self.known.is_applied(desired, object)
                 })
                 .map_err(|error: DocumentError| {
                     let place = if many { format!("document {}: ", index + 1) } else { String::new() };
@@ -226,13 +227,13 @@ impl<'a> Renderer<'a> {
             self.out.failures.push(failure(first));
         }
         self.out.failures.push(failure(second));
-        self.disputed.insert(desired.id);
+        self.out.disputed.insert(desired.id);
     }
 }
 
 fn unchanged(made: &Made, row: &RowName) -> Desired {
-    let Made { id, kind, hash, protected } = made.clone();
-    Desired::new(id, kind, hash, row.clone(), None).protected(protected)
+    let Made { id, kind, hash, wishes } = made.clone();
+    Desired::new(id, kind, hash, row.clone(), None).wishing(wishes)
 }
 
 #[cfg(test)]
@@ -249,7 +250,8 @@ mod tests {
         let template = Template::compile(source, template::Language::Jinja).unwrap();
         let owner = Owner { name: "q".into(), namespace: "team".into(), uid: "u".into() };
         let rights = Rights::default();
-        let frame = Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete };
+        let frame =
+            Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete, ignored: &[] };
         let find_kind = |_: &str, kind: &str| {
             let group_kind = GroupKind { group: String::new(), kind: kind.into() }.into();
             Ok(Arc::new(Kind { group_kind, version: "v1".into(), plural: "configmaps".into(), namespaced: true }))
@@ -298,7 +300,13 @@ mod tests {
             Ok(Arc::new(Kind { group_kind, version: "v1".into(), plural: "configmaps".into(), namespaced: true }))
         };
         let read = |rows: &[&str], known: &Inventory, memo: &Memo| {
-            let frame = Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete };
+            let frame = Frame {
+                owner: &owner,
+                rights: &rights,
+                gvk: None,
+                deletion_policy: DeletionPolicy::Delete,
+                ignored: &[],
+            };
             let now = Timestamp::UNIX_EPOCH;
             let mut renderer = Renderer::new(&template, &dbqr, now, frame, &find_kind, known, memo);
             for a in rows {
@@ -310,15 +318,7 @@ mod tests {
         let known = |verified| {
             let Desired { id, hash, .. } = first.desired[0].clone();
             let uid = "u".into();
-            let known = Known {
-                uid,
-                hash: Some(hash),
-                row_key: None,
-                protected: false,
-                deleting: false,
-                fields: None,
-                verified,
-            };
+            let known = Known { uid, hash: Some(hash), verified, ..Known::default() };
             Inventory::of([(id, known)])
         };
         let rendered = |rows: &[&str], known: &Inventory, memo: &Memo| {

@@ -2,6 +2,7 @@
 //! compiles templates: call it on a deep stack.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -10,16 +11,14 @@ use super::connection::{self, SecretKeys, Settings};
 use super::detect::Detection;
 use super::guard::Guard;
 use super::json::Json;
+use super::pointer::Pointer;
 use super::pool::Bounds;
 use super::rights::{Forbidden, Rights};
 use super::schedule::Schedule;
 use super::secrets::{self, Data};
 use super::sql::{self, Query, RowKey};
 use super::template::{Language, Template};
-use crate::crd::{
-    ChangeDetectionMode, ConflictPolicy, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy,
-    Gvk,
-};
+use crate::crd::{ChangeDetectionMode, ConnectionSecretRef, DatabaseQueryResourceSpec as Spec, Dbqr, Gvk};
 
 /// A spec that makes sense, with everything parsed that can be.
 pub struct Validated {
@@ -45,6 +44,8 @@ pub struct Validated {
     pub dbqr: Json,
     /// Fills in apiVersion and kind.
     pub gvk: Option<Gvk>,
+    /// Fields of objects that are set at creation alone.
+    pub ignored: Arc<[Pointer]>,
     /// Whether objects without a row are deleted.
     pub prune: bool,
     /// How many at a time.
@@ -102,6 +103,7 @@ pub fn validate(
         template,
         dbqr: what_templates_see(dbqr),
         gvk: spec.gvk.clone(),
+        ignored: Pointer::all(&spec.ignore_fields).map_err(InvalidSpec)?,
         prune: spec.prune,
         guard: Guard::new(&spec.prune_guard.clone().unwrap_or_default()).map_err(|error| InvalidSpec(error.into()))?,
     })
@@ -115,9 +117,6 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
         ("statusUpdateQuery", spec.status_update_query.is_some()),
         ("statusUpdateQueryTemplate", spec.status_update_query_template.is_some()),
         ("writeBack", spec.write_back.is_some()),
-        ("deletionPolicy: Orphan", spec.deletion_policy != DeletionPolicy::Delete),
-        ("conflictPolicy other than Protect", spec.conflict_policy != ConflictPolicy::Protect),
-        ("ignoreFields", !spec.ignore_fields.is_empty()),
         ("serviceAccountName", spec.service_account_name.is_some()),
         ("database.connectionSecretRef.readonlyHostKey", database.connection_secret_ref.readonly_host_key.is_some()),
         ("database.notifyConnectionSecretRef", database.notify_connection_secret_ref.is_some()),

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use dbqo::cluster::{ApplyError, Conflict, KindError, Work};
+use dbqo::cluster::{Applied, ApplyError, Change, Conflict, KindError, Terms};
 use dbqo::logic::object::Ownership;
-use futures::StreamExt;
+use dbqo::logic::queue::Work;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
@@ -17,7 +17,7 @@ async fn a_new_object_is_created_and_its_uid_told() {
     let desired = world.desired(&kind, "a", json!({"data": {"k": "v"}}));
     let applied = world.cluster.create(&world.owner, &desired).await.unwrap();
     let live = world.get(&kind, "a").await;
-    assert!(applied.created && *applied.uid == *live.metadata.uid.unwrap());
+    assert_eq!((applied.change, &*applied.uid), (Change::Created, live.metadata.uid.unwrap().as_str()));
     assert_eq!(live.data["data"]["k"], "v");
 }
 
@@ -29,7 +29,7 @@ async fn ours_is_updated_by_force() {
     let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
     let stolen = json!({"data": {"k": "theirs"}});
     world.api(&kind).patch("a", &PatchParams::default(), &Patch::Merge(&stolen)).await.unwrap();
-    assert!(world.cluster.update(&desired, &uid).await.is_ok_and(|applied| !applied.created && applied.uid == uid));
+    assert_eq!(world.update(&desired, &uid).await, Ok((Change::Updated, uid)));
     assert_eq!(world.get(&kind, "a").await.data["data"]["k"], "v");
 }
 
@@ -47,11 +47,11 @@ async fn an_object_that_was_deleted_meanwhile_is_not_updated_into_being() {
             world.api(&kind).get_opt("a").await.unwrap().is_none().then_some(())
         })
         .await;
-        assert_eq!(world.cluster.update(&desired, &uid).await, Err(ApplyError::Replaced));
+        assert_eq!(world.update(&desired, &uid).await, Err(ApplyError::Replaced));
         assert!(world.api(&kind).get_opt("a").await.unwrap().is_none());
         // Nor is the one that took its name.
         let theirs = world.foreign(&kind, "a", object).await;
-        assert_eq!(world.cluster.update(&desired, &uid).await, Err(ApplyError::Replaced));
+        assert_eq!(world.update(&desired, &uid).await, Err(ApplyError::Replaced));
         assert_eq!(
             world.get(&kind, "a").await.metadata.managed_fields.unwrap()[0].manager,
             Some("somebody-else".into())
@@ -70,7 +70,7 @@ async fn an_object_that_is_being_deleted_is_waited_for() {
     let patch = |body| async move { Patch::Merge(body) };
     world.api(&kind).patch("a", &PatchParams::default(), &patch(finalizers(json!(["x.io/y"]))).await).await.unwrap();
     world.api(&kind).delete("a", &DeleteParams::default()).await.unwrap();
-    let error = world.cluster.update(&desired, &uid).await.unwrap_err();
+    let error = world.update(&desired, &uid).await.unwrap_err();
     assert_eq!(error, ApplyError::BeingDeleted);
     assert!(error.is_retryable());
     world.api(&kind).patch("a", &PatchParams::default(), &patch(finalizers(json!(null))).await).await.unwrap();
@@ -107,7 +107,7 @@ async fn two_owners_that_want_the_same_new_object_do_not_take_it_from_each_other
         let one = world.desired(&kind, &name, json!({"data": {"k": "one"}}));
         let two = world.desired_of(&other, &kind, &name, json!({"data": {"k": "two"}}));
         let (one, two) = tokio::join!(world.cluster.create(&world.owner, &one), world.cluster.create(&other, &two));
-        assert!(one.as_ref().is_ok_and(|one| one.created), "{one:?}");
+        assert!(matches!(one, Ok(Applied { change: Change::Created, .. })), "{one:?}");
         let namespace = world.namespace.name();
         assert_eq!(two, Err(ApplyError::Conflict(Conflict::Owner(format!("{namespace}/shop")))));
         assert_eq!(world.get(&kind, &name).await.data["data"], json!({"k": "one"}));
@@ -120,9 +120,8 @@ async fn the_same_creation_twice_is_an_update_of_ours() {
     let kind = world.kind("apps/v1", "Deployment").await;
     let desired = world.desired(&kind, "a", deployment("i"));
     let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
-    assert!(
-        world.cluster.create(&world.owner, &desired).await.is_ok_and(|applied| !applied.created && applied.uid == uid)
-    );
+    let again = world.cluster.create(&world.owner, &desired).await.unwrap();
+    assert_eq!((again.change, again.uid), (Change::Updated, uid));
 }
 
 #[tokio::test]
@@ -142,9 +141,9 @@ async fn a_kind_is_known_soon_after_its_definition_came() {
     }});
     let name = format!("widgets.{group}");
     let desired = world.desired(&definitions, &name, definition);
-    let work = vec![Work::create(desired)];
-    let results: Vec<_> = world.cluster.apply_all(&world.owner, work, &|| true).collect().await;
-    assert!(results[0].1.is_ok(), "{results:?}");
+    let work = Work::create(desired);
+    let result = world.cluster.carry_out(&world.owner, &work, &Terms::default()).await;
+    assert!(result.is_ok(), "{result:?}");
     let kind = support::eventually("the kind is known", Duration::from_secs(20), async || {
         world.cluster.kind(&version, "Widget").await.ok()
     })
@@ -154,11 +153,11 @@ async fn a_kind_is_known_soon_after_its_definition_came() {
 
     let desired = world.desired(&kind, "w", json!({"spec": {"size": 3}}));
     let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
-    assert!(world.cluster.update(&desired, &uid).await.is_ok_and(|applied| !applied.created && applied.uid == uid));
+    assert_eq!(world.update(&desired, &uid).await, Ok((Change::Updated, uid)));
     let found = world.cluster.look_up(&kind, &[&desired.id], &world.owner).await.unwrap();
     assert_eq!(found[&desired.id].1, Ownership::Ours);
     // Whatever has another's uid is refused for custom resources as well.
-    let gone = world.cluster.update(&desired, "11111111-1111-1111-1111-111111111111").await;
+    let gone = world.update(&desired, "11111111-1111-1111-1111-111111111111").await;
     assert_eq!(gone, Err(ApplyError::Replaced));
 
     world.api(&definitions).delete(&name, &DeleteParams::default()).await.unwrap();
@@ -167,19 +166,4 @@ async fn a_kind_is_known_soon_after_its_definition_came() {
         (world.cluster.served(&kind.group_kind).await == Ok(None)).then_some(())
     })
     .await;
-}
-
-#[tokio::test]
-async fn what_others_need_is_applied_before_them_and_nothing_begins_after_a_stop() {
-    let world = World::new("order").await;
-    let (maps, namespaces) = (world.kind("v1", "ConfigMap").await, world.kind("v1", "Namespace").await);
-    let inner = format!("{}-inner", world.namespace.name());
-    let mut map = world.desired(&maps, "a", json!({"metadata": {"namespace": inner}}));
-    map.id.namespace = Some(inner.as_str().into());
-    let work = vec![Work::create(map), Work::create(world.desired(&namespaces, &inner, json!({})))];
-    let stopped: Vec<_> = world.cluster.apply_all(&world.owner, work.clone(), &|| false).collect().await;
-    assert!(stopped.is_empty());
-    let results: Vec<_> = world.cluster.apply_all(&world.owner, work, &|| true).collect().await;
-    assert!(results.iter().all(|(_, result)| result.is_ok()), "{results:?}");
-    world.api(&namespaces).delete(&inner, &DeleteParams::default()).await.unwrap();
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dbqo::cluster::{ApplyError, Cluster, Limits, Term};
+use dbqo::cluster::{ApplyError, Cluster, Limits, Term, Terms};
 use dbqo::logic::lease::{Election, Seen, Times, Verdict};
+use dbqo::logic::object::Known;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
@@ -74,11 +75,12 @@ async fn outside_of_its_term_a_process_writes_nothing_but_the_lease() {
     let lease = cluster.write_lease(world.namespace.name(), NAME, &lease).await.unwrap().unwrap();
 
     term.ends_at(Instant::now() + Duration::from_secs(3600));
-    let uid = cluster.create(&world.owner, &first).await.unwrap().uid;
-    assert!(cluster.update(&first, &uid).await.is_ok());
+    let known = Known { uid: cluster.create(&world.owner, &first).await.unwrap().uid, ..Known::default() };
+    let terms = Terms::default();
+    assert!(cluster.update(&world.owner, &first, &known, &terms).await.is_ok());
     // A connection is open by now, and does not help.
     term.ends_at(Instant::now());
-    refused(cluster.update(&second, &uid).await);
+    refused(cluster.update(&world.owner, &second, &known, &terms).await);
     assert_eq!(world.get(&kind, "a").await.data["data"]["v"], "one");
     assert!(cluster.write_lease(world.namespace.name(), NAME, &lease).await.unwrap().is_some());
 }

@@ -1,8 +1,9 @@
 //! Listing and looking up.
 
-use dbqo::cluster::{Failure, Scope, Work};
+use dbqo::cluster::{Failure, Scope, Terms};
 use dbqo::logic::object::{GroupKind, ObjectId, Ownership};
-use futures::StreamExt;
+use dbqo::logic::queue::Work;
+use futures::{StreamExt, stream};
 use serde_json::json;
 
 use crate::World;
@@ -11,9 +12,13 @@ use crate::World;
 async fn a_listing_of_many_pages_is_complete() {
     let world = World::new("pages").await;
     let maps = world.kind("v1", "ConfigMap").await;
-    let work = (0..1200).map(|i| Work::create(world.desired(&maps, &format!("a{i}"), json!({})))).collect();
-    let applied: Vec<_> = world.cluster.apply_all(&world.owner, work, &|| true).collect().await;
-    assert!(applied.iter().all(|(_, result)| result.is_ok()));
+    let terms = Terms::default();
+    let work = stream::iter(0..1200).map(async |i| {
+        let work = Work::create(world.desired(&maps, &format!("a{i}"), json!({})));
+        world.cluster.carry_out(&world.owner, &work, &terms).await
+    });
+    let applied: Vec<_> = work.buffer_unordered(world.cluster.at_once()).collect().await;
+    assert!(applied.iter().all(Result::is_ok));
     world.foreign(&maps, "foreign", json!({})).await;
 
     for scope in [Scope::All, Scope::Namespace(world.namespace.name().into())] {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dbqo::cluster::{Cluster, FetchError, Limits, Scope};
+use dbqo::cluster::{Cluster, FetchError, Limits, Scope, Terms};
+use dbqo::logic::object::Known;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -64,7 +65,7 @@ async fn a_busy_server_is_asked_again_when_it_says() {
     let (cluster, count) = answering(&[BUSY, MADE]).await;
     let begin = Instant::now();
     let created = cluster.create(&world.owner, &desired).await;
-    assert!(created.is_ok_and(|applied| applied.created && &*applied.uid == "abcd"));
+    assert_eq!(created.map(|created| created.uid), Ok("abcd".into()));
     assert!(begin.elapsed() >= Duration::from_secs(1));
     assert_eq!(count.load(Ordering::SeqCst), 2);
 }
@@ -77,6 +78,7 @@ async fn what_may_have_happened_is_not_simply_repeated() {
     let error = cluster.create(&world.owner, &desired).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     assert_eq!(count.load(Ordering::SeqCst), 1);
-    assert!(cluster.update(&desired, "uid").await.is_err());
+    let known = Known { uid: "uid".into(), ..Known::default() };
+    assert!(cluster.update(&world.owner, &desired, &known, &Terms::default()).await.is_err());
     assert_eq!(count.load(Ordering::SeqCst), 4);
 }

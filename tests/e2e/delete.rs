@@ -212,27 +212,13 @@ async fn a_resource_is_cleaned_up_without_the_database_and_without_a_valid_spec(
 #[tokio::test]
 async fn a_resource_with_a_field_of_later_is_refused_and_can_be_deleted() {
     let world = World::new("later", &["a"]).await;
-    world.create("q", json!({"conflictPolicy": "Force"})).await;
+    world.create("q", json!({"serviceAccountName": "someone"})).await;
     let resource = world.condition("q", "Stalled", "True", Some("InvalidSpec")).await;
     let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap();
-    assert!(message.contains("conflictPolicy") && message.contains("not supported yet"), "{message}");
+    assert!(message.contains("serviceAccountName") && message.contains("not supported yet"), "{message}");
     assert!(world.managed().await.is_empty());
     world.delete("q").await;
     world.until_gone("q").await;
-}
-
-#[tokio::test]
-async fn what_somebody_wants_to_keep_is_kept_although_orphaning_comes_later() {
-    let world = World::new("orphan", &["a"]).await;
-    world.create("q", json!({})).await;
-    world.ready("q").await;
-    world.patch("q", json!({"spec": {"deletionPolicy": "Orphan"}})).await;
-    world.condition("q", "Stalled", "True", None).await;
-    world.delete("q").await;
-    world.until_gone("q").await;
-    let object = world.config_maps().get("a").await.unwrap();
-    assert!(object.metadata.owner_references.unwrap_or_default().is_empty(), "or the garbage collector takes it");
-    assert!(object.metadata.deletion_timestamp.is_none());
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What others do to our objects is put right, long before the query is due.
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
@@ -104,6 +105,33 @@ async fn a_status_is_not_ours_and_causes_no_write() {
     let after = services.get("a").await.unwrap().metadata.resource_version;
     world.another_pass("q").await;
     assert_eq!(services.get("a").await.unwrap().metadata.resource_version, after);
+}
+
+#[tokio::test]
+async fn a_scaled_deployment_stays_scaled_and_is_written_to_only_for_a_change() {
+    let mut world = World::new("drift-scaled", &["a"]).await;
+    let template = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {{ row.name }}\nspec:\n  replicas: 1\n  \
+                    paused: true\n  selector:\n    matchLabels:\n      app: x\n  template:\n    metadata:\n      \
+                    labels:\n        app: x\n    spec:\n      containers:\n      - name: c\n        image: {{ row.v }}\n";
+    world.create("q", json!({"pollInterval": "1h", "resourceTemplate": template})).await;
+    world.ready("q").await;
+    let deployments: Api<Deployment> = Api::namespaced(world.client.clone(), world.namespace.name());
+    let scale = Patch::Merge(json!({"spec": {"replicas": 3}}));
+    let autoscaler = PatchParams { field_manager: Some("horizontal-pod-autoscaler".into()), ..PatchParams::default() };
+    deployments.patch_scale("a", &autoscaler, &scale).await.unwrap();
+    let generation = async || deployments.get("a").await.unwrap().metadata.generation;
+    let scaled = generation().await;
+    world.another_pass("q").await;
+    world.restart();
+    world.another_pass("q").await;
+    assert_eq!(generation().await, scaled);
+    let updated = || world.operator.logs().matches("updated dbqr").count();
+    assert_eq!(updated(), 0, "not even an apply that changes nothing");
+    world.run_sql("UPDATE t SET v = 'two'").await;
+    world.another_pass("q").await;
+    let spec = deployments.get("a").await.unwrap().spec.unwrap();
+    assert_eq!((spec.replicas, updated()), (Some(3), 1));
+    assert_eq!(spec.template.spec.unwrap().containers[0].image.as_deref(), Some("two"));
 }
 
 #[tokio::test]

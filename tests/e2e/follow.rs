@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::Api;
 use serde_json::json;
 
 use crate::support::world::{PATIENCE, World};
@@ -102,24 +102,6 @@ async fn an_empty_render_means_no_object() {
     assert_eq!(world.managed().await, ["a", "b"]);
     world.run_sql("UPDATE t SET v = 'off' WHERE name = 'b'").await;
     eventually("b is gone", PATIENCE, async || (world.managed().await == ["a"]).then_some(())).await;
-}
-
-#[tokio::test]
-async fn an_object_that_exists_already_is_a_conflict_and_is_not_touched() {
-    let world = World::new("foreign", &["a", "theirs"]).await;
-    let theirs =
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}, "data": {"k": "mine"}});
-    world.config_maps().patch("theirs", &PatchParams::apply("somebody"), &Patch::Apply(&theirs)).await.unwrap();
-    let before = world.config_maps().get("theirs").await.unwrap();
-    world.create("q", json!({})).await;
-    let resource = world.condition("q", "Ready", "False", Some("PartiallyFailed")).await;
-    assert_eq!(resource["status"]["failures"][0]["reason"], "Conflict");
-    assert!(resource["status"]["failures"][0]["object"].as_str().unwrap().ends_with("/theirs"));
-    world.until_value("a", Some("one")).await;
-    assert_eq!(world.config_maps().get("theirs").await.unwrap(), before);
-    world.config_maps().delete("theirs", &DeleteParams::default()).await.unwrap();
-    world.ready("q").await;
-    world.until_value("theirs", Some("one")).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! What an actor does about changes by others: it watches the kinds of its objects, and plans to put right what is seen.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::Actor;
@@ -13,13 +12,12 @@ impl Actor {
     pub(super) async fn absorb(&mut self, dbqr: &Dbqr) {
         let news = self.inbox.take();
         if news.gap {
-            self.memory.inventory = None;
+            self.memory.state.relist();
             self.restore = Some(Instant::now());
         }
-        let Some(recalled) = &mut self.memory.inventory else { return };
-        let (inventory, now) = (Arc::make_mut(&mut recalled.inventory), Instant::now());
+        let now = Instant::now();
         for (id, sighting) in news.objects {
-            if !inventory.see(&id, &sighting.uid, sighting.known) {
+            if !self.memory.state.see(&id, sighting.seen) {
                 continue;
             }
             let answer = self.contests.changed(&id, now);
@@ -34,11 +32,11 @@ impl Actor {
 
     /// Watches the kinds that there may be objects of.
     pub(super) async fn follow(&mut self) {
-        if self.followed == self.memory.kinds {
+        if self.followed == self.memory.state.recorded().kinds {
             return;
         }
         let mut served = Vec::new();
-        for kind in &self.memory.kinds {
+        for kind in &self.memory.state.recorded().kinds {
             // Tried again after the next pass.
             let Ok(kind) = self.ctx.cluster.served(kind).await else { return };
             served.extend(kind.map(|kind| {
@@ -47,6 +45,6 @@ impl Actor {
             }));
         }
         self.ctx.drift.follow(&self.ctx.cluster, &self.inbox, served);
-        self.followed.clone_from(&self.memory.kinds);
+        self.followed.clone_from(&self.memory.state.recorded().kinds);
     }
 }

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::logic::object::GroupKind;
+use crate::logic::object::{GroupKind, Hold};
 
 fn owner() -> Owner {
     Owner { name: "tenants".into(), namespace: "team".into(), uid: "uid-1".into() }
@@ -20,10 +20,15 @@ fn find(api_version: &str, kind: &str) -> Result<Arc<Kind>, String> {
     }))
 }
 
+fn frame<'a>(owner: &'a Owner, rights: &'a Rights) -> Frame<'a> {
+    Frame { owner, rights, gvk: None, deletion_policy: DeletionPolicy::Delete, ignored: &[] }
+}
+
 fn make(document: Value) -> Result<Desired, DocumentError> {
     let owner = owner();
-    let frame = Frame { owner: &owner, rights: &Rights::default(), gvk: None, deletion_policy: DeletionPolicy::Delete };
-    desired(document.into(), 1, &frame, &find, |_, _, _| false)
+    let rights = Rights::default();
+    let frame = frame(&owner, &rights);
+    desired(document.into(), 1, &frame, &find, |_, _| false)
 }
 
 fn config_map(metadata: Value) -> Value {
@@ -33,7 +38,7 @@ fn config_map(metadata: Value) -> Value {
 #[test]
 fn an_object_gets_our_marks_its_namespace_and_a_reference_to_its_owner() {
     let desired = make(config_map(json!({"name": "a", "labels": {"app": "x"}}))).unwrap();
-    let body: Value = serde_json::from_slice(&desired.body(None).unwrap()).unwrap();
+    let body: Value = serde_json::from_slice(&desired.body(Hold::Created, None).unwrap()).unwrap();
     assert_eq!(body["metadata"]["namespace"], "team");
     assert_eq!(
         body["metadata"]["labels"],
@@ -48,7 +53,7 @@ fn an_object_gets_our_marks_its_namespace_and_a_reference_to_its_owner() {
 #[test]
 fn a_uid_can_be_put_into_the_body_as_it_is_sent() {
     let desired = make(config_map(json!({"name": "a"}))).unwrap();
-    let body: Value = serde_json::from_slice(&desired.body(Some("u-9")).unwrap()).unwrap();
+    let body: Value = serde_json::from_slice(&desired.body(Hold::Created, Some("u-9")).unwrap()).unwrap();
     assert_eq!((&body["metadata"]["uid"], &body["metadata"]["name"]), (&json!("u-9"), &json!("a")));
 }
 
@@ -57,7 +62,7 @@ fn a_hash_look_alike_in_the_data_is_left_alone() {
     let mut document = config_map(json!({"name": "a"}));
     document["data"] = json!({"konnektr.io/applied-hash": NO_HASH});
     let desired = make(document).unwrap();
-    let body: Value = serde_json::from_slice(&desired.body(None).unwrap()).unwrap();
+    let body: Value = serde_json::from_slice(&desired.body(Hold::Created, None).unwrap()).unwrap();
     assert_eq!(body["data"]["konnektr.io/applied-hash"], NO_HASH);
     assert_eq!(body["metadata"]["annotations"]["konnektr.io/applied-hash"], desired.hash.0.as_str());
 }
@@ -72,7 +77,7 @@ fn the_hash_follows_the_content_and_nothing_else() {
 #[test]
 fn a_protected_object_has_no_reference_that_would_let_it_be_collected() {
     let desired = make(config_map(json!({"name": "a", "annotations": {"konnektr.io/prune": "disabled"}}))).unwrap();
-    let body: Value = serde_json::from_slice(&desired.body(None).unwrap()).unwrap();
+    let body: Value = serde_json::from_slice(&desired.body(Hold::Created, None).unwrap()).unwrap();
     assert!(body["metadata"].get("ownerReferences").is_none());
 }
 
@@ -125,13 +130,13 @@ fn other_namespaces_and_cluster_scoped_kinds_need_a_flag() {
 fn a_gvk_fills_what_is_missing_and_must_agree_with_what_is_there() {
     let owner = owner();
     let gvk = Gvk { group: "apps".into(), version: "v1".into(), kind: "Deployment".into() };
-    let frame =
-        Frame { owner: &owner, rights: &Rights::default(), gvk: Some(&gvk), deletion_policy: DeletionPolicy::Delete };
-    let made = desired(json!({"metadata": {"name": "a"}}).into(), 1, &frame, &find, |_, _, _| false).unwrap();
+    let rights = Rights::default();
+    let frame = Frame { gvk: Some(&gvk), ..frame(&owner, &rights) };
+    let made = desired(json!({"metadata": {"name": "a"}}).into(), 1, &frame, &find, |_, _| false).unwrap();
     assert_eq!(made.id.to_string(), "Deployment.apps team/a");
     let other = json!({"apiVersion": "v1", "metadata": {"name": "a"}});
     assert_eq!(
-        desired(other.into(), 1, &frame, &find, |_, _, _| false).unwrap_err(),
+        desired(other.into(), 1, &frame, &find, |_, _| false).unwrap_err(),
         DocumentError::Disagrees("apiVersion")
     );
 }
@@ -139,13 +144,82 @@ fn a_gvk_fills_what_is_missing_and_must_agree_with_what_is_there() {
 #[test]
 fn what_is_applied_already_needs_no_body() {
     let owner = owner();
-    let frame = Frame { owner: &owner, rights: &Rights::default(), gvk: None, deletion_policy: DeletionPolicy::Delete };
+    let rights = Rights::default();
+    let frame = frame(&owner, &rights);
     assert!(
-        desired(config_map(json!({"name": "a"})).into(), 1, &frame, &find, |_, _, _| true)
+        desired(config_map(json!({"name": "a"})).into(), 1, &frame, &find, |_, _| true)
             .unwrap()
-            .body(None)
+            .body(Hold::Created, None)
             .is_none()
     );
+}
+
+#[test]
+fn an_adopted_object_is_marked_so_and_refers_to_nobody() {
+    let desired = make(config_map(json!({"name": "a"}))).unwrap();
+    let body = |hold| serde_json::from_slice::<Value>(&desired.body(hold, Some("u-9")).unwrap()).unwrap();
+    let adopted = body(Hold::Adopted);
+    assert_eq!(adopted["metadata"]["annotations"]["konnektr.io/adopted"], "true");
+    assert_eq!(adopted["metadata"]["uid"], "u-9");
+    let mut created = body(Hold::Created);
+    assert!(created["metadata"]["annotations"].get("konnektr.io/adopted").is_none());
+    for object in [&adopted, &body(Hold::Controlled)] {
+        assert!(object["metadata"].get("ownerReferences").is_none());
+    }
+    created["metadata"].as_object_mut().unwrap().remove("ownerReferences");
+    assert_eq!(body(Hold::Controlled), created);
+}
+
+#[test]
+fn a_reference_that_is_no_longer_wanted_changes_the_hash() {
+    let owner = owner();
+    let hash = |deletion_policy| {
+        let rights = Rights::default();
+        let frame = Frame { deletion_policy, ..frame(&owner, &rights) };
+        desired(config_map(json!({"name": "a"})).into(), 1, &frame, &find, |_, _| false).unwrap().hash
+    };
+    assert_ne!(hash(DeletionPolicy::Delete), hash(DeletionPolicy::Orphan));
+}
+
+#[test]
+fn annotations_for_users_are_read_and_nonsense_in_them_is_refused() {
+    let wishes = |key: &str, value: &str| {
+        make(config_map(json!({"name": "a", "annotations": {key: value}}))).map(|desired| desired.wishes)
+    };
+    assert!(wishes(object::SSA, "IfNotPresent").unwrap().create_only);
+    assert!(wishes(object::RECREATE, "true").unwrap().recreate);
+    assert_eq!(wishes(object::RECREATE, "false").unwrap(), Wishes::default());
+    assert!(wishes(object::PRUNE, "disabled").unwrap().protected);
+    let error = wishes(object::SSA, "CANARY").unwrap_err().to_string();
+    assert_eq!(error, "metadata.annotations[konnektr.io/ssa] must be IfNotPresent");
+    assert!(wishes(object::RECREATE, "yes").is_err());
+    assert!(matches!(wishes(object::ADOPTED, "true"), Err(DocumentError::Reserved(_))));
+}
+
+#[test]
+fn fields_to_ignore_are_only_in_the_body_that_creates() {
+    let owner = owner();
+    let ignored = Pointer::all(&["/data/a".into(), "/list/0".into()]).unwrap();
+    let rights = Rights::default();
+    let make = |document: Value, ignored| {
+        let frame = Frame { ignored, ..frame(&owner, &rights) };
+        desired(document.into(), 1, &frame, &find, |_, _| false)
+    };
+    let mut document = config_map(json!({"name": "a"}));
+    document["data"] = json!({"a": "initial", "b": "lasting"});
+    let read = |body: Option<Vec<u8>>| serde_json::from_slice::<Value>(&body.unwrap()).unwrap();
+    let one = make(document.clone(), &ignored).unwrap();
+    assert!(one.begins_otherwise());
+    let (first, body) = (read(one.first_body()), read(one.body(Hold::Created, None)));
+    assert_eq!((&first["data"], &body["data"]), (&document["data"], &json!({"b": "lasting"})));
+    let hash = |body: &Value| body["metadata"]["annotations"]["konnektr.io/applied-hash"].clone();
+    assert_eq!(hash(&body), json!(one.hash.0));
+    assert_ne!(hash(&first), hash(&body), "what was only created is not yet as it should be");
+    document["data"]["a"] = json!("another");
+    assert_eq!(make(document.clone(), &ignored).unwrap().hash, one.hash);
+    document["list"] = json!(["x"]);
+    assert_eq!(make(document.clone(), &ignored).unwrap_err(), DocumentError::IntoList("/list/0".into()));
+    assert!(!make(document, &[]).unwrap().begins_otherwise());
 }
 
 #[test]

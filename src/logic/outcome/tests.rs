@@ -1,5 +1,6 @@
 use super::*;
 use crate::logic::guard::Blocked;
+use crate::logic::object::GroupKind;
 use crate::logic::render::RowFailure;
 use crate::logic::row::RowName;
 use k8s_openapi::jiff::Timestamp;
@@ -109,7 +110,12 @@ fn an_invalid_spec_is_stalled_until_it_is_mended() {
 fn a_failed_look_keeps_what_is_known_of_rows_and_objects() {
     let status = after(
         &Status::default(),
-        Outcome::Done(Box::new(Done { rows: 3, objects: 3, kinds: vec!["ConfigMap".into()], ..Done::default() })),
+        Outcome::Done(Box::new(Done {
+            rows: 3,
+            objects: 3,
+            recorded: Recorded { kinds: [GroupKind::parse("ConfigMap")].into(), ..Recorded::default() },
+            ..Done::default()
+        })),
         1,
     );
     let failed = after(&status, failed(false, Some(false)), 2);

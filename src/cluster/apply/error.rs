@@ -1,0 +1,131 @@
+//! Why an object was not applied.
+
+use std::fmt;
+
+use super::super::failure::{Failure, Finding};
+use crate::logic::conflict::HeldField;
+
+/// Whose way we would be in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// The object exists and is not ours.
+    Exists {
+        /// Whether our marks, which it got by the attempt, are off again. If not, that is tried again at every
+        /// further attempt, and the object is treated as foreign meanwhile.
+        released: bool,
+    },
+    /// Another DatabaseQueryResource has it, or is about to create it: `namespace/name`.
+    Owner(String),
+    /// Others hold fields: paths and managers.
+    Managers(Vec<(String, String)>),
+}
+
+/// Why an object was not applied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// It is somebody else's.
+    #[error("{0}")]
+    Conflict(Conflict),
+    /// The object is gone, or another one has its name now: look it up anew.
+    #[error("the object was deleted or replaced meanwhile")]
+    Replaced,
+    /// The object is being deleted and waits for finalizers.
+    #[error("the object is being deleted")]
+    BeingDeleted,
+    /// Its namespace is being deleted.
+    #[error("its namespace is being deleted")]
+    NamespaceTerminating,
+    /// Its namespace does not exist.
+    #[error("its namespace does not exist")]
+    NamespaceMissing,
+    /// The server serves its kind no longer.
+    #[error("the server does not serve its kind any longer")]
+    KindGone,
+    /// It is larger than the API server takes.
+    #[error("the object is too large")]
+    TooLarge,
+    /// It cannot be updated, and may be neither deleted nor created anew.
+    #[error("its fields cannot be changed, and konnektr.io/prune: disabled keeps it from being created anew")]
+    Protected,
+    /// A field to ignore cannot be left to others alone.
+    #[error("ignoreFields: {0} is part of a field that is only ever set as a whole")]
+    Whole(String),
+    /// It came without a body: it was taken to be applied already.
+    #[error("there is nothing to apply")]
+    Empty,
+    /// Anything else.
+    #[error("{0}")]
+    Failed(Failure),
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exists { released: true } => {
+                f.write_str("the object exists and is not managed by this resource; it was left as it was")
+            }
+            Self::Exists { released: false } => f.write_str(
+                "the object exists and is not managed by this resource; our marks on it could not be removed yet",
+            ),
+            Self::Owner(owner) => write!(f, "the object belongs to the DatabaseQueryResource {owner}"),
+            Self::Managers(fields) => {
+                f.write_str("others manage its fields: ")?;
+                for (i, (field, manager)) in fields.iter().take(5).enumerate() {
+                    write!(f, "{}{field} ({manager})", if i == 0 { "" } else { ", " })?;
+                }
+                if fields.len() > 5 { write!(f, " and {} more", fields.len() - 5) } else { Ok(()) }
+            }
+        }
+    }
+}
+
+impl ApplyError {
+    /// Word for conditions, events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Conflict(_) => "Conflict",
+            Self::Replaced => "Replaced",
+            Self::BeingDeleted => "BeingDeleted",
+            Self::NamespaceTerminating => "NamespaceTerminating",
+            Self::NamespaceMissing => "NamespaceNotFound",
+            Self::KindGone => "UnknownKind",
+            Self::TooLarge => "TooLarge",
+            Self::Protected => "Protected",
+            Self::Whole(_) => "InvalidObject",
+            Self::Empty => "Empty",
+            Self::Failed(failure) => failure.reason(),
+        }
+    }
+
+    /// Whether it may succeed later although neither row nor template change.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::TooLarge | Self::Whole(_) | Self::Empty => false,
+            Self::Failed(failure) => failure.is_retryable(),
+            _ => true,
+        }
+    }
+}
+
+impl From<Failure> for ApplyError {
+    fn from(failure: Failure) -> Self {
+        let Failure::Refused(refused) = &failure else { return Self::Failed(failure) };
+        let has = |reason| refused.causes.iter().any(|cause| cause.reason == reason);
+        match refused.finding {
+            Finding::OtherUid => Self::Replaced,
+            Finding::NoNamespace => Self::NamespaceMissing,
+            Finding::NoKind => Self::KindGone,
+            Finding::TooLarge => Self::TooLarge,
+            _ if has("NamespaceTerminating") => Self::NamespaceTerminating,
+            _ if has("FieldManagerConflict") => Self::Conflict(Conflict::Managers(
+                refused.causes.iter().filter_map(|cause| Some(named(cause.held.as_ref()?))).collect(),
+            )),
+            _ => Self::Failed(failure),
+        }
+    }
+}
+
+/// A field and its manager, as they may be shown.
+pub(super) fn named(field: &HeldField) -> (String, String) {
+    (field.shown.clone(), field.manager.clone())
+}

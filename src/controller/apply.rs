@@ -1,0 +1,150 @@
+//! Works through what is to be applied: looks at what is met for the first time, records new kinds, writes, and takes
+//! note of what became of it.
+
+use std::future::pending;
+use std::time::Instant;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep_until;
+
+use super::error::Error;
+use super::memory::Memory;
+use super::reconcile::Pass;
+use crate::cluster::{Applied, ApplyError, Change, Terms};
+use crate::logic::object::{ObjectId, Owner};
+use crate::logic::outcome::Changed;
+use crate::logic::queue::Work;
+use crate::logic::render::RowFailure;
+use crate::logic::state::{Read, Refusal};
+use crate::logic::validate::Validated;
+
+/// The applies under way: each a task of its own, so that it goes on whatever its resource waits for.
+#[derive(Default)]
+pub struct Applies(JoinSet<(Work, Result<Applied, ApplyError>)>);
+
+/// An apply that has ended.
+pub type Landed = Result<(Work, Result<Applied, ApplyError>), JoinError>;
+
+impl Applies {
+    /// Waits until one has ended. Forever where none is under way.
+    pub async fn next(&mut self) -> Landed {
+        match self.0.join_next().await {
+            Some(landed) => landed,
+            None => pending().await,
+        }
+    }
+
+    /// Whether none is under way.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Pass<'_> {
+    /// Looks up what is not known to exist, one look per kind. A kind that we may not look at fails its own rows.
+    pub(super) async fn meet(&self, memory: &mut Memory, read: &mut Read) -> Result<(), Error> {
+        for desired in read.unmet().into_values() {
+            let Some(kind) = desired.first().map(|first| first.kind.clone()) else { continue };
+            let ids: Vec<&ObjectId> = desired.iter().map(|desired| &desired.id).collect();
+            match self.ctx.cluster.look_up(&kind, &ids, &self.owner).await {
+                Err(failure) if failure.is_forbidden() => {
+                    desired.iter().for_each(|desired| read.fail(desired, failure.reason(), failure.to_string()));
+                }
+                existing => {
+                    let mut existing = existing.map_err(Error::LookUp)?;
+                    for desired in desired {
+                        let existing = existing.remove(&desired.id);
+                        memory.state.meet(read, desired, existing, self.spec.conflict_policy);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records what has to be found again before it is made.
+    pub(super) async fn track(&self, memory: &mut Memory, read: &Read) -> Result<(), Error> {
+        let Some(recorded) = memory.state.to_record(read) else { return Ok(()) };
+        super::report::record(self.ctx, self.dbqr, &recorded).await.map_err(Error::Track)?;
+        memory.state.record(recorded);
+        Ok(())
+    }
+
+    /// Applies what differs. What is slow is left to itself after a while, so that it holds up nothing else; once the
+    /// pass has lost its point nothing new begins, and what has begun is finished.
+    pub(super) async fn apply(&self, memory: &mut Memory, valid: &Validated, read: &mut Read) -> Result<(), Error> {
+        let terms = Terms { policy: self.spec.conflict_policy, ignored: valid.ignored.clone() };
+        loop {
+            if !self.stop.go_on() {
+                memory.state.void();
+            }
+            while memory.state.under_way() < self.ctx.cluster.at_once()
+                && let Some(work) = memory.state.next(Instant::now())
+            {
+                let (cluster, owner, terms) = (self.ctx.cluster.clone(), self.owner.clone(), terms.clone());
+                memory.applies.0.spawn(async move {
+                    let result = cluster.carry_out(&owner, &work, &terms).await;
+                    (work, result)
+                });
+            }
+            if memory.state.under_way() == 0 {
+                break;
+            }
+            let is_slow = memory.state.slow_from().filter(|_| self.stop.go_on());
+            tokio::select! {
+                landed = memory.applies.next() => {
+                    read.failures.extend(memory.land(&self.owner, landed));
+                }
+                () = until(is_slow) => break,
+            }
+        }
+        if self.stop.go_on() { Ok(()) } else { Err(Error::Stopped) }
+    }
+}
+
+impl Memory {
+    /// Takes note of an apply that has ended; what failed of it.
+    pub(super) fn land(&mut self, owner: &Owner, landed: Landed) -> Option<RowFailure> {
+        let Ok((Work { desired, .. }, result)) = landed else {
+            tracing::error!(dbqr = %owner, "an apply was aborted: what exists is listed anew");
+            self.state.lost();
+            self.outdated = true;
+            return None;
+        };
+        let result = match result {
+            Ok(applied) => {
+                tell(owner, &desired.id, &applied, &mut self.changed);
+                Ok(desired.known(applied.uid, applied.version, applied.hold, applied.fields))
+            }
+            Err(error) => Err(Refusal {
+                reason: error.reason(),
+                message: error.to_string(),
+                replaced: matches!(error, ApplyError::Replaced),
+            }),
+        };
+        let (failure, is_outdated) = self.state.landed(desired, result, Instant::now());
+        self.outdated |= is_outdated;
+        failure
+    }
+}
+
+fn tell(owner: &Owner, id: &ObjectId, applied: &Applied, changed: &mut Changed) {
+    let (verb, count) = match applied.change {
+        Change::Created => ("created", &mut changed.created),
+        Change::Updated => ("updated", &mut changed.updated),
+        Change::Adopted => ("adopted", &mut changed.adopted),
+        Change::Recreated => ("deleted and created anew", &mut changed.created),
+    };
+    *count += 1;
+    tracing::info!(dbqr = %owner, object = %id, "{verb}");
+    for (field, holder) in &applied.yielded {
+        tracing::info!(dbqr = %owner, object = %id, field, "left to {holder}");
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,245 @@
+//! Whose an object is and how it is had, as its metadata tell. Pure.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
+
+use super::{
+    ADOPTED, FIELD_MANAGER, INITIAL_MANAGER, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, Owner, PREDECESSOR, PRUNE,
+};
+
+/// Whose an existing object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// Ours: our manager owns the owner-uid annotation, and it holds our uid, or the uid of an
+    /// earlier DatabaseQueryResource of the same namespace and name.
+    Ours,
+    /// Ours, and not marked as such yet: the Go operator made it for the same DatabaseQueryResource.
+    Inherited,
+    /// Another DatabaseQueryResource's.
+    OtherOwner {
+        /// `namespace/name`, as its labels say.
+        owner: String,
+    },
+    /// A DatabaseQueryResource's that does not exist any more, and is not an earlier one of ours.
+    Abandoned,
+    /// Not managed by this operator. A copied label or annotation is not ownership.
+    Foreign,
+}
+
+/// Reads from an object's metadata whose it is.
+pub fn ownership(meta: &ObjectMeta, owner: &Owner) -> Ownership {
+    let Some(uid) = annotation(meta, OWNER_UID) else {
+        return if is_inherited(meta, owner) { Ownership::Inherited } else { Ownership::Foreign };
+    };
+    let Some(entry) = meta.managed_fields.iter().flatten().find(|entry| owns(entry, "f:annotations", OWNER_UID)) else {
+        return Ownership::Foreign;
+    };
+    let (name, namespace) = (label(meta, LABEL_NAME).unwrap_or("?"), label(meta, LABEL_NAMESPACE).unwrap_or("?"));
+    // Labels are anyone's to edit. Those that we still own were written together with the uid, by an earlier
+    // resource of that name, since there is only one at a time.
+    let written_by_us = [LABEL_NAME, LABEL_NAMESPACE].iter().all(|key| owns(entry, "f:labels", key));
+    if uid == owner.uid || (written_by_us && name == owner.label() && namespace == owner.namespace) {
+        Ownership::Ours
+    } else {
+        Ownership::OtherOwner { owner: format!("{namespace}/{name}") }
+    }
+}
+
+/// Whether the Go operator made the object for this owner: it labels with the name alone, which is unique only together
+/// with the reference. An entry of ours is one of its that was renamed.
+fn is_inherited(meta: &ObjectMeta, owner: &Owner) -> bool {
+    let labelled = |entry: &ManagedFieldsEntry| {
+        (is_predecessor(entry) || is_our_apply(entry)) && names(entry, "f:labels", LABEL_NAME)
+    };
+    label(meta, LABEL_NAME) == Some(&owner.name)
+        && meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid)
+        && meta.managed_fields.iter().flatten().any(labelled)
+}
+
+/// Whether this is the entry of the Go operator.
+pub fn is_predecessor(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(PREDECESSOR) && entry.operation.as_deref() == Some("Apply")
+}
+
+/// The name and namespace of the owner, as an object's labels have them.
+pub fn owner_labels(meta: &ObjectMeta) -> (Option<&str>, Option<&str>) {
+    (label(meta, LABEL_NAME), label(meta, LABEL_NAMESPACE))
+}
+
+/// Whether the user protected this object from deletion.
+pub fn is_protected(meta: &ObjectMeta) -> bool {
+    annotation(meta, PRUNE) == Some("disabled")
+}
+
+/// Whether the object existed before us: it is released, never deleted.
+pub fn is_adopted(meta: &ObjectMeta) -> bool {
+    annotation(meta, ADOPTED).is_some()
+}
+
+/// Whether we created the object and later left it to itself, as only then the mark of that was not applied.
+pub fn is_orphaned(meta: &ObjectMeta) -> bool {
+    let written = |entry: &ManagedFieldsEntry| {
+        is_us(entry) && entry.operation.as_deref() == Some("Update") && names(entry, "f:annotations", ADOPTED)
+    };
+    meta.managed_fields.iter().flatten().any(written)
+}
+
+/// Whether a controller other than a DatabaseQueryResource has the object.
+fn is_controlled(meta: &ObjectMeta) -> bool {
+    let mut references = meta.owner_references.iter().flatten();
+    references.any(|reference| reference.controller == Some(true) && reference.kind != "DatabaseQueryResource")
+}
+
+/// How we have an object that is ours.
+pub fn hold(meta: &ObjectMeta) -> Hold {
+    match (is_adopted(meta), is_controlled(meta)) {
+        (true, _) => Hold::Adopted,
+        (false, true) => Hold::Controlled,
+        (false, false) => Hold::Created,
+    }
+}
+
+/// Whether anyone but us has written to this object (status and the like aside).
+///
+/// A first apply that met an existing object shows the others here: who made it has an entry, and
+/// for an object without entries the API server adds one (`before-first-apply`). Only our entry
+/// means that we made it, by a request whose answer was lost.
+pub fn written_by_others(meta: &ObjectMeta) -> bool {
+    meta.managed_fields
+        .iter()
+        .flatten()
+        .any(|entry| !is_us(entry) && entry.subresource.as_deref().unwrap_or("").is_empty())
+}
+
+/// How we have an object; what is sent of it follows from that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// We created it, or are about to.
+    #[default]
+    Created,
+    /// We created it, and a controller has it by now: it cannot have two, so we are none.
+    Controlled,
+    /// It existed before us, or was left to itself: it has no reference to us, and is never deleted.
+    Adopted,
+}
+
+/// An annotation's value.
+pub fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    meta.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    meta.labels.as_ref()?.get(key).map(String::as_str)
+}
+
+/// Whether this is the entry of our server-side apply.
+pub fn is_our_apply(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(FIELD_MANAGER)
+        && entry.operation.as_deref() == Some("Apply")
+        && entry.subresource.as_deref().unwrap_or("").is_empty()
+}
+
+/// Whether this is the entry of our second manager.
+pub fn is_initial(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(INITIAL_MANAGER) && entry.subresource.as_deref().unwrap_or("").is_empty()
+}
+
+/// Whether this is an entry of ours, by whatever operation.
+pub fn is_us(entry: &ManagedFieldsEntry) -> bool {
+    matches!(entry.manager.as_deref(), Some(FIELD_MANAGER | INITIAL_MANAGER))
+        && entry.subresource.as_deref().unwrap_or("").is_empty()
+}
+
+/// Whether the entry is ours and owns a label or annotation.
+fn owns(entry: &ManagedFieldsEntry, part: &str, key: &str) -> bool {
+    is_our_apply(entry) && names(entry, part, key)
+}
+
+fn names(entry: &ManagedFieldsEntry, part: &str, key: &str) -> bool {
+    let names = |fields: &FieldsV1| !fields.0["f:metadata"][part][format!("f:{key}")].is_null();
+    entry.fields_v1.as_ref().is_some_and(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logic::object::OUR_LABELS;
+    use serde_json::{Value, json};
+
+    fn owner() -> Owner {
+        Owner { name: "q".into(), namespace: "n".into(), uid: "u1".into() }
+    }
+
+    /// An object with our marks and these entries of managedFields, overlaid with `more`.
+    fn meta(entries: Value, more: Value) -> ObjectMeta {
+        let mut meta = json!({
+            "labels": {LABEL_NAME: "q", LABEL_NAMESPACE: "n"},
+            "annotations": {OWNER_UID: "u1"},
+            "managedFields": entries,
+        });
+        for (key, value) in more.as_object().unwrap() {
+            meta[key] = value.clone();
+        }
+        serde_json::from_value(meta).unwrap()
+    }
+
+    fn entry(manager: &str, operation: &str, labels: &[&str], annotations: &[&str]) -> Value {
+        let fields = |keys: &[&str]| keys.iter().map(|key| (format!("f:{key}"), json!({}))).collect::<Value>();
+        json!({"manager": manager, "operation": operation, "fieldsV1": {"f:metadata": {
+            "f:labels": fields(labels), "f:annotations": fields(annotations),
+        }}})
+    }
+
+    fn ours() -> Value {
+        entry(FIELD_MANAGER, "Apply", &OUR_LABELS, &[OWNER_UID])
+    }
+
+    #[test]
+    fn ours_is_what_our_entry_says_and_copied_marks_say_nothing() {
+        let whose = |entries, more| ownership(&meta(entries, more), &owner());
+        assert_eq!(whose(json!([ours()]), json!({})), Ownership::Ours);
+        let copied = json!([entry("kubectl", "Apply", &OUR_LABELS, &[OWNER_UID])]);
+        assert_eq!(whose(copied, json!({})), Ownership::Foreign);
+        let earlier = json!({"annotations": {OWNER_UID: "an earlier one"}});
+        assert_eq!(whose(json!([ours()]), earlier.clone()), Ownership::Ours);
+        let relabelled = json!([entry(FIELD_MANAGER, "Apply", &[], &[OWNER_UID])]);
+        assert_eq!(whose(relabelled, earlier), Ownership::OtherOwner { owner: "n/q".into() });
+    }
+
+    #[test]
+    fn what_the_go_operator_made_is_told_by_its_entry_and_the_reference_together() {
+        let reference = |uid: &str| {
+            let reference = json!({"apiVersion": "v", "kind": "DatabaseQueryResource", "name": "q", "uid": uid});
+            json!({"annotations": {}, "ownerReferences": [reference]})
+        };
+        let whose = |manager, uid| {
+            ownership(&meta(json!([entry(manager, "Apply", &[LABEL_NAME], &[])]), reference(uid)), &owner())
+        };
+        assert_eq!(whose(PREDECESSOR, "u1"), Ownership::Inherited);
+        assert_eq!(whose(FIELD_MANAGER, "u1"), Ownership::Inherited);
+        assert_eq!(whose(PREDECESSOR, "u2"), Ownership::Foreign);
+        assert_eq!(whose("kubectl", "u1"), Ownership::Foreign);
+    }
+
+    #[test]
+    fn an_orphan_is_told_from_what_existed_before_us() {
+        let adopted = json!({"annotations": {OWNER_UID: "u1", ADOPTED: "true"}});
+        let applied = entry(FIELD_MANAGER, "Apply", &OUR_LABELS, &[OWNER_UID, ADOPTED]);
+        let orphaned = meta(json!([applied, entry(FIELD_MANAGER, "Update", &[], &[ADOPTED])]), adopted.clone());
+        let existed = meta(json!([applied, entry("kubectl", "Apply", &["team"], &[])]), adopted);
+        assert!(is_orphaned(&orphaned) && !written_by_others(&orphaned));
+        assert!(!is_orphaned(&existed) && written_by_others(&existed));
+        assert_eq!((hold(&orphaned), hold(&existed)), (Hold::Adopted, Hold::Adopted));
+    }
+
+    #[test]
+    fn an_object_with_another_controller_gets_no_second_one() {
+        let with = |kind: &str, controller: bool| {
+            let reference =
+                json!({"apiVersion": "v", "kind": kind, "name": "x", "uid": "u9", "controller": controller});
+            hold(&meta(json!([ours()]), json!({"ownerReferences": [reference]})))
+        };
+        assert_eq!(with("Deployment", true), Hold::Controlled);
+        assert_eq!(with("Deployment", false), Hold::Created);
+        assert_eq!(with("DatabaseQueryResource", true), Hold::Created);
+    }
+}

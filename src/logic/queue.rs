@@ -1,0 +1,251 @@
+//! What is to be applied, and what is under way: of each object one apply at a time, and then the newest. Pure: the
+//! time is an argument.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::object::{Desired, GroupKind, Known, ObjectId, goes_first};
+use super::row::RowName;
+
+/// What takes longer than this is left to itself: the next read does not wait for it.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// One object to apply.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// How it should be.
+    pub desired: Desired,
+    /// What there is.
+    pub found: Found,
+}
+
+/// What there is under the name of an object.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// An object of nobody whom we know, with this uid.
+    Foreign(Arc<str>),
+    /// An object that the Go operator made for us.
+    Inherited(Known),
+    /// An object of ours.
+    Ours(Known),
+}
+
+impl Work {
+    /// An object that was looked up and does not exist.
+    pub fn create(desired: Desired) -> Self {
+        Self { desired, found: Found::Nothing }
+    }
+
+    /// An object that exists and is to be shared.
+    pub fn adopt(desired: Desired, uid: Arc<str>) -> Self {
+        Self { desired, found: Found::Foreign(uid) }
+    }
+
+    /// An object that the Go operator made for us.
+    pub fn inherit(desired: Desired, known: Known) -> Self {
+        Self { desired, found: Found::Inherited(known) }
+    }
+
+    /// An object of ours.
+    pub fn update(desired: Desired, known: Known) -> Self {
+        Self { desired, found: Found::Ours(known) }
+    }
+}
+
+/// The applies of one DatabaseQueryResource.
+#[derive(Debug, Default)]
+pub struct Queue {
+    waiting: HashMap<ObjectId, Work>,
+    /// In the order they came: what others need, and the rest.
+    first: VecDeque<ObjectId>,
+    rest: VecDeque<ObjectId>,
+    under_way: HashMap<ObjectId, UnderWay>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    row: RowName,
+    since: Instant,
+    meanwhile: Meanwhile,
+}
+
+/// What happened while an apply was under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Meanwhile {
+    /// A later read wants the object otherwise, or not at all.
+    pub overtaken: bool,
+    /// What exists was listed.
+    pub listed: bool,
+}
+
+impl Queue {
+    /// The object is to be applied so. While an earlier apply of it is under way nobody knows what there will be, so that
+    /// it is looked at again afterwards.
+    pub fn put(&mut self, work: Work) {
+        let id = work.desired.id.clone();
+        if let Some(under_way) = self.under_way.get_mut(&id) {
+            under_way.meanwhile.overtaken = true;
+        } else if self.waiting.insert(id.clone(), work).is_none() {
+            let line = if goes_first(&id.kind) { &mut self.first } else { &mut self.rest };
+            line.push_back(id);
+        }
+    }
+
+    /// A read wants these objects: what it does not want is not begun, and looked at again if it is under way.
+    pub fn overtake(&mut self, wanted: &HashSet<ObjectId>) {
+        self.waiting.retain(|id, _| wanted.contains(id));
+        self.under_way
+            .iter_mut()
+            .filter(|(id, _)| !wanted.contains(*id))
+            .for_each(|(_, it)| it.meanwhile.overtaken = true);
+    }
+
+    /// What to begin with now. Nothing else begins before what others need is done.
+    pub fn next(&mut self, now: Instant) -> Option<Work> {
+        let work = match pop(&mut self.first, &mut self.waiting) {
+            None if self.under_way.keys().any(|id| goes_first(&id.kind)) => None,
+            None => pop(&mut self.rest, &mut self.waiting),
+            first => first,
+        }?;
+        let under_way = UnderWay { row: work.desired.row.clone(), since: now, meanwhile: Meanwhile::default() };
+        self.under_way.insert(work.desired.id.clone(), under_way);
+        Some(work)
+    }
+
+    /// An apply has ended; tells what happened meanwhile.
+    pub fn landed(&mut self, id: &ObjectId) -> Meanwhile {
+        self.under_way.remove(id).map(|it| it.meanwhile).unwrap_or_default()
+    }
+
+    /// What exists was listed: nobody knows whether before or after what is under way.
+    pub fn listed(&mut self) {
+        self.under_way.values_mut().for_each(|it| it.meanwhile.listed = true);
+    }
+
+    /// Nothing of what waits is right any more; what is under way has to be looked at again.
+    pub fn void(&mut self) {
+        self.overtake(&HashSet::new());
+    }
+
+    /// Whether nothing waits and nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_empty()
+    }
+
+    /// Whether an apply of the object is under way.
+    pub fn is_under_way(&self, id: &ObjectId) -> bool {
+        self.under_way.contains_key(id)
+    }
+
+    /// How many applies are under way.
+    pub fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// From when on only what is slow is under way. None while anything waits or nothing is under way.
+    pub fn slow_from(&self) -> Option<Instant> {
+        let latest = self.under_way.values().map(|it| it.since).max()?;
+        self.waiting.is_empty().then_some(latest + SLOW)
+    }
+
+    /// The rows whose objects wait or are under way.
+    pub fn rows(&self) -> impl Iterator<Item = &RowName> {
+        let waiting = self.waiting.values().map(|work| &work.desired.row);
+        waiting.chain(self.under_way.values().map(|it| &it.row))
+    }
+
+    /// The kinds of the objects that wait.
+    pub fn kinds(&self) -> HashSet<&GroupKind> {
+        self.waiting.keys().map(|id| &*id.kind).collect()
+    }
+}
+
+fn pop(line: &mut VecDeque<ObjectId>, waiting: &mut HashMap<ObjectId, Work>) -> Option<Work> {
+    // Some of the line may have been withdrawn.
+    std::iter::from_fn(|| line.pop_front()).find_map(|id| waiting.remove(&id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logic::object::{AppliedHash, Kind};
+
+    fn id(kind: &str, name: &str) -> ObjectId {
+        let kind = GroupKind { group: String::new(), kind: kind.into() };
+        ObjectId { kind: kind.into(), namespace: None, name: name.into() }
+    }
+
+    fn work(id: ObjectId, hash: &str) -> Work {
+        let kind =
+            Kind { group_kind: id.kind.clone(), version: "v1".into(), plural: "things".into(), namespaced: false };
+        Work::create(Desired::new(id, kind.into(), AppliedHash(hash.into()), 1, None))
+    }
+
+    fn next(queue: &mut Queue) -> Option<String> {
+        queue.next(Instant::now()).map(|work| format!("{} {}", work.desired.id.name, work.desired.hash.0))
+    }
+
+    #[test]
+    fn of_an_object_that_waits_the_newest_is_applied_in_its_old_place() {
+        let mut queue = Queue::default();
+        for (name, hash) in [("a", "1"), ("b", "1"), ("a", "2")] {
+            queue.put(work(id("Thing", name), hash));
+        }
+        assert_eq!(
+            [next(&mut queue), next(&mut queue), next(&mut queue)],
+            [Some("a 2".into()), Some("b 1".into()), None]
+        );
+        assert_eq!(queue.under_way(), 2);
+    }
+
+    #[test]
+    fn one_object_is_never_applied_twice_at_once() {
+        let (mut queue, a) = (Queue::default(), id("Thing", "a"));
+        queue.put(work(a.clone(), "1"));
+        assert!(next(&mut queue).is_some());
+        queue.put(work(a.clone(), "2"));
+        assert_eq!(next(&mut queue), None);
+        assert!(queue.landed(&a).overtaken, "it has to be looked at again");
+        assert!(queue.is_idle());
+    }
+
+    #[test]
+    fn what_others_need_is_done_before_the_rest_begins() {
+        let (mut queue, namespace) = (Queue::default(), id("Namespace", "n"));
+        queue.put(work(id("Thing", "a"), "1"));
+        queue.put(work(namespace.clone(), "1"));
+        assert_eq!([next(&mut queue), next(&mut queue)], [Some("n 1".into()), None]);
+        assert_eq!(queue.landed(&namespace), Meanwhile::default());
+        assert_eq!(next(&mut queue), Some("a 1".into()));
+    }
+
+    #[test]
+    fn what_a_later_read_does_not_want_is_not_begun_and_looked_at_again_where_it_is_under_way() {
+        let mut queue = Queue::default();
+        for name in ["under way", "waiting", "wanted"] {
+            queue.put(work(id("Thing", name), "1"));
+        }
+        assert!(next(&mut queue).is_some());
+        queue.overtake(&HashSet::from([id("Thing", "wanted")]));
+        assert_eq!([next(&mut queue), next(&mut queue)], [Some("wanted 1".into()), None]);
+        assert!(queue.landed(&id("Thing", "under way")).overtaken);
+        assert!(!queue.landed(&id("Thing", "wanted")).overtaken);
+    }
+
+    #[test]
+    fn the_slow_are_waited_for_only_so_long() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        assert_eq!(queue.slow_from(), None);
+        queue.put(work(id("Thing", "a"), "1"));
+        queue.put(work(id("Thing", "b"), "1"));
+        queue.next(now);
+        assert_eq!(queue.slow_from(), None, "another one waits");
+        queue.next(now + SLOW);
+        assert_eq!(queue.slow_from(), Some(now + 2 * SLOW));
+        queue.landed(&id("Thing", "b"));
+        assert_eq!(queue.slow_from(), Some(now + SLOW));
+    }
+}

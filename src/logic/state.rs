@@ -1,0 +1,359 @@
+//! One state per DatabaseQueryResource: what its rows came to, what exists of its objects, what is to be applied and
+//! what may go. What a pass decides, it decides here. Pure: the time is an argument.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::contact::{self, Contact};
+use super::guard::Guard;
+use super::inventory::{Doubt, Inventory, Sight};
+use super::memo::Memo;
+use super::object::{Desired, GroupKind, Known, ObjectId, Ownership};
+use super::prune::{Held, Pruning, Situation, Verdict};
+use super::queue::{Queue, Work};
+use super::render::{Failures, Rendered, RowFailure};
+use super::rest::Resting;
+use crate::crd::ConflictPolicy;
+
+/// What exists is listed anew when the last listing is older, at the next full read.
+const LISTING_AGE: Duration = Duration::from_secs(600);
+
+/// The state of one DatabaseQueryResource. All of it but what is recorded can be found out again.
+#[derive(Debug, Default)]
+pub struct State {
+    recorded: Recorded,
+    /// What exists and when it was listed; None when it has to be listed (again).
+    listed: Option<(Arc<Inventory>, Instant)>,
+    /// What existed when it was last known, for what no listing shows.
+    earlier: Option<Arc<Inventory>>,
+    /// What the rows of the last read came to.
+    memo: Arc<Memo>,
+    /// Objects that failed, and are left alone for a while.
+    resting: Resting,
+    queue: Queue,
+    /// Which deletions there were lately, and which are held back.
+    pruning: Pruning,
+}
+
+/// What the status has of it, so that it outlives the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// The kinds that there may be objects of.
+    pub kinds: BTreeSet<GroupKind>,
+    /// The columns by whose values all objects are marked with their row.
+    pub marked_by: Option<Vec<String>>,
+}
+
+/// A read that is being worked through.
+#[derive(Debug, Default)]
+pub struct Read {
+    /// How many rows there were.
+    pub rows: u64,
+    /// The columns that name them; none where nothing does.
+    pub key_columns: Vec<String>,
+    /// The rows that failed, at whichever step.
+    pub failures: Failures,
+    /// The objects that rows want.
+    wanted: HashSet<ObjectId>,
+    /// How many objects there were before.
+    existed: usize,
+    /// What is not known to exist: to be looked up.
+    unmet: Vec<Desired>,
+}
+
+/// An object could not be applied.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// One word.
+    pub reason: &'static str,
+    /// Why.
+    pub message: String,
+    /// Whether it is gone, or another one has its name.
+    pub replaced: bool,
+}
+
+/// How deletions are to be judged.
+#[derive(Debug)]
+pub struct Terms<'a> {
+    /// Whether there are to be any.
+    pub prune: bool,
+    /// How many.
+    pub guard: &'a Guard,
+    /// The digest that a person approved.
+    pub approved: Option<&'a str>,
+    /// Different each time.
+    pub nonce: u128,
+}
+
+impl State {
+    /// From what the status has.
+    pub fn new(recorded: Recorded) -> Self {
+        Self { recorded, ..Self::default() }
+    }
+
+    /// What the status has to have.
+    pub fn recorded(&self) -> &Recorded {
+        &self.recorded
+    }
+
+    /// It has been written.
+    pub fn record(&mut self, recorded: Recorded) {
+        self.recorded = recorded;
+    }
+
+    /// Spec or Secret changed, or somebody asks: what can be found out is found out anew.
+    pub fn forget(&mut self) {
+        self.memo = Arc::default();
+        self.resting = Resting::default();
+        self.queue.void();
+        self.relist();
+    }
+
+    /// What exists has to be listed anew.
+    pub fn relist(&mut self) {
+        if let Some((inventory, _)) = self.listed.take() {
+            self.earlier = Some(inventory);
+        }
+    }
+
+    /// What exists, unless it has to be listed first.
+    pub fn inventory(&self, now: Instant) -> Option<&Arc<Inventory>> {
+        self.listed.as_ref().filter(|(_, at)| now.duration_since(*at) < LISTING_AGE).map(|(inventory, _)| inventory)
+    }
+
+    /// What exists was listed.
+    pub fn listed(&mut self, objects: impl IntoIterator<Item = (ObjectId, Known)>, now: Instant) -> Arc<Inventory> {
+        self.relist();
+        self.queue.listed();
+        let mut inventory = Inventory::of(objects);
+        if let Some(earlier) = self.earlier.take() {
+            inventory.remember(&earlier);
+        }
+        let inventory = Arc::new(inventory);
+        self.listed = Some((inventory.clone(), now));
+        inventory
+    }
+
+    /// What exists, as it is known; nothing before it was listed.
+    pub fn known(&self) -> Option<&Inventory> {
+        self.listed.as_ref().map(|(inventory, _)| &**inventory)
+    }
+
+    /// The same, to take note of something.
+    pub fn known_mut(&mut self) -> Option<&mut Inventory> {
+        self.listed.as_mut().map(|(inventory, _)| Arc::make_mut(inventory))
+    }
+
+    /// Takes note of what was seen of an object; tells whether its row has to be looked at again.
+    pub fn see(&mut self, id: &ObjectId, seen: Sight) -> bool {
+        // What is not known yet will be listed.
+        self.known_mut().is_some_and(|inventory| inventory.see(id, seen))
+    }
+
+    /// What the rows of the last read came to.
+    pub fn memo(&self) -> &Arc<Memo> {
+        &self.memo
+    }
+
+    /// All rows were read and rendered: what differs is to be applied. What failed lately rests, and fails once more.
+    pub fn absorb(&mut self, rendered: Rendered, key_columns: Vec<String>, now: Instant) -> Read {
+        let wanted = rendered.ids();
+        self.resting.retain(|id| wanted.contains(id));
+        self.queue.overtake(&wanted);
+        self.memo = Arc::new(rendered.memo);
+        let (rows, mut failures, mut desired) = (rendered.rows, rendered.failures, rendered.desired);
+        desired.retain(|desired| match self.resting.still(desired, now) {
+            Some((reason, message)) => {
+                failures.push(failed(desired, reason, message));
+                false
+            }
+            None => true,
+        });
+        let existed = self.known().map_or(0, Inventory::len);
+        let plan = self.known_mut().map(|inventory| inventory.plan(desired)).unwrap_or_default();
+        plan.update.into_iter().for_each(|(desired, known)| self.queue.put(Work::update(desired, known)));
+        // What is on its way would be looked up in vain.
+        let (under_way, unmet) =
+            plan.first_contact.into_iter().partition(|desired| self.queue.is_under_way(&desired.id));
+        Vec::into_iter(under_way).for_each(|desired| self.queue.put(Work::create(desired)));
+        if existed == 0 && !key_columns.is_empty() {
+            self.recorded.marked_by.get_or_insert_with(|| key_columns.clone());
+        }
+        Read { rows, key_columns, failures, wanted, existed, unmet }
+    }
+
+    /// What there is, or is not, under the name of an object that was not known to exist.
+    pub fn meet(
+        &mut self,
+        read: &mut Read,
+        desired: Desired,
+        existing: Option<(Known, Ownership)>,
+        policy: ConflictPolicy,
+    ) {
+        let Some((known, whose)) = existing else { return self.queue.put(Work::create(desired)) };
+        match contact::judge(&desired, &known, &whose, policy) {
+            Contact::Keep => {
+                self.known_mut().into_iter().for_each(|inventory| inventory.insert(desired.id.clone(), known.clone()))
+            }
+            Contact::Update => self.queue.put(Work::update(desired, known)),
+            Contact::Inherit => self.queue.put(Work::inherit(desired, known)),
+            Contact::Adopt => self.queue.put(Work::adopt(desired, known.uid)),
+            // Nothing of it will be ours, and nothing has to be found again.
+            Contact::LeaveAlone => {}
+            Contact::Refuse(reason, message) => read.failures.push(failed(&desired, reason, message)),
+        }
+    }
+
+    /// What has to be recorded before anything of this read is applied: new kinds, so that there is always a place to
+    /// look for what was created, and that objects are no longer all marked by the same columns.
+    pub fn to_record(&self, read: &Read) -> Option<Recorded> {
+        let mut recorded = self.recorded.clone();
+        let kept = self.known().into_iter().flat_map(Inventory::kinds);
+        recorded.kinds.extend(kept.chain(self.queue.kinds().into_iter().cloned()));
+        recorded.marked_by.take_if(|columns| *columns != read.key_columns);
+        (recorded != self.recorded).then_some(recorded)
+    }
+
+    /// What to begin with now.
+    pub fn next(&mut self, now: Instant) -> Option<Work> {
+        self.queue.next(now)
+    }
+
+    /// Nothing of what waits is to be begun any more.
+    pub fn void(&mut self) {
+        self.queue.void();
+    }
+
+    /// From when on only what is slow is under way.
+    pub fn slow_from(&self) -> Option<Instant> {
+        self.queue.slow_from()
+    }
+
+    /// How many applies are under way.
+    pub fn under_way(&self) -> usize {
+        self.queue.under_way()
+    }
+
+    /// An apply has ended; what failed, and whether the object has to be looked at again.
+    pub fn landed(
+        &mut self,
+        desired: Desired,
+        result: Result<Known, Refusal>,
+        now: Instant,
+    ) -> (Option<RowFailure>, bool) {
+        let meanwhile = self.queue.landed(&desired.id);
+        if meanwhile.listed {
+            // Nobody knows whether the listing has what came of it.
+            self.relist();
+        }
+        let mut is_outdated = meanwhile.overtaken || meanwhile.listed;
+        let failure = match result {
+            Ok(known) => {
+                self.resting.applied(&desired.id);
+                if let Some(inventory) = self.known_mut() {
+                    is_outdated |= !inventory.applied(desired.id, known);
+                }
+                None
+            }
+            Err(Refusal { reason, message, replaced }) => {
+                if replaced && let Some(inventory) = self.known_mut() {
+                    inventory.remove(&desired.id);
+                }
+                self.resting.failed(&desired, reason, &message, now);
+                Some(failed(&desired, reason, message))
+            }
+        };
+        (failure, is_outdated)
+    }
+
+    /// Nobody knows what became of what was under way.
+    pub fn lost(&mut self) {
+        self.queue = Queue::default();
+        self.relist();
+    }
+
+    /// What has no row and may go, now that all of the read was worked through: nothing of rows that failed or are still
+    /// being applied, and nothing at all where it cannot be told which objects are theirs.
+    pub fn judge(&mut self, read: &Read, terms: Terms<'_>, now: Instant) -> Judgement {
+        let doubt = self.doubt(read);
+        let all_kept = matches!(doubt, Doubt::All);
+        if !terms.prune {
+            self.pruning.forget();
+        }
+        if !terms.prune || all_kept {
+            return Judgement { all_kept, verdict: Verdict::default() };
+        }
+        let Some((inventory, _)) = &self.listed else { return Judgement::default() };
+        let mut stale = inventory.stale(&read.wanted, &doubt);
+        stale.retain(|(id, _)| !self.queue.is_under_way(id));
+        let Terms { guard, approved, nonce, .. } = terms;
+        let situation = Situation { objects: read.existed, kept: inventory.kept(&read.wanted), stale, approved, nonce };
+        Judgement { all_kept, verdict: self.pruning.judge(guard, situation, now) }
+    }
+
+    /// An approved deletion is done, or not ours to do.
+    pub fn settled(&mut self, id: &ObjectId) {
+        self.pruning.settled(id);
+    }
+
+    /// So many deletions that the guard believed are done.
+    pub fn deleted(&mut self, number: usize, now: Instant) {
+        self.pruning.deleted(number, now);
+    }
+
+    /// The deletions that are held back.
+    pub fn held(&self) -> Option<Held> {
+        self.pruning.held()
+    }
+
+    /// All of a read was worked through. If nothing is left of rows named otherwise, all objects are marked by its columns.
+    pub fn close(&mut self, read: &Read) {
+        let is_certain = !read.key_columns.is_empty() && read.failures.is_empty() && self.queue.is_idle();
+        let nothing_else = |inventory: &Inventory| inventory.stale(&read.wanted, &Doubt::None).is_empty();
+        if is_certain && self.known().is_some_and(nothing_else) {
+            self.recorded.marked_by = Some(read.key_columns.clone());
+        }
+    }
+
+    fn doubt(&self, read: &Read) -> Doubt {
+        let under_way = self.queue.rows().map(|row| row.key.as_ref());
+        match Doubt::about(read.failures.keys().chain(under_way)) {
+            Doubt::Of(_) if read.key_columns.is_empty() => Doubt::All,
+            Doubt::Of(_) if self.recorded.marked_by.as_ref() != Some(&read.key_columns) => Doubt::All,
+            doubt => doubt,
+        }
+    }
+}
+
+/// Which deletions are right.
+#[derive(Debug, Default)]
+pub struct Judgement {
+    /// Whether nothing is deleted, since it cannot be told which objects are doubtful.
+    pub all_kept: bool,
+    /// What to delete.
+    pub verdict: Verdict,
+}
+
+impl Read {
+    /// What has to be looked up, by kind; it is taken out.
+    pub fn unmet(&mut self) -> BTreeMap<GroupKind, Vec<Desired>> {
+        let mut by_kind: BTreeMap<GroupKind, Vec<Desired>> = BTreeMap::new();
+        for desired in std::mem::take(&mut self.unmet) {
+            by_kind.entry((*desired.id.kind).clone()).or_default().push(desired);
+        }
+        by_kind
+    }
+
+    /// An object of the read failed.
+    pub fn fail(&mut self, desired: &Desired, reason: &'static str, message: String) {
+        self.failures.push(failed(desired, reason, message));
+    }
+}
+
+fn failed(desired: &Desired, reason: &'static str, message: String) -> RowFailure {
+    RowFailure { row: desired.row.clone(), object: Some(desired.id.to_string()), reason, message }
+}
+
+#[cfg(test)]
+mod tests;

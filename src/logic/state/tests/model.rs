@@ -1,0 +1,402 @@
+//! A database, a cluster and an operator, as small as they can be. Deletions are judged where they happen.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::crd::{ConflictPolicy, DeletionPolicy, PruneGuard};
+use crate::logic::document::Frame;
+use crate::logic::fields::Fields;
+use crate::logic::guard::Guard;
+use crate::logic::inventory::Sight;
+use crate::logic::json::Json;
+use crate::logic::object::{
+    ADOPTED, APPLIED_HASH, Desired, GroupKind, Hold, Kind, Known, ObjectId, Owner, Ownership, Version,
+};
+use crate::logic::queue::{Found, Work};
+use crate::logic::render::Renderer;
+use crate::logic::rights::Rights;
+use crate::logic::row::Row;
+use crate::logic::state::{Read, Recorded, Refusal, State, Terms};
+use crate::logic::template::{Language, Template};
+
+const TEMPLATE: &str =
+    "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: o{{ row.name }}\ndata:\n  v: v{{ row.value }}\n";
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+pub enum Op {
+    SetRow {
+        key: u8,
+        name: u8,
+        value: u8,
+    },
+    DropRow {
+        key: u8,
+    },
+    BreakRow {
+        key: u8,
+    },
+    /// The server refuses applies of objects of this name.
+    Refuse {
+        name: u8,
+    },
+    Accept {
+        name: u8,
+    },
+    /// Somebody creates an object, edits or removes one.
+    MakeForeign {
+        name: u8,
+    },
+    Edit {
+        name: u8,
+    },
+    Remove {
+        name: u8,
+    },
+    /// The watch tells of so many changes.
+    Deliver {
+        news: usize,
+    },
+    LoseNews,
+    Restart,
+    Relist,
+    /// What was slow has ended.
+    Land,
+    /// A pass. Objects whose bit is set in `slow` are being applied still when it ends; the process may be killed after
+    /// so many applies.
+    Look {
+        slow: u8,
+        crash: Option<usize>,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Live {
+    known: Known,
+    value: String,
+    /// Nobody's whom we know.
+    is_foreign: bool,
+}
+
+pub struct World {
+    keyed: bool,
+    template: Template,
+    /// By key: the object's name and its value; None where the row cannot be rendered.
+    rows: BTreeMap<u8, (u8, Option<u8>)>,
+    live: BTreeMap<ObjectId, Live>,
+    refused: BTreeSet<ObjectId>,
+    news: VecDeque<(ObjectId, Sight)>,
+    /// Applies that the server has carried out, and of which nobody knows yet.
+    slow: Vec<(Desired, Result<Known, Refusal>)>,
+    state: State,
+    /// What the status has.
+    recorded: Recorded,
+    now: Instant,
+    count: u64,
+    /// Whether the resource looks again by itself.
+    outdated: bool,
+}
+
+impl World {
+    pub fn new(keyed: bool) -> Self {
+        Self {
+            keyed,
+            template: Template::compile(TEMPLATE, Language::Jinja).unwrap(),
+            rows: BTreeMap::new(),
+            live: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            news: VecDeque::new(),
+            slow: Vec::new(),
+            state: State::default(),
+            recorded: Recorded::default(),
+            now: Instant::now(),
+            count: 0,
+            outdated: false,
+        }
+    }
+
+    pub fn run(&mut self, op: Op) {
+        self.now += Duration::from_secs(1);
+        match op {
+            Op::SetRow { key, name, value } => drop(self.rows.insert(key, (name, Some(value)))),
+            Op::DropRow { key } => drop(self.rows.remove(&key)),
+            Op::BreakRow { key } => self.rows.entry(key).or_insert((0, None)).1 = None,
+            Op::Refuse { name } => drop(self.refused.insert(id(name))),
+            Op::Accept { name } => drop(self.refused.remove(&id(name))),
+            Op::MakeForeign { name } => self.make_foreign(id(name)),
+            Op::Edit { name } => self.edit(&id(name)),
+            Op::Remove { name } => self.remove(&id(name)),
+            Op::Deliver { news } => (0..news).for_each(|_| self.deliver()),
+            Op::LoseNews => {
+                self.news.clear();
+                self.state.relist();
+            }
+            Op::Restart => self.restart(),
+            Op::Relist => self.state.relist(),
+            Op::Land => self.land(),
+            Op::Look { slow, crash } => self.look(slow, crash),
+        }
+    }
+
+    /// Nothing goes wrong any more, and whoever is told looks.
+    pub fn settle(&mut self) {
+        self.refused.clear();
+        self.rows.values_mut().for_each(|row| row.1 = row.1.or(Some(0)));
+        let mut names = BTreeSet::new();
+        self.rows.retain(|_, (name, _)| names.insert(*name));
+        for _ in 0..8 {
+            // Longer than anything rests.
+            self.now += Duration::from_secs(60);
+            self.land();
+            (0..self.news.len()).for_each(|_| self.deliver());
+            self.look(0, None);
+        }
+        let wanted: BTreeMap<ObjectId, Option<u8>> =
+            self.rows.values().map(|(name, value)| (id(*name), *value)).collect();
+        for (id, value) in &wanted {
+            let live = self.live.get(id).unwrap_or_else(|| panic!("{id} is missing"));
+            let value = format!("v{}", value.unwrap_or_default());
+            assert_eq!((&live.value, live.is_foreign), (&value, false), "{id}");
+        }
+        for (id, live) in &self.live {
+            assert!(live.is_foreign || wanted.contains_key(id), "{id} is without a row");
+        }
+    }
+
+    /// A watch will tell of it.
+    fn change(&mut self, id: &ObjectId, known: Option<Known>) {
+        let of = known.as_ref().or(self.live.get(id).map(|live| &live.known));
+        let uid = of.map(|known| known.uid.clone()).unwrap_or_default();
+        let version = known.as_ref().map_or_else(|| self.version(), |known| known.version);
+        self.news.push_back((id.clone(), Sight { uid, version, known }));
+    }
+
+    fn next(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    fn version(&mut self) -> Version {
+        let meta = json!({"resourceVersion": self.next().to_string()});
+        Version::of(&serde_json::from_value(meta).unwrap())
+    }
+
+    fn make_foreign(&mut self, id: ObjectId) {
+        if self.live.contains_key(&id) {
+            return;
+        }
+        let known = Known { uid: format!("u{}", self.next()).into(), version: self.version(), ..Known::default() };
+        self.live.insert(id, Live { known, value: "theirs".into(), is_foreign: true });
+    }
+
+    fn edit(&mut self, id: &ObjectId) {
+        let version = self.version();
+        let Some(live) = self.live.get_mut(id) else { return };
+        live.value = "edited".into();
+        live.known.version = version;
+        if live.is_foreign {
+            return;
+        }
+        live.known.fields = Some(fields(&[], live.known.hold));
+        let known = live.known.clone();
+        self.change(id, Some(known));
+    }
+
+    fn remove(&mut self, id: &ObjectId) {
+        if self.live.get(id).is_some_and(|live| !live.is_foreign) {
+            self.change(id, None);
+        }
+        self.live.remove(id);
+    }
+
+    fn deliver(&mut self) {
+        let Some((id, seen)) = self.news.pop_front() else { return };
+        self.outdated |= self.state.see(&id, seen);
+    }
+
+    fn restart(&mut self) {
+        self.state = State::new(self.recorded.clone());
+        self.news.clear();
+        self.slow.clear();
+    }
+
+    fn land(&mut self) {
+        for (desired, result) in std::mem::take(&mut self.slow) {
+            let (_, outdated) = self.state.landed(desired, result, self.now);
+            self.outdated |= outdated;
+        }
+    }
+
+    fn look(&mut self, slow: u8, crash: Option<usize>) {
+        self.outdated = false;
+        let mut read = self.read();
+        for desired in read.unmet().into_values().flatten() {
+            let existing = self
+                .live
+                .get(&desired.id)
+                .map(|live| (live.known.clone(), if live.is_foreign { Ownership::Foreign } else { Ownership::Ours }));
+            self.state.meet(&mut read, desired, existing, ConflictPolicy::Protect);
+        }
+        if let Some(recorded) = self.state.to_record(&read) {
+            self.recorded = recorded.clone();
+            self.state.record(recorded);
+        }
+        let mut begun = 0;
+        while let Some(work) = self.state.next(self.now) {
+            if crash == Some(begun) {
+                return self.restart();
+            }
+            begun += 1;
+            let is_slow = slow & (1 << number(&work.desired.id)) != 0;
+            let result = self.apply(&work);
+            if is_slow {
+                self.slow.push((work.desired, result));
+            } else {
+                let (failure, outdated) = self.state.landed(work.desired, result, self.now);
+                read.failures.extend(failure);
+                self.outdated |= outdated;
+            }
+        }
+        if crash.is_some() {
+            return self.restart();
+        }
+        self.prune(&read);
+        self.state.close(&read);
+        let mut recorded = self.state.recorded().clone();
+        let is_certain = read.failures.is_empty() && self.state.under_way() == 0;
+        if is_certain && self.live.values().all(|live| live.is_foreign) {
+            recorded.kinds.clear();
+        }
+        self.recorded = recorded.clone();
+        self.state.record(recorded);
+    }
+
+    fn read(&mut self) -> Read {
+        let ours = || self.live.iter().filter(|(_, live)| !live.is_foreign && !self.recorded.kinds.is_empty());
+        let known = match self.state.inventory(self.now) {
+            Some(known) => known.clone(),
+            None => {
+                let listed: Vec<_> = ours().map(|(id, live)| (id.clone(), live.known.clone())).collect();
+                self.state.listed(listed, self.now)
+            }
+        };
+        let (owner, rights) =
+            (Owner { name: "q".into(), namespace: "n".into(), uid: "owner".into() }, Rights::default());
+        let frame =
+            Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Orphan, ignored: &[] };
+        let find_kind = |_: &str, _: &str| {
+            Ok(Kind { group_kind: kind(), version: "v1".into(), plural: "configmaps".into(), namespaced: true }.into())
+        };
+        let (dbqr, before) = (Json::Null, self.state.memo().clone());
+        let now = Timestamp::UNIX_EPOCH;
+        let mut renderer = Renderer::new(&self.template, &dbqr, now, frame, &find_kind, &known, &before);
+        for (key, (name, value)) in &self.rows {
+            let mut row = json!({"name": name});
+            value.iter().for_each(|value| row["value"] = json!(value));
+            renderer.row(Row { json: row.to_string(), key: self.keyed.then(|| json!([key]).to_string()) });
+        }
+        let rendered = renderer.finish();
+        drop(known);
+        let key_columns = if self.keyed { vec!["key".to_owned()] } else { Vec::new() };
+        self.state.absorb(rendered, key_columns, self.now)
+    }
+
+    /// What the server makes of an apply.
+    fn apply(&mut self, work: &Work) -> Result<Known, Refusal> {
+        let refused = |reason, replaced| Err(Refusal { reason, message: reason.into(), replaced });
+        let desired = &work.desired;
+        if self.refused.contains(&desired.id) {
+            return refused("Refused", false);
+        }
+        let live = self.live.get(&desired.id);
+        let (hold, uid) = match (&work.found, live) {
+            (Found::Nothing, None) => (Hold::Created, None),
+            (Found::Nothing, Some(live)) if live.is_foreign => return refused("Conflict", false),
+            (Found::Nothing, Some(live)) => (live.known.hold, Some(live.known.uid.clone())),
+            (Found::Foreign(uid), Some(live)) if live.is_foreign && live.known.uid == *uid => {
+                (Hold::Adopted, Some(uid.clone()))
+            }
+            (Found::Ours(known), Some(live)) if live.known.uid == known.uid => (known.hold, Some(known.uid.clone())),
+            _ => return refused("Replaced", true),
+        };
+        let Some(body) = desired.body(hold, uid.as_deref()) else { return refused("Empty", false) };
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["metadata"]["annotations"][APPLIED_HASH], desired.hash.0.as_str());
+        let uid = uid.unwrap_or_else(|| format!("u{}", self.next()).into());
+        let applied = desired.known(uid, self.version(), hold, Some(fields(&["v"], hold)));
+        // What a watch sees of it.
+        let seen = Known { applied: None, verified: false, ..applied.clone() };
+        self.live.insert(
+            desired.id.clone(),
+            Live { known: seen.clone(), value: body["data"]["v"].as_str().unwrap().into(), is_foreign: false },
+        );
+        self.change(&desired.id, Some(seen));
+        Ok(applied)
+    }
+
+    fn prune(&mut self, read: &Read) {
+        let guard = PruneGuard {
+            max_deletions: IntOrString::String("100%".into()),
+            allow_empty: true,
+            ..PruneGuard::default()
+        };
+        let guard = Guard::new(&guard).unwrap();
+        let terms = Terms { prune: true, guard: &guard, approved: None, nonce: 0 };
+        let judgement = self.state.judge(read, terms, self.now);
+        for (id, uid) in judgement.verdict.believed {
+            let is_wanted = self.rows.values().any(|(name, value)| value.is_some() && number(&id) == *name);
+            assert!(!is_wanted, "{id} has a row");
+            assert!(self.keyed || read.failures.is_empty(), "{id} may be a failed row's");
+            let inventory = self.state.known_mut().unwrap();
+            let Some(live) = self.live.get_mut(&id).filter(|live| live.known.uid == uid && !live.is_foreign) else {
+                inventory.delete(&id);
+                continue;
+            };
+            let of = |key: &u8| live.known.row_key.as_deref() == Some(json!([key]).to_string().as_str());
+            let is_failed = self.rows.iter().any(|(key, (_, value))| of(key) && value.is_none());
+            assert!(!is_failed, "{id} is a failed row's");
+            if live.known.hold == Hold::Adopted {
+                inventory.remove(&id);
+                (live.is_foreign, live.value) = (true, "theirs".into());
+                live.known = Known { uid, ..Known::default() };
+                // It leaves what the watch sees.
+                self.change(&id, None);
+            } else {
+                inventory.delete(&id);
+                self.change(&id, None);
+                self.live.remove(&id);
+            }
+        }
+    }
+}
+
+fn kind() -> Arc<GroupKind> {
+    GroupKind { group: String::new(), kind: "ConfigMap".into() }.into()
+}
+
+fn id(name: u8) -> ObjectId {
+    ObjectId { kind: kind(), namespace: Some("n".into()), name: format!("o{name}") }
+}
+
+fn number(id: &ObjectId) -> u8 {
+    id.name[1..].parse().unwrap()
+}
+
+/// Our entry: our marks, and these keys of data.
+fn fields(data: &[&str], hold: Hold) -> Fields {
+    let of = |keys: &[&str]| keys.iter().map(|key| (format!("f:{key}"), json!({}))).collect::<Value>();
+    let mut marks = vec!["konnektr.io/owner-uid", APPLIED_HASH, "konnektr.io/row-key"];
+    marks.extend((hold == Hold::Adopted).then_some(ADOPTED));
+    let labels = of(&["konnektr.io/managed-by", "konnektr.io/managed-by-namespace"]);
+    let metadata = json!({"f:annotations": of(&marks), "f:labels": labels});
+    let mut all = json!({"f:metadata": metadata});
+    if !data.is_empty() {
+        all["f:data"] = of(data);
+    }
+    Fields(all.to_string().into())
+}
