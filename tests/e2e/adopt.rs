@@ -3,8 +3,8 @@
 use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
 use serde_json::{Value, json};
 
+use crate::support::eventually;
 use crate::support::world::{PATIENCE, World, condition};
-use crate::support::{Operator, eventually};
 
 /// Somebody applies a ConfigMap.
 async fn theirs(world: &World, name: &str, data: Value) {
@@ -23,11 +23,6 @@ async fn data(world: &World, name: &str) -> Value {
     json!(world.config_maps().get(name).await.unwrap().data)
 }
 
-fn restart(world: &mut World) {
-    world.operator.terminate();
-    world.operator = Operator::start(world.namespace.name(), &[]);
-}
-
 #[tokio::test]
 async fn an_object_that_existed_is_shared_and_outlives_its_row_and_the_resource() {
     let mut world = World::new("adopted", &["a", "row", "res"]).await;
@@ -43,7 +38,7 @@ async fn an_object_that_existed_is_shared_and_outlives_its_row_and_the_resource(
     assert!(object.metadata.owner_references.is_none());
     world.run_sql("UPDATE t SET v = 'two'").await;
     world.until_value("row", Some("two")).await;
-    restart(&mut world);
+    world.restart();
     world.run_sql("UPDATE t SET v = 'three'").await;
     world.until_value("row", Some("three")).await;
 
@@ -179,7 +174,7 @@ async fn what_is_only_to_be_created_is_left_alone_and_goes_with_its_row_if_we_cr
     world.config_maps().patch("b", &PatchParams::default(), &Patch::Merge(edit)).await.unwrap();
     world.run_sql("UPDATE t SET v = 'two'; INSERT INTO t VALUES ('c', 'new')").await;
     world.until_value("c", Some("new")).await;
-    restart(&mut world);
+    world.restart();
     world.another_pass("q").await;
     assert_eq!((world.value("a").await.as_deref(), world.value("b").await.as_deref()), (Some("one"), Some("edited")));
     world.config_maps().delete("a", &DeleteParams::default()).await.unwrap();
@@ -275,7 +270,7 @@ async fn a_field_to_ignore_is_set_at_creation_and_left_to_others() {
     assert_eq!(data(&world, "a").await, json!({"list": "x", "n": "one", "v": "one"}));
     let edit = Patch::Merge(json!({"data": {"v": "edited"}}));
     world.config_maps().patch("a", &PatchParams::default(), &edit).await.unwrap();
-    restart(&mut world);
+    world.restart();
     world.run_sql("UPDATE t SET v = 'two'").await;
     eventually("the rest is updated", PATIENCE, async || {
         (data(&world, "a").await == json!({"list": "x", "n": "two", "v": "edited"})).then_some(())
