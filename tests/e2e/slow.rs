@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::eventually;
 use crate::support::proxy::{Fate, Proxy};
-use crate::support::world::{PATIENCE, World};
+use crate::support::world::{PATIENCE, World, condition};
 
 /// A world with these names in which the first apply of ConfigMap `slow` takes so long.
 async fn world(test: &str, names: &[&str], long: Duration) -> World {
@@ -32,8 +32,12 @@ async fn what_is_slow_holds_up_nothing_else_and_is_there_in_the_end() {
     world.run_sql("UPDATE t SET v = 'two' WHERE name = 'a'; DELETE FROM t WHERE name = 'gone'").await;
     world.until_value("a", Some("two")).await;
     world.until_value("gone", None).await;
-    let resource = world.condition("q", "Reconciling", "True", Some("Progressing")).await;
-    assert!(resource["status"].to_string().contains("1 objects are being applied"), "{}", resource["status"]);
+    eventually("the status says so", PATIENCE, async || {
+        let resource = world.get("q").await;
+        let reconciling = condition(&resource, "Reconciling")?["message"].as_str()?;
+        (reconciling == "objects still being applied: 1").then_some(())
+    })
+    .await;
     assert_eq!(world.value("slow").await, None, "the server still waits");
     world.run_sql("UPDATE t SET v = 'two' WHERE name = 'slow'").await;
     world.until_value("slow", Some("two")).await;
