@@ -10,6 +10,8 @@ mod adopt;
 mod bad_input;
 #[path = "e2e/binding.rs"]
 mod binding;
+#[path = "e2e/chaos.rs"]
+mod chaos;
 #[path = "e2e/connections.rs"]
 mod connections;
 #[path = "e2e/crash.rs"]
