@@ -95,6 +95,8 @@ impl Pass<'_> {
                 landed = memory.applies.next() => {
                     read.failures.extend(memory.land(&self.owner, landed));
                 }
+                // Thousands of them would wait for the end of a long pass; most tell of what was just applied.
+                () = memory.inbox.arrived() => memory.absorb(),
                 () = until(is_slow) => break,
             }
         }
@@ -125,6 +127,7 @@ impl Memory {
         if let Ok(known) = &result {
             self.inbox.knows(known.version);
         }
+        self.inbox.remind();
         let (failure, is_outdated) = self.state.landed(desired, result, Instant::now());
         self.outdated |= is_outdated;
         failure

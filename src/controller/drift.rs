@@ -60,6 +60,21 @@ impl Inbox {
         std::mem::take(&mut *lock(&self.news))
     }
 
+    /// Leaves what it is too early for, unless there is something newer by now.
+    pub fn put_back(&self, early: Vec<(ObjectId, Sighting)>) {
+        let mut news = lock(&self.news);
+        for (id, sighting) in early {
+            news.objects.entry(id).or_insert(sighting);
+        }
+    }
+
+    /// It may not be too early any more for what was put back.
+    pub fn remind(&self) {
+        if !lock(&self.news).objects.is_empty() {
+            self.arrived.notify_one();
+        }
+    }
+
     /// The resource knows of an object in this version.
     pub fn knows(&self, version: Version) {
         let mut newest = lock(&self.newest);

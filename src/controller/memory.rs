@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::apply::Applies;
 use super::drift::Inbox;
 use crate::logic::detect::Fingerprint;
-use crate::logic::object::{GroupKind, Owner};
+use crate::logic::object::{GroupKind, ObjectId, Owner};
 use crate::logic::outcome::Changed;
 use crate::logic::state::{Recorded, State};
 use crate::logic::validate::Validated;
@@ -31,6 +31,8 @@ pub struct Memory {
     pub changed: Changed,
     /// The kinds whose objects are watched; None where they may be elsewhere than they were.
     pub followed: Option<BTreeSet<GroupKind>>,
+    /// Objects that others changed, as far as it is known who did, since that was last heeded.
+    pub others: Vec<(ObjectId, Option<String>)>,
     /// Whether something has to be looked at again, as a read has overtaken its apply.
     pub outdated: bool,
 }
@@ -47,6 +49,7 @@ impl Memory {
             applies: Applies::default(),
             changed: Changed::default(),
             followed: None,
+            others: Vec::new(),
             outdated: false,
         }
     }
@@ -57,5 +60,22 @@ impl Memory {
         self.fingerprint = None;
         self.followed = None;
         self.state.forget();
+    }
+
+    /// Takes note of what was seen of objects. While an apply is under way it is too early for news of its object: they
+    /// may be of what it does.
+    pub fn absorb(&mut self) {
+        let news = self.inbox.take();
+        let mut early = Vec::new();
+        for (id, sighting) in news.objects {
+            if self.state.is_under_way(&id) {
+                early.push((id, sighting));
+            } else if self.state.see(&id, sighting.seen) {
+                self.others.push((id, sighting.by));
+            }
+        }
+        self.inbox.put_back(early);
+        let missing = news.censuses.iter().flat_map(|census| self.state.count(census));
+        self.others.extend(missing.map(|id| (id, None)));
     }
 }

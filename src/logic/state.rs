@@ -235,6 +235,11 @@ impl State {
         self.queue.slow_from()
     }
 
+    /// Whether an apply of the object is under way.
+    pub fn is_under_way(&self, id: &ObjectId) -> bool {
+        self.queue.is_under_way(id)
+    }
+
     /// How many applies are under way.
     pub fn under_way(&self) -> usize {
         self.queue.under_way()

@@ -9,16 +9,9 @@ use crate::logic::outcome;
 impl Actor {
     /// Takes note of what others did to objects, and plans to put it right.
     pub(super) async fn absorb(&mut self, dbqr: &Dbqr) {
-        let (news, now) = (self.memory.inbox.take(), Instant::now());
-        let mut changed = Vec::new();
-        for (id, sighting) in news.objects {
-            if self.memory.state.see(&id, sighting.seen) {
-                changed.push((id, sighting.by));
-            }
-        }
-        let missing = news.censuses.iter().flat_map(|census| self.memory.state.count(census));
-        changed.extend(missing.map(|id| (id, None)));
-        for (id, by) in changed {
+        self.memory.absorb();
+        let now = Instant::now();
+        for (id, by) in std::mem::take(&mut self.memory.others) {
             let answer = self.contests.changed(&id, now);
             self.restore = Some(self.restore.map_or(answer.at, |at| at.min(answer.at)));
             if answer.begins {
