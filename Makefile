@@ -23,8 +23,10 @@ test: ## Check format, lints, documentation, and run all tests, on servers of th
 	# Tests on servers spend their time waiting: more of them at a time than there are cores.
 	RUST_TEST_THREADS=8 $(with-servers) cargo test --locked
 
-soak: ## Kill the operator at every write it makes, in all phases; SOAK=3 does so three times over
+soak: ## Kill the operator at every write it makes, and let anything happen in any order; SOAK=3 does so three times over
+	PROPTEST_CASES=$$((20000 * $(or $(SOAK),1))) cargo test --locked --lib state::
 	DBQO_SOAK=$(or $(SOAK),1) $(with-servers) cargo test --locked --test e2e crash -- --nocapture
+	DBQO_SOAK=$(or $(SOAK),1) $(with-servers) cargo test --locked --test e2e chaos -- --nocapture
 
 bench: ## Measure rendering and comparing, first sync, memory, log, restart and idling
 	cargo bench --locked --bench render --bench inventory

@@ -187,6 +187,13 @@ async fn config_maps(world: &World) -> BTreeMap<String, ConfigMap> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_the_cluster_ends_as_the_rows_want_and_nothing_else_is_touched() {
+    let soak: usize = std::env::var("DBQO_SOAK").ok().and_then(|times| times.parse().ok()).unwrap_or(0);
+    for time in 0..(10 * soak).max(1) {
+        history(time).await;
+    }
+}
+
+async fn history(time: usize) {
     let (faulty, requests) = (Arc::new(AtomicBool::new(true)), AtomicUsize::new(0));
     let is_faulty = faulty.clone();
     let proxy = Proxy::start(move |parts| {
