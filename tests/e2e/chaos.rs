@@ -211,7 +211,7 @@ async fn history(time: usize) {
     .await;
     let mut world = World::on(
         Client::try_default().await.unwrap(),
-        "chaos",
+        &format!("chaos-{time}"),
         &[],
         &["--leader-elect=false"],
         Some(proxy.kubeconfig),
