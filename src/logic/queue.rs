@@ -58,7 +58,8 @@ impl Work {
 /// The applies of one DatabaseQueryResource.
 #[derive(Debug, Default)]
 pub struct Queue {
-    waiting: HashMap<ObjectId, Work>,
+    /// Each in a place of its own, which is free as soon as it has begun: there may be very many.
+    waiting: HashMap<ObjectId, Box<Work>>,
     /// In the order they came: what others need, and the rest.
     first: VecDeque<ObjectId>,
     rest: VecDeque<ObjectId>,
@@ -88,7 +89,7 @@ impl Queue {
         let id = work.desired.id.clone();
         if let Some(under_way) = self.under_way.get_mut(&id) {
             under_way.meanwhile.overtaken = true;
-        } else if self.waiting.insert(id.clone(), work).is_none() {
+        } else if self.waiting.insert(id.clone(), work.into()).is_none() {
             let line = if goes_first(&id.kind) { &mut self.first } else { &mut self.rest };
             line.push_back(id);
         }
@@ -163,9 +164,9 @@ impl Queue {
     }
 }
 
-fn pop(line: &mut VecDeque<ObjectId>, waiting: &mut HashMap<ObjectId, Work>) -> Option<Work> {
+fn pop(line: &mut VecDeque<ObjectId>, waiting: &mut HashMap<ObjectId, Box<Work>>) -> Option<Work> {
     // Some of the line may have been withdrawn.
-    std::iter::from_fn(|| line.pop_front()).find_map(|id| waiting.remove(&id))
+    std::iter::from_fn(|| line.pop_front()).find_map(|id| waiting.remove(&id)).map(|work| *work)
 }
 
 #[cfg(test)]
