@@ -28,7 +28,6 @@ use crate::logic::object::{FINALIZER, GroupKind, Owner};
 use crate::logic::outcome::{self, Outcome};
 use crate::logic::retry::Retry;
 use crate::logic::schedule::Look;
-use crate::logic::state::Recorded;
 use crate::logic::validate::InvalidSpec;
 use crate::metrics::{Series, Source};
 
@@ -125,8 +124,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
     let (name, namespace) = dbqr.name();
     let owner =
         Owner { name: name.into(), namespace: namespace.into(), uid: dbqr.metadata.uid.clone().unwrap_or_default() };
-    let kinds = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind)).collect();
-    let memory = Memory::new(Recorded { kinds, marked_by: dbqr.status.key_columns.clone() });
+    let memory = Memory::new(&dbqr);
     let report = Report::new(&dbqr.status, now);
     let mut stopping = ctx.stopping.clone();
     let owner = Arc::new(owner);
@@ -165,6 +163,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
             actor.again = None;
             actor.retry.reset();
         }
+        actor.report.see(&seen.dbqr.status);
         actor.absorb(&seen.dbqr).await;
         actor.work(&seen).await;
         actor.report.write(&actor.ctx, &seen.dbqr, Instant::now()).await;

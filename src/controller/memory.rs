@@ -1,9 +1,13 @@
 //! What is remembered of one DatabaseQueryResource between passes. All of it can be found out again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::apply::Applies;
+use crate::crd::Dbqr;
 use crate::logic::detect::Fingerprint;
+use crate::logic::lost;
+use crate::logic::object::GroupKind;
 use crate::logic::outcome::Changed;
 use crate::logic::state::{Recorded, State};
 use crate::logic::validate::Validated;
@@ -27,12 +31,59 @@ pub struct Memory {
     pub changed: Changed,
     /// Whether something has to be looked at again, as a read has overtaken its apply.
     pub outdated: bool,
+    /// Whether nobody knows of which kinds there are objects.
+    pub kinds_lost: bool,
+    /// What is known of objects that an earlier resource of this name left.
+    pub heritage: Heritage,
+}
+
+/// Objects of an earlier resource of the same name are ours, and no listing had them: nothing said where they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Heritage {
+    /// None was met yet.
+    #[default]
+    Unknown,
+    /// One was met, so that there may be others without a row.
+    Met,
+    /// All were listed since; once is enough.
+    Listed,
 }
 
 impl Memory {
-    /// From what the status has.
-    pub fn new(recorded: Recorded) -> Self {
-        Self { state: State::new(recorded), ..Self::default() }
+    /// From what the resource has.
+    pub fn new(dbqr: &Dbqr) -> Self {
+        let kinds = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind)).collect();
+        let recorded = Recorded { kinds, marked_by: dbqr.status.key_columns.clone() };
+        Self { state: State::new(recorded), kinds_lost: lost::has_lost_kinds(dbqr), ..Self::default() }
+    }
+
+    /// What has to be recorded where there are objects of these kinds as well.
+    pub fn with(&self, kinds: BTreeSet<GroupKind>) -> Recorded {
+        let mut recorded = self.state.recorded().clone();
+        recorded.kinds.extend(kinds);
+        recorded
+    }
+
+    /// It was found out of which kinds there are objects.
+    pub fn found(&mut self, recorded: Recorded) {
+        self.state.record(recorded);
+        self.kinds_lost = false;
+    }
+
+    /// An object of ours was met that no listing had.
+    pub fn met_ours(&mut self) {
+        if self.heritage == Heritage::Unknown {
+            self.heritage = Heritage::Met;
+        }
+    }
+
+    /// A read was worked through, and the kinds of all objects are recorded: what there is of them besides can be found.
+    pub fn look_for_heritage(&mut self) {
+        if self.heritage == Heritage::Met {
+            self.heritage = Heritage::Listed;
+            self.state.relist();
+            self.outdated = true;
+        }
     }
 
     /// Something changed, or somebody asks: what can be found out is found out anew.

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::memory::Memory;
 use super::prune::Pruned;
+use super::search::search;
 use super::stop::Stop;
 use super::{Context, cleanup, detect, error::Error};
+use crate::cluster::Owned;
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy};
 use crate::logic::inventory::Inventory;
-use crate::logic::object::{GroupKind, Owner, Ownership};
+use crate::logic::object::{GroupKind, Owner};
 use crate::logic::outcome::{Done, Outcome};
 use crate::logic::schedule::Look;
 use crate::logic::state::{Read, Recorded};
@@ -56,7 +58,9 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     pass.apply(memory, &valid, &mut read).await?;
     let pruned = pass.prune(memory, &valid, &read).await;
     memory.fingerprint = fingerprint;
-    Ok(Outcome::Done(pass.done(memory, &valid, read, pruned, query_time).await.into()))
+    let done = pass.done(memory, &valid, read, pruned, query_time).await;
+    memory.look_for_heritage();
+    Ok(Outcome::Done(done.into()))
 }
 
 /// The bounds of whatever is asked of the database.
@@ -78,16 +82,16 @@ impl Pass<'_> {
         if let Some(known) = memory.state.inventory(Instant::now()) {
             return Ok(known.clone());
         }
+        if memory.kinds_lost {
+            let recorded = memory.with(search(self.ctx, self.dbqr, &self.owner).await.map_err(Error::Recall)?);
+            super::report::record(self.ctx, self.dbqr, &recorded).await.map_err(Error::Track)?;
+            memory.found(recorded);
+        }
         let mut objects = Vec::new();
         for kind in &memory.state.recorded().kinds {
             let Some(kind) = self.ctx.cluster.served(kind).await.map_err(Error::Recall)? else { continue };
             let listed = cleanup::listed(self.ctx, &kind, &self.owner).await.map_err(Error::Recall)?;
-            objects.extend(
-                listed
-                    .into_iter()
-                    .filter(|owned| owned.ownership == Ownership::Ours)
-                    .map(|owned| (owned.id, owned.known)),
-            );
+            objects.extend(listed.into_iter().filter(Owned::is_ours).map(|owned| (owned.id, owned.known)));
         }
         Ok(memory.state.listed(objects, Instant::now()))
     }
