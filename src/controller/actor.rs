@@ -240,7 +240,9 @@ impl Actor {
         self.series.woken(self.woken.take().unwrap_or(by_time));
         let result = self.reconcile(dbqr, look).await;
         self.follow(dbqr).await;
-        self.report.recorded(self.memory.state.recorded());
+        if let Some(recorded) = self.memory.recorded.take() {
+            self.report.recorded(&recorded);
+        }
         if std::mem::take(&mut self.memory.outdated) {
             self.restore = Some(Instant::now());
         }

@@ -31,6 +31,8 @@ pub struct Memory {
     pub changed: Changed,
     /// Whether something has to be looked at again, as a read has overtaken its apply.
     pub outdated: bool,
+    /// What was written to the status since that was last told.
+    pub recorded: Option<Recorded>,
     /// Whether nobody knows of which kinds there are objects.
     pub kinds_lost: bool,
     /// What is known of objects that an earlier resource of this name left.
@@ -62,12 +64,6 @@ impl Memory {
         let mut recorded = self.state.recorded().clone();
         recorded.kinds.extend(kinds);
         recorded
-    }
-
-    /// It was found out of which kinds there are objects.
-    pub fn found(&mut self, recorded: Recorded) {
-        self.state.record(recorded);
-        self.kinds_lost = false;
     }
 
     /// An object of ours was met that no listing had.

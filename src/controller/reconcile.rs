@@ -84,8 +84,8 @@ impl Pass<'_> {
         }
         if memory.kinds_lost {
             let recorded = memory.with(search(self.ctx, self.dbqr, &self.owner).await.map_err(Error::Recall)?);
-            super::report::record(self.ctx, self.dbqr, &recorded).await.map_err(Error::Track)?;
-            memory.found(recorded);
+            self.record(memory, recorded).await?;
+            memory.kinds_lost = false;
         }
         let mut objects = Vec::new();
         for kind in &memory.state.recorded().kinds {

@@ -61,10 +61,6 @@ impl Report {
     /// What [`record`] wrote.
     pub fn recorded(&mut self, recorded: &Recorded) {
         let kinds: Vec<String> = recorded.kinds.iter().map(ToString::to_string).collect();
-        let latest = self.latest();
-        if latest.kinds == kinds && (latest.key_columns.is_none() || recorded.marked_by.is_some()) {
-            return;
-        }
         for status in self.pending.iter_mut().chain([&mut self.written]) {
             status.kinds.clone_from(&kinds);
             // Otherwise it is written with all else, when it is time.

@@ -4,7 +4,9 @@
 // Each test binary compiles this anew and uses its own part of it.
 #![allow(dead_code, missing_docs)]
 
+pub mod bystanders;
 pub mod certificates;
+pub mod gadgets;
 pub mod pgbouncer;
 pub mod random_sql;
 pub mod rules;

@@ -23,6 +23,7 @@ pub struct World {
     pub database: TestDatabase,
     pub sql: tokio_postgres::Client,
     pub operator: Operator,
+    flags: Vec<String>,
 }
 
 impl World {
@@ -45,9 +46,9 @@ impl World {
         for name in names {
             sql.execute("INSERT INTO t VALUES ($1, 'one')", &[name]).await.unwrap();
         }
-        let world_flags: Vec<String> = flags.iter().map(|flag| flag.replace("NAMESPACE", namespace.name())).collect();
-        let operator = Operator::start(namespace.name(), &world_flags.iter().map(String::as_str).collect::<Vec<_>>());
-        let world = Self { client, namespace, database, sql, operator };
+        let flags: Vec<String> = flags.iter().map(|flag| flag.replace("NAMESPACE", namespace.name())).collect();
+        let operator = start(&namespace, &flags);
+        let world = Self { client, namespace, database, sql, operator, flags };
         world.create_secret("db").await;
         world
     }
@@ -56,6 +57,17 @@ impl World {
         let secret = super::secret_for(&self.database, name);
         let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace.name());
         api.create(&PostParams::default(), &secret).await.unwrap();
+    }
+
+    /// The operator starts anew, with the same flags.
+    pub fn restart(&mut self) {
+        self.operator.terminate();
+        self.start();
+    }
+
+    /// The same where it has ended.
+    pub fn start(&mut self) {
+        self.operator = start(&self.namespace, &self.flags);
     }
 
     pub async fn run_sql(&self, sql: &str) {
@@ -110,6 +122,11 @@ impl World {
 
     pub async fn delete(&self, name: &str) {
         self.dbqrs().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    pub async fn until_gone(&self, name: &str) {
+        let what = format!("{name} is gone");
+        eventually(&what, PATIENCE, async || self.dbqrs().get_opt(name).await.unwrap().is_none().then_some(())).await;
     }
 
     pub async fn get(&self, name: &str) -> Value {
@@ -169,6 +186,10 @@ impl World {
         names.sort();
         names
     }
+}
+
+fn start(namespace: &TestNamespace, flags: &[String]) -> Operator {
+    Operator::start(namespace.name(), &flags.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 pub fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {

@@ -51,7 +51,8 @@ impl Actor {
         if self.memory.kinds_lost {
             let found = search(&ctx, dbqr, &self.owner).await;
             let found = found.map_err(|error| Error::CleanUp(format!("could not search all kinds: {error}")))?;
-            self.memory.found(self.memory.with(found));
+            self.memory.state.record(self.memory.with(found));
+            self.memory.kinds_lost = false;
         }
         // What is stored counts as well: it was written by whoever worked on the resource before.
         let stored = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind));
