@@ -197,7 +197,8 @@ impl Cluster {
                 offered => offered?,
             };
             let kept = offered.iter().flat_map(|kinds| kinds.values()).filter(|served| served.missing.is_none());
-            all.kinds.extend(kept.map(|served| served.kind.clone()).filter(|kind| seen.insert(kind.group_kind.clone())));
+            all.kinds
+                .extend(kept.map(|served| served.kind.clone()).filter(|kind| seen.insert(kind.group_kind.clone())));
         }
         Ok(all)
     }

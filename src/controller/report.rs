@@ -38,8 +38,7 @@ impl Report {
         let latest = self.latest();
         let has = |status: &Status| (!status.kinds.is_empty(), !status.conditions.is_empty());
         let ((kinds, conditions), (want_kinds, want_conditions)) = (has(stored), has(latest));
-        let is_wiped =
-            (self.shown.0 && want_kinds && !kinds) || (self.shown.1 && want_conditions && !conditions);
+        let is_wiped = (self.shown.0 && want_kinds && !kinds) || (self.shown.1 && want_conditions && !conditions);
         if is_wiped {
             (self.pending, self.written) = (Some(latest.clone()), stored.clone());
         }

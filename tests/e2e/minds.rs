@@ -21,18 +21,14 @@ async fn until_managed(world: &World, names: &[&str]) {
 }
 
 async fn managed(world: &World) -> Vec<String> {
-    let list = world.config_maps().list(&ListParams::default().labels("konnektr.io/managed-by=q")).await.unwrap();
-    let mut names: Vec<String> = list.items.into_iter().filter_map(|object| object.metadata.name).collect();
-    names.sort();
-    names
+    uids(world).await.into_iter().map(|(name, _)| name).collect()
 }
 
-async fn uids(world: &World) -> Vec<(String, Option<String>)> {
-    let mut uids = Vec::new();
-    for name in managed(world).await {
-        let uid = world.config_maps().get(&name).await.unwrap().metadata.uid;
-        uids.push((name, uid));
-    }
+async fn uids(world: &World) -> Vec<(String, String)> {
+    let list = world.config_maps().list(&ListParams::default().labels("konnektr.io/managed-by=q")).await.unwrap();
+    let uid = |object: ConfigMap| Some((object.metadata.name?, object.metadata.uid?));
+    let mut uids: Vec<_> = list.items.into_iter().filter_map(uid).collect();
+    uids.sort();
     uids
 }
 
@@ -170,9 +166,11 @@ async fn a_query_of_another_table_and_a_template_of_nothing_wait_for_a_person() 
 
     let nothing = "{% if false %}\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\n{% endif %}";
     change(&world, json!({"resourceTemplate": nothing})).await;
-    let resource = world.condition("q", "PruneBlocked", "True", None).await;
-    let message = condition(&resource, "PruneBlocked").unwrap()["message"].as_str().unwrap();
-    assert!(message.contains("none would be left"), "{message}");
+    eventually("none would be left, so it is blocked", PATIENCE, async || {
+        let resource = world.get("q").await;
+        condition(&resource, "PruneBlocked")?["message"].as_str()?.contains("none would be left").then_some(())
+    })
+    .await;
     world.restart();
     world.another_pass("q").await;
     change(&world, json!({"resourceTemplate": CONFIG_MAP})).await;
