@@ -44,6 +44,8 @@ pub struct Seen {
     /// Whether it was ever seen being deleted with `--cascade=orphan`. The garbage collector takes its mark of that off
     /// as soon as it has done its own part.
     pub orphaned: bool,
+    /// Whether its deletion began while nobody looked, so that the mark may have been there and gone.
+    pub unattended: bool,
     /// Grows when one of its Secrets, or its account, changes.
     pub needs_changed: u64,
 }

@@ -131,6 +131,8 @@ pub async fn is_empty(ctx: &Context, kind: &GroupKind, owner: &Owner) -> bool {
 pub struct Manner {
     /// Whether the objects stay.
     pub keep: bool,
+    /// Whether it may be that the objects are to stay, and only they tell.
+    pub unattended: bool,
     /// Whether the account in whose name it is done is gone: then what is not allowed never will be, and is left.
     pub account_is_gone: bool,
 }
@@ -142,7 +144,7 @@ pub async fn clean_up(
     dbqr: &Dbqr,
     owner: &Owner,
     kinds: impl Iterator<Item = GroupKind>,
-    Manner { keep, account_is_gone }: Manner,
+    Manner { keep, unattended, account_is_gone }: Manner,
 ) -> Result<Vec<Undone>, Error> {
     let is_vain = |error: &cluster::Error| account_is_gone && error.lacks_rule();
     let (mut all, mut gone, mut kept, mut undone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -161,7 +163,8 @@ pub async fn clean_up(
         };
         all.extend(listed.into_iter().filter(Owned::is_ours).map(|owned| (served.clone(), owned)));
     }
-    let were_orphaned = !keep && lost::were_orphaned(all.iter().map(|(_, owned)| (&owned.id, &owned.known)), owner);
+    let were_orphaned =
+        unattended && !keep && lost::were_orphaned(all.iter().map(|(_, owned)| (&owned.id, &owned.known)), owner);
     for (kind, Owned { id, known, .. }) in all {
         if known.referring {
             referring.insert(id.clone());

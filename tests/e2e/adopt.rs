@@ -159,6 +159,10 @@ async fn turning_to_orphan_needs_no_database_and_turning_back_is_possible() {
     until(0).await;
     world.patch("q", json!({"spec": {"deletionPolicy": "Delete"}})).await;
     until(1).await;
+    world.patch("q", json!({"spec": {"deletionPolicy": "Orphan"}})).await;
+    until(0).await;
+    // And at once: no reference is back by then.
+    world.patch("q", json!({"spec": {"deletionPolicy": "Delete"}})).await;
     world.delete("q").await;
     until_gone(&world, "q").await;
     world.until_value("a", None).await;

@@ -58,7 +58,7 @@ impl Actor {
         let stored = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind));
         let kinds =
             self.memory.state.recorded().kinds.iter().cloned().chain(stored).collect::<BTreeSet<_>>().into_iter();
-        let manner = Manner { keep, account_is_gone: lost.is_some() };
+        let manner = Manner { keep, unattended: seen.unattended, account_is_gone: lost.is_some() };
         let undone = cleanup::clean_up(&ctx, dbqr, &self.owner, kinds, manner).await?;
         if let Some(account) = lost.filter(|_| !undone.is_empty()) {
             let notice = outcome::left_behind(&account, &undone);
