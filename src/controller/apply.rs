@@ -11,7 +11,7 @@ use super::error::Error;
 use super::memory::Memory;
 use super::reconcile::Pass;
 use crate::cluster::{Applied, ApplyError, Change, Terms};
-use crate::logic::object::{ObjectId, Owner, Ownership};
+use crate::logic::object::{ObjectId, Owner};
 use crate::logic::outcome::Changed;
 use crate::logic::queue::Work;
 use crate::logic::render::RowFailure;
@@ -54,9 +54,6 @@ impl Pass<'_> {
                     let mut existing = existing.map_err(Error::LookUp)?;
                     for desired in desired {
                         let existing = existing.remove(&desired.id);
-                        if existing.as_ref().is_some_and(|(_, whose)| *whose == Ownership::Ours) {
-                            memory.met_ours();
-                        }
                         memory.state.meet(read, desired, existing, self.spec.conflict_policy);
                     }
                 }

@@ -35,20 +35,6 @@ pub struct Memory {
     pub recorded: Option<Recorded>,
     /// Whether nobody knows of which kinds there are objects.
     pub kinds_lost: bool,
-    /// What is known of objects that an earlier resource of this name left.
-    pub heritage: Heritage,
-}
-
-/// Objects of an earlier resource of the same name are ours, and no listing had them: nothing said where they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Heritage {
-    /// None was met yet.
-    #[default]
-    Unknown,
-    /// One was met, so that there may be others without a row.
-    Met,
-    /// All were listed since; once is enough.
-    Listed,
 }
 
 impl Memory {
@@ -64,22 +50,6 @@ impl Memory {
         let mut recorded = self.state.recorded().clone();
         recorded.kinds.extend(kinds);
         recorded
-    }
-
-    /// An object of ours was met that no listing had.
-    pub fn met_ours(&mut self) {
-        if self.heritage == Heritage::Unknown {
-            self.heritage = Heritage::Met;
-        }
-    }
-
-    /// A read was worked through, and the kinds of all objects are recorded: what there is of them besides can be found.
-    pub fn look_for_heritage(&mut self) {
-        if self.heritage == Heritage::Met {
-            self.heritage = Heritage::Listed;
-            self.state.relist();
-            self.outdated = true;
-        }
     }
 
     /// Something changed, or somebody asks: what can be found out is found out anew.

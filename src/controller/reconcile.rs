@@ -58,9 +58,7 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     pass.apply(memory, &valid, &mut read).await?;
     let pruned = pass.prune(memory, &valid, &read).await;
     memory.fingerprint = fingerprint;
-    let done = pass.done(memory, &valid, read, pruned, query_time).await;
-    memory.look_for_heritage();
-    Ok(Outcome::Done(done.into()))
+    Ok(Outcome::Done(pass.done(memory, &valid, read, pruned, query_time).await.into()))
 }
 
 /// The bounds of whatever is asked of the database.
