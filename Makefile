@@ -6,11 +6,11 @@
 
 with-servers := tests/local/with-servers
 
-.PHONY: help demo test bench build fmt clean
+.PHONY: help demo test soak bench bench-fair build fmt clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
-		printf 'make %-7s %s\n' "$$target" "$$text"; done
+		printf 'make %-10s %s\n' "$$target" "$$text"; done
 
 demo: ## See it work on a cluster and a database of its own; KEEP=1 leaves all running until Ctrl-C
 	cargo build --release --locked --bins --example demo
@@ -23,10 +23,16 @@ test: ## Check format, lints, documentation, and run all tests, on servers of th
 	# Tests on servers spend their time waiting: more of them at a time than there are cores.
 	RUST_TEST_THREADS=8 $(with-servers) cargo test --locked
 
+soak: ## Kill the operator at every write it makes, in all phases; SOAK=3 does so three times over
+	DBQO_SOAK=$(or $(SOAK),1) $(with-servers) cargo test --locked --test e2e crash -- --nocapture
+
 bench: ## Measure rendering and comparing, first sync, memory, log, restart and idling
 	cargo bench --locked --bench render --bench inventory
 	# With flushes, as a real database has them.
 	DBQO_LOCAL_FSYNC=on $(with-servers) cargo bench --locked --bench sync --bench idle
+
+bench-fair: ## Measure a small resource alone, and beside one of 10,000 rows
+	DBQO_LOCAL_FSYNC=on $(with-servers) cargo bench --locked --bench fair
 
 build: ## Build the operator, target/release/dbqo
 	cargo build --release --locked

@@ -1,13 +1,12 @@
 //! Talks to the Kubernetes API server: finds kinds, lists, applies and deletes objects, reports. It decides
 //! nothing, knows no database, and what it hands on of a failure holds none of the server's words.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::client::ClientBuilder;
 use kube::{Client, Config};
-use tokio::sync::Semaphore;
 use tower::layer::layer_fn;
 
 use crate::logic::account::Account;
@@ -30,6 +29,7 @@ mod prune;
 mod refusal;
 mod release;
 mod request;
+mod slots;
 mod status;
 mod term;
 mod texts;
@@ -86,9 +86,7 @@ pub struct Cluster {
 }
 
 struct Shared {
-    limits: Limits,
-    applies: Arc<Semaphore>,
-    owners: Mutex<HashMap<String, Arc<Semaphore>>>,
+    slots: slots::Slots,
     kinds: kinds::Kinds,
     claims: claims::Claims,
     texts: texts::Texts,
@@ -117,9 +115,7 @@ impl Cluster {
             Ok(ClientBuilder::try_from(config).map_err(senseless)?.with_layer(&told).build())
         };
         let shared = Shared {
-            limits,
-            applies: Arc::new(Semaphore::new(limits.applies_in_flight.max(1))),
-            owners: Mutex::default(),
+            slots: slots::Slots::new(limits),
             kinds: kinds::Kinds::default(),
             claims: claims::Claims::default(),
             texts: texts::Texts::default(),
@@ -164,19 +160,6 @@ impl Cluster {
     /// Until when this process may act.
     pub fn term(&self) -> &Term {
         &self.term
-    }
-
-    /// One owner's share of the applies in flight.
-    fn share(&self, owner_uid: &str) -> Arc<Semaphore> {
-        let mut owners = lock(&self.shared.owners);
-        if let Some(share) = owners.get(owner_uid) {
-            return share.clone();
-        }
-        // Those that nobody holds belong to owners that have nothing in flight.
-        owners.retain(|_, share| Arc::strong_count(share) > 1);
-        let share = Arc::new(Semaphore::new(self.shared.limits.per_owner.max(1)));
-        owners.insert(owner_uid.to_owned(), share.clone());
-        share
     }
 }
 

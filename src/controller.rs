@@ -9,6 +9,7 @@ mod detect;
 mod drift;
 mod error;
 mod fetch;
+mod follow;
 mod leader;
 mod memory;
 mod observe;

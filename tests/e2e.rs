@@ -10,8 +10,14 @@ mod adopt;
 mod bad_input;
 #[path = "e2e/binding.rs"]
 mod binding;
+#[path = "e2e/chaos.rs"]
+mod chaos;
 #[path = "e2e/connections.rs"]
 mod connections;
+#[path = "e2e/crash.rs"]
+mod crash;
+#[path = "e2e/database_faults.rs"]
+mod database_faults;
 #[path = "e2e/delete.rs"]
 mod delete;
 #[path = "e2e/deploy.rs"]
@@ -20,6 +26,8 @@ mod deploy;
 mod detect;
 #[path = "e2e/drift.rs"]
 mod drift;
+#[path = "e2e/fairness.rs"]
+mod fairness;
 #[path = "e2e/follow.rs"]
 mod follow;
 #[path = "e2e/languages.rs"]
@@ -40,6 +48,10 @@ mod observe;
 mod prune;
 #[path = "e2e/secrecy.rs"]
 mod secrecy;
+#[path = "e2e/server_faults.rs"]
+mod server_faults;
+#[path = "e2e/slow.rs"]
+mod slow;
 #[path = "e2e/start.rs"]
 mod start;
 #[path = "e2e/tls.rs"]

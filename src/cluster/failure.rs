@@ -86,6 +86,8 @@ pub enum Finding {
     NoKind,
     /// The object is too large to store.
     TooLarge,
+    /// The cluster's own storage takes nothing more.
+    StorageFull,
 }
 
 /// What was asked of the server, as we know it ourselves.
@@ -162,6 +164,7 @@ impl Finding {
             Self::NoNamespace => " (no such namespace)",
             Self::NoKind => " (the server does not serve this kind)",
             Self::TooLarge => " (too large)",
+            Self::StorageFull => " (the cluster's storage is full)",
         }
     }
 }

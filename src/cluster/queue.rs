@@ -11,11 +11,8 @@ use crate::logic::queue::{Found, Work};
 impl Cluster {
     /// Applies one object, when it is its turn.
     pub async fn carry_out(&self, owner: &Arc<Owner>, work: &Work, terms: &Terms) -> Result<Applied, ApplyError> {
-        let share = self.share(&owner.uid);
-        let closed = |_| ApplyError::Failed(Failure::Timeout);
-        // Own share first: one that waits for it must not hold a place of all.
-        let _own = share.acquire().await.map_err(closed)?;
-        let _of_all = self.shared.applies.acquire().await.map_err(closed)?;
+        let share = self.shared.slots.share(&owner.uid);
+        let _slot = self.shared.slots.take(&share).await.ok_or(ApplyError::Failed(Failure::Timeout))?;
         match &work.found {
             Found::Nothing => self.make(owner, &work.desired, terms).await,
             Found::Foreign(uid) => self.adopt(owner, &work.desired, uid, terms).await,
@@ -26,6 +23,6 @@ impl Cluster {
 
     /// How many applies one owner may have in flight.
     pub fn at_once(&self) -> usize {
-        self.shared.limits.per_owner.max(1)
+        self.shared.slots.per_owner()
     }
 }

@@ -122,6 +122,7 @@ fn finding(code: u16, message: &str, kind: &str, causes: &[Cause]) -> Finding {
         422 if causes.iter().any(|cause| cause.field == "metadata.uid") => Finding::OtherUid,
         413 => Finding::TooLarge,
         500 if message.contains("etcdserver: request is too large") => Finding::TooLarge,
+        500 if message.contains("etcdserver: mvcc: database space exceeded") => Finding::StorageFull,
         500 if message.starts_with(TYPED) => Finding::Schema,
         500 if message.contains("failed calling webhook") => Finding::WebhookAway,
         _ if message.starts_with("admission webhook \"") => Finding::Webhook,

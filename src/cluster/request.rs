@@ -90,7 +90,7 @@ impl Answer {
 
 impl Cluster {
     /// Asks for what objects need, in the name of the account if there is one; and asks again where that is harmless
-    /// and the server only had no time.
+    /// and the server only had no time, or failed at being read.
     pub(super) async fn call(&self, call: Call) -> Result<Answer, Failure> {
         self.call_as(self.account.as_ref(), call).await
     }
@@ -102,6 +102,7 @@ impl Cluster {
 
     async fn call_as(&self, account: Option<&Arc<Account>>, call: Call) -> Result<Answer, Failure> {
         let deadline = Instant::now() + ALL_TRIES_WITHIN;
+        let is_read = call.method == Method::GET;
         let mut tries = 1;
         loop {
             let failure = match try_once(self.client(), &call, account).await {
@@ -114,6 +115,9 @@ impl Cluster {
                 Failure::Refused(refused) if call.repeatable && matches!(refused.code, 503 | 504) => {
                     refused.retry_after
                 }
+                // Many reads stand at the begin of a pass, and each that fails would be the end of it.
+                Failure::Unreachable(_) if is_read => None,
+                Failure::Refused(refused) if is_read && refused.code >= 500 && refused.finding == Finding::None => None,
                 // The server gave up among other writers of the same object.
                 Failure::Refused(refused)
                     if call.repeatable

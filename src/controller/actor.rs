@@ -4,7 +4,7 @@
 mod drifting;
 mod finalizing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,6 @@ use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
 use super::apply::Landed;
-use super::drift::Inbox;
 use super::memory::Memory;
 use super::reconcile::{Pass, reconcile};
 use super::report::Report;
@@ -24,7 +23,7 @@ use super::{Context, error::Error, observe};
 use crate::crd::{Dbqr, Status};
 use crate::logic::account::Account;
 use crate::logic::contest::Contests;
-use crate::logic::object::{FINALIZER, GroupKind, Owner};
+use crate::logic::object::{FINALIZER, Owner};
 use crate::logic::outcome::{self, Outcome};
 use crate::logic::retry::Retry;
 use crate::logic::schedule::Look;
@@ -100,14 +99,10 @@ struct Actor {
     again: Option<Again>,
     /// Begin of the last full read and of the last look of any kind.
     last: Option<(Instant, Instant)>,
-    /// What others did to its objects.
-    inbox: Arc<Inbox>,
     /// Objects that others change again and again.
     contests: Contests,
     /// When what others did is to be put right.
     restore: Option<Instant>,
-    /// The kinds whose objects are watched; None where they may be elsewhere than they were.
-    followed: Option<BTreeSet<GroupKind>>,
     /// Who asked for the next look; None where only time did.
     woken: Option<Source>,
     series: Series,
@@ -115,7 +110,7 @@ struct Actor {
 
 impl Drop for Actor {
     fn drop(&mut self) {
-        self.ctx.drift.leave(&self.inbox);
+        self.ctx.drift.leave(&self.memory.inbox);
     }
 }
 
@@ -126,20 +121,17 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
     let (name, namespace) = dbqr.name();
     let owner =
         Owner { name: name.into(), namespace: namespace.into(), uid: dbqr.metadata.uid.clone().unwrap_or_default() };
-    let memory = Memory::new(&dbqr);
     let report = Report::new(&dbqr.status, now);
     let mut stopping = ctx.stopping.clone();
     let owner = Arc::new(owner);
-    let inbox = Inbox::new(owner.clone());
+    let memory = Memory::new(&dbqr, owner.clone());
     let mut actor = Actor {
         series: ctx.metrics.series(namespace, name),
         ctx,
         seen,
         owner,
-        inbox,
         contests: Contests::default(),
         restore: None,
-        followed: None,
         memory,
         report,
         retry: Retry::new(now),
@@ -160,7 +152,6 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
             actor.woken = Some(new_reason.source(reason.as_ref()));
             reason = Some(new_reason);
             actor.memory.forget();
-            actor.followed = None;
             actor.last = None;
             actor.again = None;
             actor.retry.reset();
@@ -173,7 +164,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
         tokio::select! {
             changed = actor.seen.changed() => if changed.is_err() { return },
             () = sleep_until(next.into()) => {}
-            () = actor.inbox.arrived() => {}
+            () = actor.memory.inbox.arrived() => {}
             landed = actor.memory.applies.next() => actor.land(landed),
             _ = stopping.wait_for(|stopping| *stopping) => break,
         }
@@ -241,7 +232,6 @@ impl Actor {
         let by_time = if self.restore.take_if(|at| begin >= *at).is_some() { Source::Drift } else { by_time };
         self.series.woken(self.woken.take().unwrap_or(by_time));
         let result = self.reconcile(dbqr, look).await;
-        self.follow(dbqr).await;
         if let Some(recorded) = self.memory.recorded.take() {
             self.report.recorded(&recorded);
         }

@@ -11,7 +11,7 @@ use super::error::Error;
 use super::memory::Memory;
 use super::reconcile::Pass;
 use crate::cluster::{Applied, ApplyError, Change, Terms};
-use crate::logic::object::{ObjectId, Owner};
+use crate::logic::object::{ObjectId, Owner, Ownership};
 use crate::logic::outcome::Changed;
 use crate::logic::queue::Work;
 use crate::logic::render::RowFailure;
@@ -54,6 +54,9 @@ impl Pass<'_> {
                     let mut existing = existing.map_err(Error::LookUp)?;
                     for desired in desired {
                         let existing = existing.remove(&desired.id);
+                        if existing.as_ref().is_some_and(|(_, whose)| *whose == Ownership::Ours) {
+                            memory.met_ours();
+                        }
                         memory.state.meet(read, desired, existing, self.spec.conflict_policy);
                     }
                 }
@@ -128,6 +131,9 @@ impl Memory {
                 replaced: matches!(error, ApplyError::Replaced),
             }),
         };
+        if let Ok(known) = &result {
+            self.inbox.knows(known.version);
+        }
         let (failure, is_outdated) = self.state.landed(desired, result, Instant::now());
         self.outdated |= is_outdated;
         failure

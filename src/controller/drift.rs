@@ -12,8 +12,10 @@ use tokio::task::JoinHandle;
 
 use crate::cluster::{Cluster, Scope};
 use crate::logic::fields;
-use crate::logic::inventory::Sight;
-use crate::logic::object::{GroupKind, Kind, Known, OWNER_UID, ObjectId, Owner, Ownership, annotation, owner_labels};
+use crate::logic::inventory::{Census, Sight};
+use crate::logic::object::{
+    GroupKind, Kind, Known, OWNER_UID, ObjectId, Owner, Ownership, Version, annotation, owner_labels,
+};
 
 /// What was seen of one object.
 #[derive(Clone, Debug)]
@@ -29,21 +31,23 @@ pub struct Sighting {
 pub struct News {
     /// By object.
     pub objects: HashMap<ObjectId, Sighting>,
-    /// A watch began anew: objects may have gone unseen.
-    pub gap: bool,
+    /// What watches found when they began, or began anew: what is not there may have gone unseen.
+    pub censuses: Vec<Census>,
 }
 
 /// Where news of one resource's objects are left for it.
 pub struct Inbox {
     owner: Arc<Owner>,
     news: Mutex<News>,
+    /// The newest version of any of its objects that it knows.
+    newest: Mutex<Version>,
     arrived: Notify,
 }
 
 impl Inbox {
     /// An empty one.
     pub fn new(owner: Arc<Owner>) -> Arc<Self> {
-        Arc::new(Self { owner, news: Mutex::default(), arrived: Notify::new() })
+        Arc::new(Self { owner, news: Mutex::default(), newest: Mutex::default(), arrived: Notify::new() })
     }
 
     /// Waits for news.
@@ -56,13 +60,19 @@ impl Inbox {
         std::mem::take(&mut *lock(&self.news))
     }
 
+    /// The resource knows of an object in this version.
+    pub fn knows(&self, version: Version) {
+        let mut newest = lock(&self.newest);
+        *newest = newest.max(version);
+    }
+
     fn leave(&self, id: ObjectId, sighting: Sighting) {
         lock(&self.news).objects.insert(id, sighting);
         self.arrived.notify_one();
     }
 
-    fn gap(&self) {
-        lock(&self.news).gap = true;
+    fn count(&self, census: Census) {
+        lock(&self.news).censuses.push(census);
         self.arrived.notify_one();
     }
 }
@@ -92,17 +102,24 @@ impl Drop for Watched {
 }
 
 impl Drift {
+    /// Lets a resource see what the watches of these kinds and places see, those that there are. What it lists from now
+    /// on, it knows of all that happens to it.
+    pub fn join(&self, inbox: &Arc<Inbox>, kinds: &[(Arc<Kind>, Scope)]) {
+        let mut watches = lock(&self.0);
+        for (kind, scope) in kinds {
+            if let Some(watched) = watches.places.get_mut(&place(kind, scope)) {
+                watched.inboxes.insert(inbox.owner.uid.clone(), inbox.clone());
+            }
+        }
+    }
+
     /// From now on these are the kinds and places of a resource's objects.
     pub fn follow(self: &Arc<Self>, cluster: &Cluster, inbox: &Arc<Inbox>, kinds: Vec<(Arc<Kind>, Scope)>) {
         let uid = &inbox.owner.uid;
         let mut watches = lock(&self.0);
         let mut wanted = HashSet::new();
         for (kind, scope) in kinds {
-            let namespace = match scope {
-                Scope::Namespace(namespace) => Some(namespace),
-                Scope::All => None,
-            };
-            let place = ((*kind.group_kind).clone(), namespace);
+            let place = place(&kind, &scope);
             wanted.insert(place.clone());
             let watched = watches.places.entry(place.clone()).or_insert_with(|| {
                 let work = watch(self.clone(), cluster.clone(), kind, place);
@@ -133,8 +150,25 @@ impl Drift {
         by_uid.into_iter().chain(by_label).cloned().collect()
     }
 
-    fn all(&self, place: &Place) -> Vec<Arc<Inbox>> {
-        lock(&self.0).places.get(place).map(|watched| watched.inboxes.values().cloned().collect()).unwrap_or_default()
+    /// A watch begins to list: what is known by now it will find, or it is gone.
+    fn begin(&self, place: &Place) -> HashMap<String, Census> {
+        let watches = lock(&self.0);
+        let inboxes = watches.places.get(place).into_iter().flat_map(|watched| &watched.inboxes);
+        let census = |inbox: &Inbox| Census {
+            kind: place.0.clone(),
+            namespace: place.1.as_deref().map(Into::into),
+            there: HashSet::new(),
+            newest: *lock(&inbox.newest),
+        };
+        inboxes.map(|(uid, inbox)| (uid.clone(), census(inbox))).collect()
+    }
+
+    /// It has listed all.
+    fn end(&self, place: &Place, mut censuses: HashMap<String, Census>) {
+        let watches = lock(&self.0);
+        for (uid, inbox) in watches.places.get(place).into_iter().flat_map(|watched| &watched.inboxes) {
+            censuses.remove(uid).into_iter().for_each(|census| inbox.count(census));
+        }
     }
 }
 
@@ -149,24 +183,33 @@ impl Watches {
     }
 }
 
+fn place(kind: &Kind, scope: &Scope) -> Place {
+    let namespace = match scope {
+        Scope::Namespace(namespace) => Some(namespace.clone()),
+        Scope::All => None,
+    };
+    ((*kind.group_kind).clone(), namespace)
+}
+
 /// Watches one place until the task is dropped.
 async fn watch(drift: Arc<Drift>, cluster: Cluster, mut kind: Arc<Kind>, place: Place) {
     let mut events = Box::pin(cluster.watch_objects(&kind, place.1.as_deref()));
-    let mut is_first = true;
+    let mut censuses = HashMap::new();
     let mut told = false;
     while let Some(event) = events.next().await {
-        let (meta, is_gone) = match event {
-            Ok(Event::Init) => continue,
+        let (meta, is_listed, is_gone) = match event {
+            Ok(Event::Init) => {
+                censuses = drift.begin(&place);
+                continue;
+            }
             Ok(Event::InitDone) => {
-                // What the first listing has not, the resource has just listed itself.
-                if !std::mem::take(&mut is_first) {
-                    drift.all(&place).iter().for_each(|inbox| inbox.gap());
-                }
+                drift.end(&place, std::mem::take(&mut censuses));
                 told = false;
                 continue;
             }
-            Ok(Event::InitApply(object) | Event::Apply(object)) => (object.metadata, false),
-            Ok(Event::Delete(object)) => (object.metadata, true),
+            Ok(Event::InitApply(object)) => (object.metadata, true, false),
+            Ok(Event::Apply(object)) => (object.metadata, false, false),
+            Ok(Event::Delete(object)) => (object.metadata, false, true),
             Err(error) => {
                 // Once for each time that it is lost; it is begun anew with growing delays.
                 if !std::mem::replace(&mut told, true) {
@@ -187,6 +230,9 @@ async fn watch(drift: Arc<Drift>, cluster: Cluster, mut kind: Arc<Kind>, place: 
             let owned = cluster.owned(&kind, &meta, &inbox.owner);
             let is_ours = !is_gone && owned.ownership == Ownership::Ours;
             let Known { uid, version, .. } = owned.known.clone();
+            if is_listed && let Some(census) = censuses.get_mut(&inbox.owner.uid) {
+                census.there.insert(owned.id.clone());
+            }
             let sighting = Sighting {
                 seen: Sight { uid, version, known: is_ours.then_some(owned.known) },
                 by: fields::last_other(&meta).map(Into::into),

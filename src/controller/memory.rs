@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::apply::Applies;
+use super::drift::Inbox;
 use crate::crd::Dbqr;
 use crate::logic::detect::Fingerprint;
 use crate::logic::lost;
-use crate::logic::object::GroupKind;
+use crate::logic::object::{GroupKind, Owner};
 use crate::logic::outcome::Changed;
 use crate::logic::state::{Recorded, State};
 use crate::logic::validate::Validated;
 use crate::postgres::Pool;
 
 /// The memory of one DatabaseQueryResource.
-#[derive(Default)]
 pub struct Memory {
     /// The spec as validated last; None when spec or Secret may have changed since.
     pub valid: Option<Arc<Validated>>,
@@ -25,24 +25,56 @@ pub struct Memory {
     pub fingerprint: Option<Fingerprint>,
     /// What its rows came to, and what exists of its objects.
     pub state: State,
+    /// Where news of its objects are left.
+    pub inbox: Arc<Inbox>,
     /// The applies under way.
     pub applies: Applies,
     /// What was written since that was last told.
     pub changed: Changed,
+    /// The kinds whose objects are watched; None where they may be elsewhere than they were.
+    pub followed: Option<BTreeSet<GroupKind>>,
     /// Whether something has to be looked at again, as a read has overtaken its apply.
     pub outdated: bool,
     /// What was written to the status since that was last told.
     pub recorded: Option<Recorded>,
     /// Whether nobody knows of which kinds there are objects.
     pub kinds_lost: bool,
+    /// What is known of objects that an earlier resource of this name left.
+    pub heritage: Heritage,
+}
+
+/// Objects of an earlier resource of the same name are ours, and no listing had them: nothing said where they are. Nor
+/// need a watch tell of them that others began before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Heritage {
+    /// None was met yet.
+    #[default]
+    Unknown,
+    /// One was met, so that there may be others without a row.
+    Met,
+    /// All were listed since; once is enough.
+    Listed,
 }
 
 impl Memory {
     /// From what the resource has.
-    pub fn new(dbqr: &Dbqr) -> Self {
+    pub fn new(dbqr: &Dbqr, owner: Arc<Owner>) -> Self {
         let kinds = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind)).collect();
         let recorded = Recorded { kinds, marked_by: dbqr.status.key_columns.clone() };
-        Self { state: State::new(recorded), kinds_lost: lost::has_lost_kinds(dbqr), ..Self::default() }
+        Self {
+            valid: None,
+            pool: None,
+            fingerprint: None,
+            state: State::new(recorded),
+            inbox: Inbox::new(owner),
+            applies: Applies::default(),
+            changed: Changed::default(),
+            followed: None,
+            outdated: false,
+            recorded: None,
+            kinds_lost: lost::has_lost_kinds(dbqr),
+            heritage: Heritage::default(),
+        }
     }
 
     /// What has to be recorded where there are objects of these kinds as well.
@@ -52,10 +84,27 @@ impl Memory {
         recorded
     }
 
+    /// An object of ours was met that no listing had.
+    pub fn met_ours(&mut self) {
+        if self.heritage == Heritage::Unknown {
+            self.heritage = Heritage::Met;
+        }
+    }
+
+    /// A read was worked through, and the kinds of all objects are recorded: what there is of them besides can be found.
+    pub fn look_for_heritage(&mut self) {
+        if self.heritage == Heritage::Met {
+            self.heritage = Heritage::Listed;
+            self.state.relist();
+            self.outdated = true;
+        }
+    }
+
     /// Something changed, or somebody asks: what can be found out is found out anew.
     pub fn forget(&mut self) {
         self.valid = None;
         self.fingerprint = None;
+        self.followed = None;
         self.state.forget();
     }
 }

@@ -36,10 +36,10 @@ pub struct Pass<'a> {
 /// 1. let go of what is to be orphaned     cluster
 /// 2. fetch what it refers to, validate    cluster, pure
 /// 3. look for changes                     postgres
-/// 4. recall what exists                   cluster
+/// 4. recall what exists, and watch it     cluster
 /// 5. query, render each row               postgres, pure
 /// 6. look up what is new                  cluster
-/// 7. track: record new kinds              cluster
+/// 7. track: record and watch new kinds    cluster
 /// 8. apply what differs                   cluster
 /// 9. prune what has no row                pure, cluster
 pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Result<Outcome, Error> {
@@ -50,15 +50,19 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
         return Ok(Outcome::Unchanged);
     }
     let known = pass.recall(memory).await?;
+    pass.follow(memory).await;
     let (rendered, told, query_time) =
         pass.unless_stopped(pass.read(&valid, &pool, known, memory.state.memo())).await?;
     let mut read = memory.state.absorb(rendered, told.key_columns, Instant::now());
     pass.meet(memory, &mut read).await?;
     pass.track(memory, &read).await?;
+    pass.follow(memory).await;
     pass.apply(memory, &valid, &mut read).await?;
     let pruned = pass.prune(memory, &valid, &read).await;
     memory.fingerprint = fingerprint;
-    Ok(Outcome::Done(pass.done(memory, &valid, read, pruned, query_time).await.into()))
+    let done = pass.done(memory, &valid, read, pruned, query_time).await;
+    memory.look_for_heritage();
+    Ok(Outcome::Done(done.into()))
 }
 
 /// The bounds of whatever is asked of the database.
@@ -85,11 +89,14 @@ impl Pass<'_> {
             self.record(memory, recorded).await?;
             memory.kinds_lost = false;
         }
+        let kinds = self.places(memory).await.map_err(Error::Recall)?;
+        self.ctx.drift.join(&memory.inbox, &kinds);
         let mut objects = Vec::new();
-        for kind in &memory.state.recorded().kinds {
-            let Some(kind) = self.ctx.cluster.served(kind).await.map_err(Error::Recall)? else { continue };
-            let listed = cleanup::listed(self.ctx, &kind, &self.owner).await.map_err(Error::Recall)?;
-            objects.extend(listed.into_iter().filter(Owned::is_ours).map(|owned| (owned.id, owned.known)));
+        for (kind, _) in &kinds {
+            let listed = cleanup::listed(self.ctx, kind, &self.owner).await.map_err(Error::Recall)?;
+            let ours = listed.into_iter().filter(Owned::is_ours);
+            let ours = ours.inspect(|owned| memory.inbox.knows(owned.known.version));
+            objects.extend(ours.map(|owned| (owned.id, owned.known)));
         }
         Ok(memory.state.listed(objects, Instant::now()))
     }

@@ -84,6 +84,19 @@ impl Doubt {
     }
 }
 
+/// All that there is of one owner and kind, in a namespace or everywhere.
+#[derive(Clone, Debug)]
+pub struct Census {
+    /// The kind.
+    pub kind: GroupKind,
+    /// The namespace; None for all of them.
+    pub namespace: Option<Arc<str>>,
+    /// The objects.
+    pub there: HashSet<ObjectId>,
+    /// The newest version that was known when it was asked for.
+    pub newest: Version,
+}
+
 impl Inventory {
     /// From a listing.
     pub fn of(objects: impl IntoIterator<Item = (ObjectId, Known)>) -> Self {
@@ -204,6 +217,19 @@ impl Inventory {
                 true
             }
         }
+    }
+
+    /// Takes note of what a watch found when it began; returns what is not there any more. What is newer than what was
+    /// known then came later.
+    pub fn count(&mut self, census: &Census) -> Vec<ObjectId> {
+        let Census { kind, namespace, there, newest } = census;
+        let is_meant = |id: &ObjectId| *id.kind == *kind && (namespace.is_none() || id.namespace == *namespace);
+        let missing = |(id, known): &(&ObjectId, &Known)| {
+            is_meant(id) && !there.contains(*id) && (known.version == *newest || known.version.is_before(*newest))
+        };
+        let missing: Vec<ObjectId> = self.objects.iter().filter(missing).map(|(id, _)| id.clone()).collect();
+        missing.iter().for_each(|id| self.remove(id));
+        missing
     }
 
     /// The object was applied; false where it was seen since that somebody changed or deleted it.
@@ -381,6 +407,29 @@ mod tests {
         assert!(inventory.see(&id("a"), gone("u", version)));
         assert!(!inventory.see(&id("a"), gone("u", version)));
         assert!(inventory.see(&id("a"), sight(known("1", false))));
+    }
+
+    #[test]
+    fn what_a_watch_does_not_find_when_it_begins_is_gone_unless_it_came_later() {
+        let version =
+            |text: &str| Version::of(&serde_json::from_value(serde_json::json!({"resourceVersion": text})).unwrap());
+        let at = |text: &str| Known { version: version(text), ..known("1", false) };
+        let elsewhere = ObjectId { namespace: Some("other".into()), ..id("gone") };
+        let mut inventory = Inventory::of([
+            (id("there"), at("10")),
+            (id("gone"), at("11")),
+            (id("later"), at("30")),
+            (elsewhere, at("11")),
+        ]);
+        let census = Census {
+            kind: (*id("a").kind).clone(),
+            namespace: Some("team".into()),
+            there: [id("there")].into(),
+            newest: version("20"),
+        };
+        assert_eq!(inventory.count(&census), [id("gone")]);
+        assert_eq!(inventory.count(&Census { namespace: None, ..census }).len(), 1);
+        assert_eq!(inventory.len(), 2);
     }
 
     #[test]

@@ -260,7 +260,7 @@ impl Conditions<'_> {
             self.set(condition::READY, false, PRUNE_FAILED, undeleted);
             self.set(condition::RECONCILING, true, PRUNE_FAILED, "deletions are tried again");
         } else if done.under_way > 0 {
-            let message = format!("{} objects are being applied and take long", done.under_way);
+            let message = format!("objects still being applied: {}", done.under_way);
             self.set(condition::RECONCILING, true, "Progressing", &message);
             if self.get(condition::READY).is_none_or(|ready| ready.status != "True") {
                 self.put(condition::READY, "Unknown", "Progressing", &message);

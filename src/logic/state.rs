@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::contact::{self, Contact};
 use super::guard::Guard;
-use super::inventory::{Doubt, Inventory, Sight};
+use super::inventory::{Census, Doubt, Inventory, Sight};
 use super::memo::Memo;
 use super::object::{Desired, GroupKind, Known, ObjectId, Ownership};
 use super::prune::{Held, Pruning, Situation, Verdict};
@@ -149,6 +149,11 @@ impl State {
     pub fn see(&mut self, id: &ObjectId, seen: Sight) -> bool {
         // What is not known yet will be listed.
         self.known_mut().is_some_and(|inventory| inventory.see(id, seen))
+    }
+
+    /// Takes note of what a watch found when it began; returns the objects that are not there any more.
+    pub fn count(&mut self, census: &Census) -> Vec<ObjectId> {
+        self.known_mut().map(|inventory| inventory.count(census)).unwrap_or_default()
     }
 
     /// What the rows of the last read came to.

@@ -1,8 +1,10 @@
 //! Objects of others.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dbqo::cluster::{ApplyError, Conflict};
+use dbqo::logic::object::Owner;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
@@ -17,11 +19,13 @@ async fn a_foreign_object_met_while_creating_is_left_exactly_as_it_was() {
     let maps = world.kind("v1", "ConfigMap").await;
     let theirs = json!({"data": {"k": "theirs"}, "metadata": {"labels": {"app": "x"}}});
     let before = world.foreign(&maps, "a", theirs).await;
-    let reference = json!([{
-        "apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": world.owner.uid, "controller": true,
-    }]);
-    let desired = world.desired(&maps, "a", json!({"data": {"mine": "x"}, "metadata": {"ownerReferences": reference}}));
-    assert_eq!(world.cluster.create(&world.owner, &desired).await, MET);
+    // An owner that exists: else the garbage collector may take the object at the very moment.
+    let uid = world.foreign(&maps, "o", json!({})).await.metadata.uid.unwrap();
+    let owner = Arc::new(Owner { uid: uid.clone(), ..(*world.owner).clone() });
+    let reference = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": uid, "controller": true}]);
+    let object = json!({"data": {"mine": "x"}, "metadata": {"ownerReferences": reference}});
+    let desired = world.desired_of(&owner, &maps, "a", object);
+    assert_eq!(world.cluster.create(&owner, &desired).await, MET);
     assert_eq!(visible(&world.get(&maps, "a").await), visible(&before));
 
     let deployments = world.kind("apps/v1", "Deployment").await;

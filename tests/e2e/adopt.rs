@@ -3,8 +3,8 @@
 use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
 use serde_json::{Value, json};
 
+use crate::support::eventually;
 use crate::support::world::{PATIENCE, World, condition};
-use crate::support::{Operator, eventually};
 
 /// Somebody applies a ConfigMap.
 async fn theirs(world: &World, name: &str, data: Value) {
@@ -14,18 +14,8 @@ async fn theirs(world: &World, name: &str, data: Value) {
     world.config_maps().patch(name, &PatchParams::apply("somebody"), &Patch::Apply(&object)).await.unwrap();
 }
 
-async fn until_gone(world: &World, name: &str) {
-    let what = format!("{name} is gone");
-    eventually(&what, PATIENCE, async || world.dbqrs().get_opt(name).await.unwrap().is_none().then_some(())).await;
-}
-
 async fn data(world: &World, name: &str) -> Value {
     json!(world.config_maps().get(name).await.unwrap().data)
-}
-
-fn restart(world: &mut World) {
-    world.operator.terminate();
-    world.operator = Operator::start(world.namespace.name(), &[]);
 }
 
 #[tokio::test]
@@ -43,7 +33,7 @@ async fn an_object_that_existed_is_shared_and_outlives_its_row_and_the_resource(
     assert!(object.metadata.owner_references.is_none());
     world.run_sql("UPDATE t SET v = 'two'").await;
     world.until_value("row", Some("two")).await;
-    restart(&mut world);
+    world.restart();
     world.run_sql("UPDATE t SET v = 'three'").await;
     world.until_value("row", Some("three")).await;
 
@@ -54,7 +44,7 @@ async fn an_object_that_existed_is_shared_and_outlives_its_row_and_the_resource(
     assert_eq!(json!(object.metadata.labels), json!({"team": "platform"}));
     assert_eq!(object.metadata.annotations, None);
     world.delete("q").await;
-    until_gone(&world, "q").await;
+    world.until_gone("q").await;
     world.until_value("a", None).await;
     assert!(world.config_maps().get_opt("a").await.unwrap().is_none());
     assert_eq!(data(&world, "res").await, json!({"manual-key": "manual-value"}));
@@ -114,7 +104,7 @@ async fn orphaned_objects_stay_and_are_found_by_the_next_resource_of_that_name()
     let foreground =
         DeleteParams { propagation_policy: Some(PropagationPolicy::Foreground), ..DeleteParams::default() };
     world.dbqrs().delete("q", &foreground).await.unwrap();
-    until_gone(&world, "q").await;
+    world.until_gone("q").await;
     let uid = async |name| world.config_maps().get(name).await.unwrap().metadata.uid;
     let before = (uid("a").await, uid("b").await);
     let annotations = world.config_maps().get("a").await.unwrap().metadata.annotations.unwrap();
@@ -132,7 +122,7 @@ async fn orphaned_objects_stay_and_are_found_by_the_next_resource_of_that_name()
     eventually("b is released", PATIENCE, async || (world.managed().await == ["a", "c"]).then_some(())).await;
     assert_eq!(data(&world, "b").await, json!({"v": "one"}));
     world.delete("q").await;
-    until_gone(&world, "q").await;
+    world.until_gone("q").await;
     world.until_value("c", None).await;
     assert_eq!(data(&world, "a").await, json!({"v": "two"}));
     assert!(world.managed().await.is_empty());
@@ -164,7 +154,7 @@ async fn turning_to_orphan_needs_no_database_and_turning_back_is_possible() {
     // And at once: no reference is back by then.
     world.patch("q", json!({"spec": {"deletionPolicy": "Delete"}})).await;
     world.delete("q").await;
-    until_gone(&world, "q").await;
+    world.until_gone("q").await;
     world.until_value("a", None).await;
 }
 
@@ -183,7 +173,7 @@ async fn what_is_only_to_be_created_is_left_alone_and_goes_with_its_row_if_we_cr
     world.config_maps().patch("b", &PatchParams::default(), &Patch::Merge(edit)).await.unwrap();
     world.run_sql("UPDATE t SET v = 'two'; INSERT INTO t VALUES ('c', 'new')").await;
     world.until_value("c", Some("new")).await;
-    restart(&mut world);
+    world.restart();
     world.another_pass("q").await;
     assert_eq!((world.value("a").await.as_deref(), world.value("b").await.as_deref()), (Some("one"), Some("edited")));
     world.config_maps().delete("a", &DeleteParams::default()).await.unwrap();
@@ -261,11 +251,11 @@ async fn resources_of_one_name_in_two_namespaces_never_touch_each_others_objects
     one.another_pass("q").await;
     assert_eq!(one.managed().await, ["mine", "yours"]);
     one.delete("q").await;
-    until_gone(&one, "q").await;
+    one.until_gone("q").await;
     one.until_value("mine", None).await;
     assert_eq!(one.value("yours").await.as_deref(), Some("b"));
     other.delete("q").await;
-    until_gone(&other, "q").await;
+    other.until_gone("q").await;
     one.until_value("yours", None).await;
 }
 
@@ -279,7 +269,7 @@ async fn a_field_to_ignore_is_set_at_creation_and_left_to_others() {
     assert_eq!(data(&world, "a").await, json!({"list": "x", "n": "one", "v": "one"}));
     let edit = Patch::Merge(json!({"data": {"v": "edited"}}));
     world.config_maps().patch("a", &PatchParams::default(), &edit).await.unwrap();
-    restart(&mut world);
+    world.restart();
     world.run_sql("UPDATE t SET v = 'two'").await;
     eventually("the rest is updated", PATIENCE, async || {
         (data(&world, "a").await == json!({"list": "x", "n": "two", "v": "edited"})).then_some(())

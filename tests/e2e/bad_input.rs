@@ -1,7 +1,6 @@
 //! A catalogue of bad input, all of it in one operator: each gets an error that names what is wrong, and a resource
 //! beside them goes on.
 
-use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::core::v1::ResourceQuota;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
@@ -9,6 +8,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
+use crate::support::admission::Refusal;
 use crate::support::eventually;
 use crate::support::world::{CONFIG_MAP, PATIENCE, World, condition};
 
@@ -190,8 +190,7 @@ async fn an_unknown_kind_is_waited_for_and_works_once_it_exists() {
     let lates: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), world.namespace.name(), &kind);
     assert_eq!(lates.get("a").await.unwrap().name_any(), "a");
     world.delete("q").await;
-    eventually("all is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(()))
-        .await;
+    world.until_gone("q").await;
     assert!(lates.get_opt("a").await.unwrap().is_none());
     definitions.delete(&definition.name_any(), &DeleteParams::default()).await.unwrap();
 }
@@ -200,41 +199,15 @@ async fn an_unknown_kind_is_waited_for_and_works_once_it_exists() {
 async fn one_object_of_a_hundred_that_admission_refuses_stops_no_other() {
     let world = World::new("admission", &[]).await;
     world.run_sql("INSERT INTO t SELECT 'n' || n, 'CANARY' FROM generate_series(1, 100) n").await;
-    let name = world.namespace.name().to_owned();
-    let policies: Api<ValidatingAdmissionPolicy> = Api::all(world.client.clone());
-    let policy = serde_json::from_value(json!({
-        "metadata": {"name": name},
-        "spec": {"failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"],
-                "operations": ["CREATE", "UPDATE"], "resources": ["configmaps"]}]},
-            "validations": [{"expression": "object.metadata.name != 'n57'", "messageExpression": "'no ' + object.data.v"}]}
-    }))
-    .unwrap();
-    policies.create(&PostParams::default(), &policy).await.unwrap();
-    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(world.client.clone());
-    let binding = serde_json::from_value(json!({
-        "metadata": {"name": name},
-        "spec": {"policyName": name, "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}}
-    }))
-    .unwrap();
-    bindings.create(&PostParams::default(), &binding).await.unwrap();
-    // The API server takes a moment to heed a policy.
-    let refused = json!({"metadata": {"name": "n57"}, "data": {"v": "x"}});
-    let dry = PostParams { dry_run: true, ..PostParams::default() };
-    let probe = serde_json::from_value(refused).unwrap();
-    eventually("the policy is heeded", PATIENCE, async || {
-        world.config_maps().create(&dry, &probe).await.is_err().then_some(())
-    })
-    .await;
+    let refusal = Refusal::unless(&world, "object.metadata.name != 'n57'").await;
+    refusal.heeded(&world, "n57").await;
     world.create("q", json!({})).await;
     let resource = world.condition("q", "Ready", "False", Some("PartiallyFailed")).await;
     assert_eq!(resource["status"]["failedRows"], 1);
     assert!(resource["status"]["failures"][0]["object"].as_str().unwrap().ends_with("/n57"));
     assert!(!resource.to_string().contains("CANARY"), "an admission policy's message is the value's own");
     assert_eq!(world.managed().await.len(), 99);
-    bindings.delete(&name, &DeleteParams::default()).await.unwrap();
-    policies.delete(&name, &DeleteParams::default()).await.unwrap();
+    refusal.lift().await;
     world.ready("q").await;
     assert_eq!(world.managed().await.len(), 100);
 }

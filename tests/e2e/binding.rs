@@ -4,7 +4,6 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
-use crate::support::eventually;
 use crate::support::world::{PATIENCE, World, condition};
 
 /// Values of each language's round.
@@ -239,11 +238,5 @@ async fn a_template_that_costs_too_much_keeps_no_connection_from_others() {
 
 /// Waits for Ready to be so: what is dear to compute takes its time in an unoptimised build.
 async fn until(world: &World, name: &str, status: &str, reason: Option<&str>) -> Value {
-    eventually(&format!("{name} has Ready={status}"), 5 * PATIENCE, async || {
-        let object = world.get(name).await;
-        condition(&object, "Ready")
-            .is_some_and(|c| c["status"] == status && reason.is_none_or(|reason| c["reason"] == reason))
-            .then_some(object)
-    })
-    .await
+    world.condition_within(5 * PATIENCE, name, "Ready", status, reason).await
 }

@@ -4,8 +4,8 @@ use dbqo::logic::object::FINALIZER;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
+use crate::support::eventually;
 use crate::support::world::{PATIENCE, World, condition};
-use crate::support::{Operator, eventually};
 
 #[tokio::test]
 async fn a_failed_query_prunes_nothing() {
@@ -93,7 +93,7 @@ async fn without_prune_and_with_protection_objects_stay() {
     world.patch("q", json!({"spec": {"prune": true, "resourceTemplate": template}})).await;
     world.until_value("b", None).await;
     world.delete("q").await;
-    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    world.until_gone("q").await;
     assert_eq!(world.managed().await, ["a"]);
 }
 
@@ -110,12 +110,11 @@ async fn a_copied_object_is_not_ours_to_delete() {
     copy.metadata.owner_references = None;
     world.config_maps().patch("copy", &PatchParams::apply("somebody"), &Patch::Apply(&copy)).await.unwrap();
     let mut world = world;
-    world.operator.terminate();
-    world.operator = Operator::start(world.namespace.name(), &[]);
+    world.restart();
     world.another_pass("q").await;
     assert!(world.config_maps().get_opt("copy").await.unwrap().is_some());
     world.delete("q").await;
-    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    world.until_gone("q").await;
     assert!(world.config_maps().get_opt("copy").await.unwrap().is_some());
 }
 
@@ -129,8 +128,7 @@ async fn a_label_changed_by_somebody_gives_no_object_to_another_resource() {
     world.ready("other").await;
     let label = json!({"metadata": {"labels": {"konnektr.io/managed-by": "q"}}});
     world.config_maps().patch("other-a", &PatchParams::default(), &Patch::Merge(label)).await.unwrap();
-    world.operator.terminate();
-    world.operator = Operator::start(world.namespace.name(), &[]);
+    world.restart();
     world.another_pass("q").await;
     assert!(world.config_maps().get_opt("other-a").await.unwrap().is_some());
     world.another_pass("other").await;
@@ -159,7 +157,7 @@ async fn an_orphaning_delete_keeps_the_objects() {
     let orphan =
         DeleteParams { propagation_policy: Some(kube::api::PropagationPolicy::Orphan), ..DeleteParams::default() };
     world.dbqrs().delete("q", &orphan).await.unwrap();
-    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    world.until_gone("q").await;
     assert_eq!(world.value("a").await.as_deref(), Some("one"));
 }
 
@@ -193,7 +191,7 @@ async fn a_resource_goes_although_its_query_still_runs() {
     })
     .await;
     world.delete("q").await;
-    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    world.until_gone("q").await;
 }
 
 #[tokio::test]
@@ -207,7 +205,7 @@ async fn a_resource_is_cleaned_up_without_the_database_and_without_a_valid_spec(
     world.patch("q", json!({"spec": {"resourceTemplate": "{{ nonsense"}})).await;
     world.condition("q", "Ready", "False", None).await;
     world.delete("q").await;
-    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    world.until_gone("q").await;
     eventually("so are its objects", PATIENCE, async || world.managed().await.is_empty().then_some(())).await;
 }
 
@@ -220,7 +218,7 @@ async fn a_resource_with_a_field_of_later_is_refused_and_can_be_deleted() {
     assert!(message.contains("statusUpdateQuery") && message.contains("not supported yet"), "{message}");
     assert!(world.managed().await.is_empty());
     world.delete("q").await;
-    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    world.until_gone("q").await;
 }
 
 #[tokio::test]

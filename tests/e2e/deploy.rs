@@ -231,7 +231,7 @@ async fn a_kind_without_a_rule_is_refused_by_verb_and_resource_and_nothing_else_
     // What could never be created keeps nobody from leaving.
     assert_eq!(world.get("q").await["status"]["kinds"], json!(["ConfigMap"]));
     world.delete("q").await;
-    eventually("q is gone", PATIENCE, async || world.dbqrs().get_opt("q").await.unwrap().is_none().then_some(())).await;
+    world.until_gone("q").await;
     assert!(world.managed().await.is_empty());
 }
 

@@ -6,8 +6,8 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
+use crate::support::eventually;
 use crate::support::world::{PATIENCE, World};
-use crate::support::{Operator, eventually};
 
 const TEMPLATE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\n  labels:\n    app: x\n\
                         data:\n  v: {{ row.v | quote }}\n  w: \"w\"\n";
@@ -84,7 +84,7 @@ async fn what_was_done_while_nobody_watched_is_put_right_after_a_start() {
     change(&world, "removed", json!({"data": {"w": null}})).await;
     change(&world, "emptied", json!({"data": null})).await;
     let same = world.config_maps().get("same").await.unwrap();
-    world.operator = Operator::start(world.namespace.name(), &[]);
+    world.restart();
     for name in ["edited", "removed", "emptied"] {
         until_right(&world, name).await;
     }
@@ -122,8 +122,7 @@ async fn a_scaled_deployment_stays_scaled_and_is_written_to_only_for_a_change() 
     let generation = async || deployments.get("a").await.unwrap().metadata.generation;
     let scaled = generation().await;
     world.another_pass("q").await;
-    world.operator.terminate();
-    world.operator = Operator::start(world.namespace.name(), &[]);
+    world.restart();
     world.another_pass("q").await;
     assert_eq!(generation().await, scaled);
     let updated = || world.operator.logs().matches("updated dbqr").count();

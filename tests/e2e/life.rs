@@ -168,7 +168,7 @@ async fn what_kubectl_began_while_no_operator_ran_is_ended_in_its_manner() {
         (f && marks == json!(["konnektr.io/dbqr-finalizer"])).then_some(())
     })
     .await;
-    world.start();
+    world.restart();
     let sorts = |name: &str| Sorts {
         world: &world,
         name: name.into(),
@@ -233,7 +233,7 @@ async fn a_kind_may_go_and_come_back_and_one_that_is_gone_keeps_nobody() {
     world.until_gone("r").await;
     world.operator.terminate();
     world.delete("q").await;
-    world.start();
+    world.restart();
     world.until_gone("q").await;
     for name in ["a", "a-r"] {
         world.until_value(name, None).await;
@@ -308,7 +308,7 @@ async fn an_api_that_does_not_answer_keeps_only_those_who_may_have_objects_of_it
     patch_status(&world, "lost", json!({"kinds": null})).await;
     world.delete("q").await;
     world.delete("lost").await;
-    world.start();
+    world.restart();
     let resource = world.condition("q", "Ready", "False", Some("CleanUpFailed")).await;
     let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap();
     assert!(message.contains(&format!("Ghost.{group}: 503")), "{message}");
@@ -405,7 +405,7 @@ async fn a_status_that_was_wiped_is_written_anew_and_nothing_is_lost_with_it() {
         } else {
             world.delete("q").await;
         }
-        world.start();
+        world.restart();
         let found = if round == "pruned" { "found ConfigMap" } else { "found Secret" };
         until_event(&world, "q", "KindsSearched", found).await;
         if round == "pruned" {
@@ -465,7 +465,7 @@ async fn a_resource_made_anew_from_a_backup_finds_its_objects() {
         .unwrap();
         world.dbqrs().create(&PostParams::default(), &restored).await.unwrap();
         world.run_sql(&format!("DELETE FROM t WHERE name = '{gone}'")).await;
-        world.start();
+        world.restart();
         let resource = world.ready("q").await;
         eventually("what has no row is found, too", PATIENCE, async || uid(gone).await.is_none().then_some(())).await;
         let a = there.get("a").await.unwrap().metadata;

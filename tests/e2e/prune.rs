@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::support::eventually;
 use crate::support::world::{PATIENCE, World, condition};
-use crate::support::{Operator, eventually};
 
 /// Waits until this many deletions are held back; the digest of the set.
 async fn held(world: &World, count: i64) -> String {
@@ -26,11 +26,6 @@ async fn until_managed(world: &World, names: &[&str]) {
     eventually(&what, PATIENCE, async || (world.managed().await == names).then_some(())).await;
 }
 
-fn restart(world: &mut World) {
-    world.operator.terminate();
-    world.operator = Operator::start(world.namespace.name(), &[]);
-}
-
 #[tokio::test]
 async fn approval_deletes_exactly_what_is_held_back_and_no_approval_outlives_a_restart() {
     let names: Vec<String> = (10..30).map(|n| format!("n{n}")).collect();
@@ -39,7 +34,7 @@ async fn approval_deletes_exactly_what_is_held_back_and_no_approval_outlives_a_r
     world.ready("q").await;
     world.run_sql("DELETE FROM t WHERE name >= 'n15'").await;
     let first = held(&world, 15).await;
-    restart(&mut world);
+    world.restart();
     let what = "what is held back has another name";
     let second = eventually(what, PATIENCE, async || {
         let digest = held(&world, 15).await;
@@ -94,7 +89,7 @@ async fn with_row_keys_a_failing_row_keeps_its_objects_while_others_are_pruned()
     until_managed(&world, &["a-one", "c-one", "d-one"]).await;
     let resource = world.condition("q", "Ready", "False", Some("PartiallyFailed")).await;
     assert!(condition(&resource, "Ready").unwrap()["message"].as_str().unwrap().contains("their objects stay"));
-    restart(&mut world);
+    world.restart();
     world.run_sql("UPDATE t SET v = 'two' WHERE name = 'c'").await;
     until_managed(&world, &["a-one", "c-two", "d-one"]).await;
 }

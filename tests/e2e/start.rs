@@ -1,16 +1,13 @@
 //! What is not there yet when the operator starts is named and waited for.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Config;
 use kube::api::{Api, DeleteParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::support::control_plane::OwnControlPlane;
 use crate::support::world::PATIENCE;
 use crate::support::{Operator, TestNamespace, eventually, install_crd_again, kube_client, kubeconfig};
 
@@ -65,44 +62,9 @@ async fn an_api_server_that_is_away_is_waited_for() {
     forwarding.abort();
 }
 
-/// A control plane of one test's own, for what would disturb all others.
-struct OwnControlPlane {
-    script: Child,
-    kubeconfig: PathBuf,
-}
-
-impl OwnControlPlane {
-    fn start() -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/local/with-servers");
-        // `cat` ends when this process does, and with it everything else.
-        let mut script = Command::new(script)
-            .args(["sh", "-c", "echo \"$KUBECONFIG\" && exec cat"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(script.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { script, kubeconfig: PathBuf::from(line.trim_end()) }
-    }
-
-    async fn client(&self) -> Client {
-        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).unwrap();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-        Client::try_from(config).unwrap()
-    }
-}
-
-impl Drop for OwnControlPlane {
-    fn drop(&mut self) {
-        drop(self.script.stdin.take());
-        let _ = self.script.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_definition_is_named_and_waited_for() {
-    let servers = tokio::task::spawn_blocking(OwnControlPlane::start).await.unwrap();
+    let servers = OwnControlPlane::start().await;
     let client = servers.client().await;
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     let name = "databasequeryresources.konnektr.io";

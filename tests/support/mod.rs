@@ -4,10 +4,13 @@
 // Each test binary compiles this anew and uses its own part of it.
 #![allow(dead_code, missing_docs)]
 
+pub mod admission;
 pub mod bystanders;
 pub mod certificates;
+pub mod control_plane;
 pub mod gadgets;
 pub mod pgbouncer;
+pub mod proxy;
 pub mod random_sql;
 pub mod rules;
 pub mod server;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::certificates::{Authority, Pair, local};
@@ -81,6 +83,41 @@ impl Server {
         server
     }
 
+    /// By which a resource finds it, as superuser.
+    pub fn secret(&self, name: &str) -> Secret {
+        serde_json::from_value(json!({"metadata": {"name": name}, "stringData": {
+            "host": "127.0.0.1", "port": self.port.to_string(), "dbname": "postgres",
+            "username": ADMIN, "password": PASSWORD,
+        }}))
+        .unwrap()
+    }
+
+    /// Ends it at once, with `KILL` the first process alone: the others notice by themselves.
+    pub fn crash(&mut self, signal: &str) {
+        self.signal(signal);
+        let _ = self.process.wait();
+    }
+
+    /// Starts it again on what it left behind.
+    pub async fn start_again(&mut self) {
+        eventually("the server takes connections again", Duration::from_secs(60), async || {
+            // As long as something of the last one is left, it refuses to start.
+            if self.process.try_wait().unwrap().is_some() {
+                self.process = spawn(&self.folder);
+            }
+            connect(self.config()).await.ok()
+        })
+        .await;
+    }
+
+    /// Its first process and those that serve clients.
+    pub async fn processes(&self) -> Vec<u32> {
+        let sql = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        let clients = self.admin().await.query(sql, &[]).await.unwrap();
+        let clients = clients.iter().map(|row| row.get::<_, i32>(0).unsigned_abs());
+        clients.chain([self.process.id()]).collect()
+    }
+
     async fn ready(&self) -> tokio_postgres::Client {
         let look = async || connect(self.config()).await.ok();
         eventually("the server takes connections", Duration::from_secs(60), look).await
@@ -116,12 +153,13 @@ impl Server {
 
     fn stop(&mut self) {
         self.signal("QUIT");
+        // A test may have stopped it.
+        self.signal("CONT");
         let _ = self.process.wait();
     }
 
     fn signal(&self, name: &str) {
-        // The shell's own `kill`: a small system may have no program of that name.
-        let _ = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.process.id())).status();
+        send(name, &[self.process.id()]);
     }
 }
 
@@ -134,6 +172,13 @@ impl Drop for Server {
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Sends a signal; some may have ended already.
+pub fn send(signal: &str, processes: &[u32]) {
+    let processes: Vec<String> = processes.iter().map(ToString::to_string).collect();
+    // The shell's own `kill`: a small system may have no program of that name.
+    let _ = Command::new("sh").arg("-c").arg(format!("kill -{signal} {}", processes.join(" "))).status();
 }
 
 /// Runs PostgreSQL on a folder.

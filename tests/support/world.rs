@@ -1,5 +1,7 @@
 //! One test's world: a namespace, a database, and the real operator that sees nothing else.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use dbqo::crd::DatabaseQueryResource;
@@ -24,6 +26,8 @@ pub struct World {
     pub sql: tokio_postgres::Client,
     pub operator: Operator,
     flags: Vec<String>,
+    /// The operator's; None: the same as everybody's.
+    kubeconfig: Option<PathBuf>,
 }
 
 impl World {
@@ -33,7 +37,11 @@ impl World {
     }
 
     pub async fn with_flags(test: &str, names: &[&str], flags: &[&str]) -> Self {
-        let client = Client::try_default().await.unwrap();
+        Self::on(Client::try_default().await.unwrap(), test, names, flags, None).await
+    }
+
+    /// The same on the cluster of this client, and with the operator's own kubeconfig.
+    pub async fn on(client: Client, test: &str, names: &[&str], flags: &[&str], kubeconfig: Option<PathBuf>) -> Self {
         install_crd(&client).await;
         let namespace = TestNamespace::create(&client, test).await;
         let database = TestDatabase::create(test).await;
@@ -47,27 +55,27 @@ impl World {
             sql.execute("INSERT INTO t VALUES ($1, 'one')", &[name]).await.unwrap();
         }
         let flags: Vec<String> = flags.iter().map(|flag| flag.replace("NAMESPACE", namespace.name())).collect();
-        let operator = start(&namespace, &flags);
-        let world = Self { client, namespace, database, sql, operator, flags };
+        let operator = start(&namespace, &flags, kubeconfig.as_ref());
+        let world = Self { client, namespace, database, sql, operator, flags, kubeconfig };
         world.create_secret("db").await;
         world
     }
 
-    pub async fn create_secret(&self, name: &str) {
-        let secret = super::secret_for(&self.database, name);
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace.name());
-        api.create(&PostParams::default(), &secret).await.unwrap();
-    }
-
-    /// The operator starts anew, with the same flags.
+    /// Asks the operator to end where it has not ended yet, and starts another like it.
     pub fn restart(&mut self) {
-        self.operator.terminate();
-        self.start();
+        if self.operator.ended().is_none() {
+            self.operator.terminate();
+        }
+        self.operator = start(&self.namespace, &self.flags, self.kubeconfig.as_ref());
     }
 
-    /// The same where it has ended.
-    pub fn start(&mut self) {
-        self.operator = start(&self.namespace, &self.flags);
+    pub async fn create_secret(&self, name: &str) {
+        self.add_secret(&super::secret_for(&self.database, name)).await;
+    }
+
+    pub async fn add_secret(&self, secret: &Secret) {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace.name());
+        api.create(&PostParams::default(), secret).await.unwrap();
     }
 
     pub async fn run_sql(&self, sql: &str) {
@@ -124,19 +132,25 @@ impl World {
         self.dbqrs().delete(name, &DeleteParams::default()).await.unwrap();
     }
 
-    pub async fn until_gone(&self, name: &str) {
-        let what = format!("{name} is gone");
-        eventually(&what, PATIENCE, async || self.dbqrs().get_opt(name).await.unwrap().is_none().then_some(())).await;
-    }
-
     pub async fn get(&self, name: &str) -> Value {
         serde_json::to_value(self.dbqrs().get(name).await.unwrap()).unwrap()
     }
 
     /// Waits for a condition to have this status and, where one is named, this reason.
     pub async fn condition(&self, name: &str, kind: &str, status: &str, reason: Option<&str>) -> Value {
+        self.condition_within(PATIENCE, name, kind, status, reason).await
+    }
+
+    pub async fn condition_within(
+        &self,
+        patience: Duration,
+        name: &str,
+        kind: &str,
+        status: &str,
+        reason: Option<&str>,
+    ) -> Value {
         let what = format!("{name} has {kind}={status} {}", reason.unwrap_or_default());
-        eventually(&what, PATIENCE, async || {
+        eventually(&what, patience, async || {
             let object = self.get(name).await;
             condition(&object, kind)
                 .is_some_and(|c| c["status"] == status && reason.is_none_or(|reason| c["reason"] == reason))
@@ -147,6 +161,30 @@ impl World {
 
     pub async fn ready(&self, name: &str) -> Value {
         self.condition(name, "Ready", "True", None).await
+    }
+
+    /// How many reads of the operator rest in `pg_sleep` now, as `client` of that database sees it. What is done with
+    /// each such `pid`, `then` says.
+    pub async fn resting(client: &tokio_postgres::Client, then: &str) -> i64 {
+        let sql = format!(
+            "SELECT count({then}) FROM pg_stat_activity WHERE application_name = 'db-query-operator' \
+             AND datname = current_database() AND wait_event = 'PgSleep'"
+        );
+        client.query_one(&sql, &[]).await.unwrap().get(0)
+    }
+
+    /// The same, as soon as there are any.
+    pub async fn until_resting(client: &tokio_postgres::Client, then: &str) -> i64 {
+        eventually("it is in the middle of a read", PATIENCE, async || {
+            Some(Self::resting(client, then).await).filter(|count| *count > 0)
+        })
+        .await
+    }
+
+    /// Waits until the resource is gone, its finalizer done.
+    pub async fn until_gone(&self, name: &str) {
+        let look = async || self.dbqrs().get_opt(name).await.unwrap().is_none().then_some(());
+        eventually(&format!("{name} is gone"), PATIENCE, look).await;
     }
 
     /// The value that ConfigMap `name` has for `v`; None if there is no such object.
@@ -179,17 +217,22 @@ impl World {
         versions
     }
 
+    /// Name and uid of each ConfigMap that carries our label.
+    pub async fn uids(&self) -> BTreeMap<String, String> {
+        let list = self.config_maps().list(&ListParams::default().labels("konnektr.io/managed-by")).await.unwrap();
+        list.items.into_iter().map(|it| (it.metadata.name.unwrap(), it.metadata.uid.unwrap())).collect()
+    }
+
     /// Names of the ConfigMaps that carry our label.
     pub async fn managed(&self) -> Vec<String> {
-        let list = self.config_maps().list(&ListParams::default().labels("konnektr.io/managed-by")).await.unwrap();
-        let mut names: Vec<String> = list.items.into_iter().filter_map(|object| object.metadata.name).collect();
-        names.sort();
-        names
+        self.uids().await.into_keys().collect()
     }
 }
 
-fn start(namespace: &TestNamespace, flags: &[String]) -> Operator {
-    Operator::start(namespace.name(), &flags.iter().map(String::as_str).collect::<Vec<_>>())
+fn start(namespace: &TestNamespace, flags: &[String], kubeconfig: Option<&PathBuf>) -> Operator {
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let environment: Vec<_> = kubeconfig.iter().map(|file| ("KUBECONFIG", file.to_str().unwrap())).collect();
+    Operator::start_with(namespace.name(), &flags, &environment)
 }
 
 pub fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {

@@ -19,6 +19,11 @@ impl Version {
         Self(meta.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default())
     }
 
+    /// The later one.
+    pub fn max(self, other: Self) -> Self {
+        Self(self.0.max(other.0))
+    }
+
     /// Whether it is certain that this came first.
     pub fn is_before(self, other: Self) -> bool {
         self.0 != 0 && self.0 < other.0

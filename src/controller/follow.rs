@@ -1,0 +1,35 @@
+//! Keeps watch over the objects of a resource, from before the first of a kind is made.
+
+use std::sync::Arc;
+
+use super::cleanup;
+use super::memory::Memory;
+use super::reconcile::Pass;
+use crate::cluster::{self, Scope};
+use crate::logic::object::Kind;
+
+impl Pass<'_> {
+    /// The kinds that there may be objects of, and where those are.
+    pub(super) async fn places(&self, memory: &Memory) -> Result<Vec<(Arc<Kind>, Scope)>, cluster::Error> {
+        let mut places = Vec::new();
+        for kind in &memory.state.recorded().kinds {
+            // What is served no longer has no objects.
+            let Some(kind) = self.ctx.cluster.served(kind).await? else { continue };
+            let scope = cleanup::scope(&kind, &self.owner, &self.ctx.rights);
+            places.push((kind, scope));
+        }
+        Ok(places)
+    }
+
+    /// Watches them. Where that cannot be begun, it is at the next pass.
+    pub(super) async fn follow(&self, memory: &mut Memory) {
+        let kinds = &memory.state.recorded().kinds;
+        if memory.followed.as_ref() == Some(kinds) {
+            return;
+        }
+        if let Ok(places) = self.places(memory).await {
+            self.ctx.drift.follow(&self.ctx.cluster, &memory.inbox, places);
+            memory.followed = Some(kinds.clone());
+        }
+    }
+}
