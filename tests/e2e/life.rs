@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use crate::deploy::{ACCOUNT, NAMESPACE, operator_of_the_manifests, under_the_manifests};
 use crate::support::bystanders::{Bystanders, secrets};
 use crate::support::gadgets::Gadgets;
-use crate::support::rules::{VERBS, allow, disallow};
+use crate::support::rules::{VERBS, allow, create_account, disallow};
 use crate::support::world::{CONFIG_MAP, PATIENCE, World, condition};
 use crate::support::{TestNamespace, eventually};
 
@@ -352,7 +352,7 @@ async fn a_namespace_on_its_way_out_gets_nothing_and_what_is_in_it_goes() {
     eventually("the others go on", PATIENCE, async || world.config_maps().get_opt("c").await.unwrap()).await;
     assert!(there.get_opt("b").await.unwrap().is_none());
     patch_map(&there, "hold", hold(json!(null))).await;
-    eventually("the namespace is gone", PATIENCE, async || {
+    eventually("the namespace is gone", 2 * PATIENCE, async || {
         namespaces.get_opt(other.name()).await.unwrap().is_none().then_some(())
     })
     .await;
@@ -362,7 +362,7 @@ async fn a_namespace_on_its_way_out_gets_nothing_and_what_is_in_it_goes() {
     world.ready("q").await;
 
     namespaces.delete(world.namespace.name(), &DeleteParams::default()).await.unwrap();
-    eventually("so is the namespace of the resource", PATIENCE, async || {
+    eventually("so is the namespace of the resource", 2 * PATIENCE, async || {
         namespaces.get_opt(world.namespace.name()).await.unwrap().is_none().then_some(())
     })
     .await;
@@ -478,4 +478,26 @@ async fn a_resource_made_anew_from_a_backup_finds_its_objects() {
     world.until_gone("q").await;
     assert_eq!((uid("a").await, uid("c").await), (None, None));
     bystanders.are_untouched(&world).await;
+}
+
+#[tokio::test]
+async fn an_account_that_goes_with_its_namespace_keeps_nobody_waiting() {
+    let _all = ALL_APIS_ANSWER.lock().await;
+    let world = World::with_flags("ending-account", &["a"], &["--leader-elect=false"]).await;
+    let other = TestNamespace::create(&world.client, "ending-account-b").await;
+    let account = (world.namespace.name(), "writer");
+    create_account(&world.client, account.0, account.1).await;
+    allow(&world.client, account, other.name(), "configmaps", &VERBS).await;
+    let placed = CONFIG_MAP.replace("\ndata", &format!("\n  namespace: {}\ndata", other.name()));
+    world.create("q", json!({"resourceTemplate": placed, "serviceAccountName": "writer"})).await;
+    world.ready("q").await;
+    let there: Api<ConfigMap> = Api::namespaced(world.client.clone(), other.name());
+    assert!(there.get_opt("a").await.unwrap().is_some());
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    namespaces.delete(world.namespace.name(), &DeleteParams::default()).await.unwrap();
+    eventually("the namespace is gone", 2 * PATIENCE, async || {
+        namespaces.get_opt(world.namespace.name()).await.unwrap().is_none().then_some(())
+    })
+    .await;
+    assert!(there.get_opt("a").await.unwrap().is_none(), "the rule by which it is deleted is still there");
 }
