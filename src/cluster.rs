@@ -42,7 +42,7 @@ pub use apply::{Applied, ApplyError, Change, Conflict, Terms};
 pub use failure::{Asked, Cause, Failure, Finding, Refused};
 pub use fetch::FetchError;
 pub use inventory::{Owned, Scope};
-pub use kinds::KindError;
+pub use kinds::{AllKinds, KindError};
 pub use prune::Deleted;
 pub use term::Term;
 pub use watch::WatchError;

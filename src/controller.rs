@@ -18,6 +18,7 @@ mod read;
 mod reconcile;
 mod registry;
 mod report;
+mod search;
 mod start;
 mod stop;
 

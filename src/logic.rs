@@ -16,6 +16,7 @@ pub mod inventory;
 pub mod json;
 pub mod kubernetes;
 pub mod lease;
+pub mod lost;
 pub mod memo;
 pub mod object;
 pub mod outcome;

@@ -34,6 +34,10 @@ mod follow;
 mod languages;
 #[path = "e2e/leader.rs"]
 mod leader;
+#[path = "e2e/life.rs"]
+mod life;
+#[path = "e2e/minds.rs"]
+mod minds;
 #[path = "e2e/mistakes.rs"]
 mod mistakes;
 #[path = "e2e/names.rs"]

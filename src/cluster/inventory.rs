@@ -41,6 +41,13 @@ pub struct Owned {
     pub ownership: Ownership,
 }
 
+impl Owned {
+    /// Whether it is ours, and known to be.
+    pub fn is_ours(&self) -> bool {
+        self.ownership == Ownership::Ours
+    }
+}
+
 #[derive(Deserialize)]
 struct Page {
     #[serde(default)]

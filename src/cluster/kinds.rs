@@ -1,7 +1,7 @@
 //! Which kinds the server serves, found at run time and remembered. One small request for each group and
 //! version; a kind that was not there is looked for again after a few seconds, since its definition may come.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -54,10 +54,13 @@ pub(super) struct Kinds {
 /// One version of one group. The lock makes those who ask for the same wait for one request.
 type Slot = Arc<tokio::sync::Mutex<Option<Found>>>;
 
+/// The kinds of one version by name.
+type Offered = Option<Arc<HashMap<String, Served>>>;
+
 struct Found {
     at: Instant,
     /// None: the server does not serve this version.
-    kinds: Option<HashMap<String, Served>>,
+    kinds: Offered,
 }
 
 #[derive(Clone)]
@@ -97,6 +100,27 @@ struct Group {
 #[serde(rename_all = "camelCase")]
 struct Version {
     group_version: String,
+}
+
+impl Group {
+    /// The preferred version first.
+    fn versions(self) -> impl Iterator<Item = Version> {
+        let Self { versions, preferred_version: preferred, .. } = self;
+        let others = versions.into_iter().filter({
+            let preferred = preferred.clone();
+            move |version| Some(version) != preferred.as_ref()
+        });
+        preferred.into_iter().chain(others)
+    }
+}
+
+/// What the server serves.
+#[derive(Debug, Default)]
+pub struct AllKinds {
+    /// The kinds whose objects can be kept, each in one version.
+    pub kinds: Vec<Arc<Kind>>,
+    /// The groups and versions that nothing is known of, as whoever serves them does not answer.
+    pub unknown: Vec<String>,
 }
 
 impl Kinds {
@@ -141,12 +165,9 @@ impl Cluster {
         if let Some(known) = self.known(kind) {
             return Ok(Some(known));
         }
-        let asked = Asked { verb: "get", resource: "/apis".into(), namespace: None };
-        let groups: GroupList = self.call_as_operator(Call::get("/apis".into(), asked)).await?.read()?;
-        let Some(group) = groups.groups.into_iter().find(|group| group.name == kind.group) else { return Ok(None) };
-        let preferred = group.preferred_version.clone();
-        let others = group.versions.into_iter().filter(|version| Some(version) != preferred.as_ref());
-        for version in preferred.iter().cloned().chain(others) {
+        let groups = self.groups().await?;
+        let Some(group) = groups.into_iter().find(|group| group.name == kind.group) else { return Ok(None) };
+        for version in group.versions() {
             match self.find(&version.group_version, &kind.kind).await? {
                 Some(Some(served)) => return Ok(Some(served.kind)),
                 Some(None) => {}
@@ -155,6 +176,36 @@ impl Cluster {
             }
         }
         Ok(None)
+    }
+
+    /// The same for a kind that is no longer served in the version it was found in.
+    pub async fn served_instead(&self, kind: &Kind) -> Result<Option<Arc<Kind>>, Failure> {
+        lock(&self.shared.kinds.versions).remove(&kind.api_version());
+        self.served(&kind.group_kind).await
+    }
+
+    /// Every kind whose objects can be kept. One aggregated API that is down keeps nobody from knowing the rest.
+    pub async fn all_kinds(&self) -> Result<AllKinds, Failure> {
+        let (mut all, mut seen) = (AllKinds::default(), HashSet::new());
+        let of_groups = self.groups().await?.into_iter().flat_map(Group::versions).map(|version| version.group_version);
+        for version in ["v1".to_owned()].into_iter().chain(of_groups) {
+            let offered = match self.offered(&version, None).await {
+                Err(failure) if version != "v1" && failure.code().is_some_and(|code| code >= 500) => {
+                    all.unknown.push(version);
+                    continue;
+                }
+                offered => offered?,
+            };
+            let kept = offered.iter().flat_map(|kinds| kinds.values()).filter(|served| served.missing.is_none());
+            all.kinds
+                .extend(kept.map(|served| served.kind.clone()).filter(|kind| seen.insert(kind.group_kind.clone())));
+        }
+        Ok(all)
+    }
+
+    async fn groups(&self) -> Result<Vec<Group>, Failure> {
+        let asked = Asked { verb: "get", resource: "/apis".into(), namespace: None };
+        Ok(self.call_as_operator(Call::get("/apis".into(), asked)).await?.read::<GroupList>()?.groups)
     }
 
     /// A kind found before in any version. That it may be gone by now, its first use tells.
@@ -170,23 +221,28 @@ impl Cluster {
 
     /// None: no such version. Some(None): no such kind in it.
     async fn find(&self, api_version: &str, kind: &str) -> Result<Option<Option<Served>>, Failure> {
+        let offered = self.offered(api_version, Some(kind)).await?;
+        Ok(offered.map(|kinds| kinds.get(kind).cloned()))
+    }
+
+    /// The kinds of a version; what is remembered is good enough where the wanted kind is among them.
+    async fn offered(&self, api_version: &str, wanted: Option<&str>) -> Result<Offered, Failure> {
         let slot = self.shared.kinds.slot(api_version);
         let mut found = slot.lock().await;
         if let Some(found) = found.as_ref() {
-            let served = found.kinds.as_ref().map(|kinds| kinds.get(kind).cloned());
-            if matches!(served, Some(Some(_))) || found.at.elapsed() < MISSING_FOR {
-                return Ok(served);
+            let has_it = wanted.is_some_and(|kind| found.kinds.as_ref().is_some_and(|kinds| kinds.contains_key(kind)));
+            if has_it || found.at.elapsed() < MISSING_FOR {
+                return Ok(found.kinds.clone());
             }
         }
         let asked = Asked { verb: "get", resource: version_path(api_version), namespace: None };
         let kinds = match self.call_as_operator(Call::get(version_path(api_version), asked)).await {
-            Ok(answer) => Some(served(api_version, answer.read()?)),
+            Ok(answer) => Some(Arc::new(served(api_version, answer.read()?))),
             Err(failure) if failure.is_not_found() => None,
             Err(failure) => return Err(failure),
         };
-        let served = kinds.as_ref().map(|kinds| kinds.get(kind).cloned());
-        *found = Some(Found { at: Instant::now(), kinds });
-        Ok(served)
+        *found = Some(Found { at: Instant::now(), kinds: kinds.clone() });
+        Ok(kinds)
     }
 }
 

@@ -23,11 +23,10 @@ use super::{Context, error::Error, observe};
 use crate::crd::{Dbqr, Status};
 use crate::logic::account::Account;
 use crate::logic::contest::Contests;
-use crate::logic::object::{FINALIZER, GroupKind, Owner};
+use crate::logic::object::{FINALIZER, Owner};
 use crate::logic::outcome::{self, Outcome};
 use crate::logic::retry::Retry;
 use crate::logic::schedule::Look;
-use crate::logic::state::Recorded;
 use crate::logic::validate::InvalidSpec;
 use crate::metrics::{Series, Source};
 
@@ -44,6 +43,8 @@ pub struct Seen {
     /// Whether it was ever seen being deleted with `--cascade=orphan`. The garbage collector takes its mark of that off
     /// as soon as it has done its own part.
     pub orphaned: bool,
+    /// Whether its deletion began while nobody looked, so that the mark may have been there and gone.
+    pub unattended: bool,
     /// Grows when one of its Secrets, or its account, changes.
     pub needs_changed: u64,
 }
@@ -120,11 +121,10 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
     let (name, namespace) = dbqr.name();
     let owner =
         Owner { name: name.into(), namespace: namespace.into(), uid: dbqr.metadata.uid.clone().unwrap_or_default() };
-    let kinds = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind)).collect();
     let report = Report::new(&dbqr.status, now);
     let mut stopping = ctx.stopping.clone();
     let owner = Arc::new(owner);
-    let memory = Memory::new(Recorded { kinds, marked_by: dbqr.status.key_columns.clone() }, owner.clone());
+    let memory = Memory::new(&dbqr, owner.clone());
     let mut actor = Actor {
         series: ctx.metrics.series(namespace, name),
         ctx,
@@ -156,6 +156,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
             actor.again = None;
             actor.retry.reset();
         }
+        actor.report.see(&seen.dbqr.status);
         actor.absorb(&seen.dbqr).await;
         actor.work(&seen).await;
         actor.report.write(&actor.ctx, &seen.dbqr, Instant::now()).await;
@@ -231,7 +232,9 @@ impl Actor {
         let by_time = if self.restore.take_if(|at| begin >= *at).is_some() { Source::Drift } else { by_time };
         self.series.woken(self.woken.take().unwrap_or(by_time));
         let result = self.reconcile(dbqr, look).await;
-        self.report.recorded(self.memory.state.recorded());
+        if let Some(recorded) = self.memory.recorded.take() {
+            self.report.recorded(&recorded);
+        }
         if std::mem::take(&mut self.memory.outdated) {
             self.restore = Some(Instant::now());
         }

@@ -11,11 +11,11 @@ use super::error::Error;
 use super::memory::Memory;
 use super::reconcile::Pass;
 use crate::cluster::{Applied, ApplyError, Change, Terms};
-use crate::logic::object::{ObjectId, Owner};
+use crate::logic::object::{ObjectId, Owner, Ownership};
 use crate::logic::outcome::Changed;
 use crate::logic::queue::Work;
 use crate::logic::render::RowFailure;
-use crate::logic::state::{Read, Refusal};
+use crate::logic::state::{Read, Recorded, Refusal};
 use crate::logic::validate::Validated;
 
 /// The applies under way: each a task of its own, so that it goes on whatever its resource waits for.
@@ -54,6 +54,9 @@ impl Pass<'_> {
                     let mut existing = existing.map_err(Error::LookUp)?;
                     for desired in desired {
                         let existing = existing.remove(&desired.id);
+                        if existing.as_ref().is_some_and(|(_, whose)| *whose == Ownership::Ours) {
+                            memory.met_ours();
+                        }
                         memory.state.meet(read, desired, existing, self.spec.conflict_policy);
                     }
                 }
@@ -65,7 +68,13 @@ impl Pass<'_> {
     /// Records what has to be found again before it is made.
     pub(super) async fn track(&self, memory: &mut Memory, read: &Read) -> Result<(), Error> {
         let Some(recorded) = memory.state.to_record(read) else { return Ok(()) };
+        self.record(memory, recorded).await
+    }
+
+    /// Writes to the status, before anything else is done, where objects have to be found again.
+    pub(super) async fn record(&self, memory: &mut Memory, recorded: Recorded) -> Result<(), Error> {
         super::report::record(self.ctx, self.dbqr, &recorded).await.map_err(Error::Track)?;
+        memory.recorded = Some(recorded.clone());
         memory.state.record(recorded);
         Ok(())
     }

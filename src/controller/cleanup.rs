@@ -5,9 +5,12 @@ use std::collections::HashSet;
 
 use futures::StreamExt;
 
+use super::search::tell;
 use super::{Context, error::Error};
 use crate::cluster::{self, Deleted, Owned, Scope};
-use crate::logic::object::{GroupKind, Kind, ObjectId, Owner, Ownership};
+use crate::crd::Dbqr;
+use crate::logic::lost;
+use crate::logic::object::{GroupKind, Kind, ObjectId, Owner};
 use crate::logic::outcome::Undone;
 use crate::logic::prune::Stale;
 use crate::logic::rights::Rights;
@@ -93,7 +96,7 @@ pub async fn listed(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<Vec<Own
 
 /// Objects of a kind wherever they are, and whether everywhere could be looked at. Where not, it is an error unless
 /// the flags say which namespaces there are to look at.
-async fn everywhere(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<(Vec<Owned>, bool), cluster::Error> {
+pub async fn everywhere(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<(Vec<Owned>, bool), cluster::Error> {
     let forbidden = match ctx.cluster.list_owned(kind, owner, &Scope::All).await {
         Err(error) if error.lacks_rule() => error,
         listed => return listed.map(|owned| (owned, true)),
@@ -128,6 +131,8 @@ pub async fn is_empty(ctx: &Context, kind: &GroupKind, owner: &Owner) -> bool {
 pub struct Manner {
     /// Whether the objects stay.
     pub keep: bool,
+    /// Whether it may be that the objects are to stay, and only they tell.
+    pub unattended: bool,
     /// Whether the account in whose name it is done is gone: then what is not allowed never will be, and is left.
     pub account_is_gone: bool,
 }
@@ -136,12 +141,13 @@ pub struct Manner {
 /// which nobody may do. What is to stay loses the reference by which the garbage collector would take it.
 pub async fn clean_up(
     ctx: &Context,
+    dbqr: &Dbqr,
     owner: &Owner,
     kinds: impl Iterator<Item = GroupKind>,
-    Manner { keep, account_is_gone }: Manner,
+    Manner { keep, unattended, account_is_gone }: Manner,
 ) -> Result<Vec<Undone>, Error> {
     let is_vain = |error: &cluster::Error| account_is_gone && error.lacks_rule();
-    let (mut gone, mut kept, mut undone) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut all, mut gone, mut kept, mut undone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut referring = HashSet::new();
     for kind in kinds {
         let failed = |error: cluster::Error| Error::CleanUp(format!("{kind}: {error}"));
@@ -155,13 +161,18 @@ pub async fn clean_up(
             }
             listed => listed.map_err(failed)?.0,
         };
-        for owned in listed.into_iter().filter(|owned| owned.ownership == Ownership::Ours) {
-            let stays = owned.known.protected || keep;
-            if owned.known.referring {
-                referring.insert(owned.id.clone());
-            }
-            if stays { kept.push((served.clone(), owned.id)) } else { gone.push((owned.id, owned.known.uid)) }
+        all.extend(listed.into_iter().filter(Owned::is_ours).map(|owned| (served.clone(), owned)));
+    }
+    let were_orphaned =
+        unattended && !keep && lost::were_orphaned(all.iter().map(|(_, owned)| (&owned.id, &owned.known)), owner);
+    for (kind, Owned { id, known, .. }) in all {
+        if known.referring {
+            referring.insert(id.clone());
         }
+        if known.protected || keep || were_orphaned { kept.push((kind, id)) } else { gone.push((id, known.uid)) }
+    }
+    if were_orphaned {
+        tell(ctx, dbqr, owner, &lost::kept(kept.len())).await;
     }
     for (id, _) in &gone {
         // Left behind it would be without anybody who knows of it: whoever took the right away has to decide.

@@ -207,7 +207,7 @@ fn place(kind: &Kind, scope: &Scope) -> Place {
 }
 
 /// Watches one place until the task is dropped.
-async fn watch(drift: Arc<Drift>, cluster: Cluster, kind: Arc<Kind>, place: Place) {
+async fn watch(drift: Arc<Drift>, cluster: Cluster, mut kind: Arc<Kind>, place: Place) {
     let mut events = Box::pin(cluster.watch_objects(&kind, place.1.as_deref()));
     let mut censuses = HashMap::new();
     let mut told = false;
@@ -229,6 +229,14 @@ async fn watch(drift: Arc<Drift>, cluster: Cluster, kind: Arc<Kind>, place: Plac
                 // Once for each time that it is lost; it is begun anew with growing delays.
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!(kind = %place.0, "changes by others are not seen: {error}");
+                }
+                // Another version of the kind may be served instead.
+                if error.is_unserved()
+                    && let Ok(Some(served)) = cluster.served_instead(&kind).await
+                    && served.version != kind.version
+                {
+                    kind = served;
+                    events = Box::pin(cluster.watch_objects(&kind, place.1.as_deref()));
                 }
                 continue;
             }

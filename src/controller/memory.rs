@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::apply::Applies;
 use super::drift::Inbox;
+use crate::crd::Dbqr;
 use crate::logic::detect::Fingerprint;
+use crate::logic::lost;
 use crate::logic::object::{GroupKind, ObjectId, Owner};
 use crate::logic::outcome::Changed;
 use crate::logic::state::{Recorded, State};
@@ -35,11 +37,32 @@ pub struct Memory {
     pub others: Vec<(ObjectId, Option<String>)>,
     /// Whether something has to be looked at again, as a read has overtaken its apply.
     pub outdated: bool,
+    /// What was written to the status since that was last told.
+    pub recorded: Option<Recorded>,
+    /// Whether nobody knows of which kinds there are objects.
+    pub kinds_lost: bool,
+    /// What is known of objects that an earlier resource of this name left.
+    pub heritage: Heritage,
+}
+
+/// Objects of an earlier resource of the same name are ours, and no listing had them: nothing said where they are. Nor
+/// need a watch tell of them that others began before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Heritage {
+    /// None was met yet.
+    #[default]
+    Unknown,
+    /// One was met, so that there may be others without a row.
+    Met,
+    /// All were listed since; once is enough.
+    Listed,
 }
 
 impl Memory {
-    /// From what the status has.
-    pub fn new(recorded: Recorded, owner: Arc<Owner>) -> Self {
+    /// From what the resource has.
+    pub fn new(dbqr: &Dbqr, owner: Arc<Owner>) -> Self {
+        let kinds = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind)).collect();
+        let recorded = Recorded { kinds, marked_by: dbqr.status.key_columns.clone() };
         Self {
             valid: None,
             pool: None,
@@ -51,6 +74,32 @@ impl Memory {
             followed: None,
             others: Vec::new(),
             outdated: false,
+            recorded: None,
+            kinds_lost: lost::has_lost_kinds(dbqr),
+            heritage: Heritage::default(),
+        }
+    }
+
+    /// What has to be recorded where there are objects of these kinds as well.
+    pub fn with(&self, kinds: BTreeSet<GroupKind>) -> Recorded {
+        let mut recorded = self.state.recorded().clone();
+        recorded.kinds.extend(kinds);
+        recorded
+    }
+
+    /// An object of ours was met that no listing had.
+    pub fn met_ours(&mut self) {
+        if self.heritage == Heritage::Unknown {
+            self.heritage = Heritage::Met;
+        }
+    }
+
+    /// A read was worked through, and the kinds of all objects are recorded: what there is of them besides can be found.
+    pub fn look_for_heritage(&mut self) {
+        if self.heritage == Heritage::Met {
+            self.heritage = Heritage::Listed;
+            self.state.relist();
+            self.outdated = true;
         }
     }
 

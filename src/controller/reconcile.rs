@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::memory::Memory;
 use super::prune::Pruned;
+use super::search::search;
 use super::stop::Stop;
 use super::{Context, cleanup, detect, error::Error};
+use crate::cluster::Owned;
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy};
 use crate::logic::inventory::Inventory;
-use crate::logic::object::{GroupKind, Owner, Ownership};
+use crate::logic::object::{GroupKind, Owner};
 use crate::logic::outcome::{Done, Outcome};
 use crate::logic::schedule::Look;
 use crate::logic::state::{Read, Recorded};
@@ -58,7 +60,9 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     pass.apply(memory, &valid, &mut read).await?;
     let pruned = pass.prune(memory, &valid, &read).await;
     memory.fingerprint = fingerprint;
-    Ok(Outcome::Done(pass.done(memory, &valid, read, pruned, query_time).await.into()))
+    let done = pass.done(memory, &valid, read, pruned, query_time).await;
+    memory.look_for_heritage();
+    Ok(Outcome::Done(done.into()))
 }
 
 /// The bounds of whatever is asked of the database.
@@ -80,18 +84,19 @@ impl Pass<'_> {
         if let Some(known) = memory.state.inventory(Instant::now()) {
             return Ok(known.clone());
         }
+        if memory.kinds_lost {
+            let recorded = memory.with(search(self.ctx, self.dbqr, &self.owner).await.map_err(Error::Recall)?);
+            self.record(memory, recorded).await?;
+            memory.kinds_lost = false;
+        }
         let kinds = self.places(memory).await.map_err(Error::Recall)?;
         self.ctx.drift.join(&memory.inbox, &kinds);
         let mut objects = Vec::new();
         for (kind, _) in &kinds {
             let listed = cleanup::listed(self.ctx, kind, &self.owner).await.map_err(Error::Recall)?;
-            objects.extend(
-                listed
-                    .into_iter()
-                    .filter(|owned| owned.ownership == Ownership::Ours)
-                    .inspect(|owned| memory.inbox.knows(owned.known.version))
-                    .map(|owned| (owned.id, owned.known)),
-            );
+            let ours = listed.into_iter().filter(Owned::is_ours);
+            let ours = ours.inspect(|owned| memory.inbox.knows(owned.known.version));
+            objects.extend(ours.map(|owned| (owned.id, owned.known)));
         }
         Ok(memory.state.listed(objects, Instant::now()))
     }

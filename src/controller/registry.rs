@@ -181,7 +181,7 @@ impl Registry {
                 let dbqr = Dbqr::read(&object);
                 self.listing.insert(key(&dbqr));
                 if self.handles.contains_key(&key(&dbqr)) {
-                    self.applied(dbqr, Duration::ZERO);
+                    self.applied(dbqr, Duration::ZERO, Sight::Listed);
                 } else {
                     self.arriving.push(dbqr);
                 }
@@ -192,10 +192,10 @@ impl Registry {
                 let arriving = std::mem::take(&mut self.arriving);
                 let count = arriving.len();
                 for dbqr in arriving {
-                    self.applied(dbqr, schedule::first_delay(count, actor::jitter()));
+                    self.applied(dbqr, schedule::first_delay(count, actor::jitter()), Sight::Listed);
                 }
             }
-            Event::Apply(object) => self.applied(Dbqr::read(&object), Duration::ZERO),
+            Event::Apply(object) => self.applied(Dbqr::read(&object), Duration::ZERO, Sight::Watched),
             Event::Delete(object) => {
                 self.handles.remove(&key(&Dbqr::read(&object)));
             }
@@ -203,7 +203,7 @@ impl Registry {
     }
 
     /// A resource is there: its task is told, or started with this delay.
-    fn applied(&mut self, dbqr: Dbqr, delay: Duration) {
+    fn applied(&mut self, dbqr: Dbqr, delay: Duration, sight: Sight) {
         let dbqr = Arc::new(dbqr);
         let (key, uid, secrets) = (key(&dbqr), dbqr.metadata.uid.clone(), secrets(&dbqr));
         let account = Account::of(&dbqr);
@@ -217,11 +217,13 @@ impl Registry {
             handle.account = account;
             handle.seen.send_modify(|seen| {
                 seen.orphaned |= is_orphaned(&dbqr);
+                seen.unattended |= sight == Sight::Listed && dbqr.is_deleting() && !seen.dbqr.is_deleting();
                 seen.dbqr = dbqr;
             });
             return;
         }
-        let (seen, receiver) = watch::channel(Seen { orphaned: is_orphaned(&dbqr), dbqr, needs_changed: 0 });
+        let (orphaned, unattended) = (is_orphaned(&dbqr), dbqr.is_deleting());
+        let (seen, receiver) = watch::channel(Seen { orphaned, unattended, dbqr, needs_changed: 0 });
         let (work, term) = (actor::run(self.ctx.clone(), receiver, delay), self.ctx.cluster.term().clone());
         // Step by step: whatever the pass is about to do, it does only while this process may.
         let task = tokio::spawn(async move { term.bound(work).await.unwrap_or_default() });
@@ -253,6 +255,15 @@ impl Registry {
             handle.seen.send_modify(|seen| seen.needs_changed += 1);
         }
     }
+}
+
+/// How a resource was seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    /// In a listing: what became of it before, nobody saw.
+    Listed,
+    /// As it changed.
+    Watched,
 }
 
 /// Whether it is being deleted with `--cascade=orphan`.

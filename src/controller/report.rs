@@ -22,12 +22,27 @@ pub struct Report {
     written: Status,
     pending: Option<Status>,
     not_before: Instant,
+    /// Whether what is stored was seen to have kinds and conditions, which nobody takes off but who wipes it.
+    shown: (bool, bool),
 }
 
 impl Report {
     /// Starts from the stored status.
     pub fn new(stored: &Status, now: Instant) -> Self {
-        Self { written: stored.clone(), pending: None, not_before: now }
+        Self { written: stored.clone(), pending: None, not_before: now, shown: (false, false) }
+    }
+
+    /// This is stored. It may be older than what was written, but where all that stood there is gone, somebody wiped it
+    /// or restored it from before: then it is told anew.
+    pub fn see(&mut self, stored: &Status) {
+        let latest = self.latest();
+        let has = |status: &Status| (!status.kinds.is_empty(), !status.conditions.is_empty());
+        let ((kinds, conditions), (want_kinds, want_conditions)) = (has(stored), has(latest));
+        let is_wiped = (self.shown.0 && want_kinds && !kinds) || (self.shown.1 && want_conditions && !conditions);
+        if is_wiped {
+            (self.pending, self.written) = (Some(latest.clone()), stored.clone());
+        }
+        self.shown = (kinds, conditions);
     }
 
     /// The latest status, written or not.

@@ -14,11 +14,6 @@ async fn theirs(world: &World, name: &str, data: Value) {
     world.config_maps().patch(name, &PatchParams::apply("somebody"), &Patch::Apply(&object)).await.unwrap();
 }
 
-async fn until_gone(world: &World, name: &str) {
-    let what = format!("{name} is gone");
-    eventually(&what, PATIENCE, async || world.dbqrs().get_opt(name).await.unwrap().is_none().then_some(())).await;
-}
-
 async fn data(world: &World, name: &str) -> Value {
     json!(world.config_maps().get(name).await.unwrap().data)
 }
@@ -49,7 +44,7 @@ async fn an_object_that_existed_is_shared_and_outlives_its_row_and_the_resource(
     assert_eq!(json!(object.metadata.labels), json!({"team": "platform"}));
     assert_eq!(object.metadata.annotations, None);
     world.delete("q").await;
-    until_gone(&world, "q").await;
+    world.until_gone("q").await;
     world.until_value("a", None).await;
     assert!(world.config_maps().get_opt("a").await.unwrap().is_none());
     assert_eq!(data(&world, "res").await, json!({"manual-key": "manual-value"}));
@@ -109,7 +104,7 @@ async fn orphaned_objects_stay_and_are_found_by_the_next_resource_of_that_name()
     let foreground =
         DeleteParams { propagation_policy: Some(PropagationPolicy::Foreground), ..DeleteParams::default() };
     world.dbqrs().delete("q", &foreground).await.unwrap();
-    until_gone(&world, "q").await;
+    world.until_gone("q").await;
     let uid = async |name| world.config_maps().get(name).await.unwrap().metadata.uid;
     let before = (uid("a").await, uid("b").await);
     let annotations = world.config_maps().get("a").await.unwrap().metadata.annotations.unwrap();
@@ -127,7 +122,7 @@ async fn orphaned_objects_stay_and_are_found_by_the_next_resource_of_that_name()
     eventually("b is released", PATIENCE, async || (world.managed().await == ["a", "c"]).then_some(())).await;
     assert_eq!(data(&world, "b").await, json!({"v": "one"}));
     world.delete("q").await;
-    until_gone(&world, "q").await;
+    world.until_gone("q").await;
     world.until_value("c", None).await;
     assert_eq!(data(&world, "a").await, json!({"v": "two"}));
     assert!(world.managed().await.is_empty());
@@ -154,8 +149,12 @@ async fn turning_to_orphan_needs_no_database_and_turning_back_is_possible() {
     until(0).await;
     world.patch("q", json!({"spec": {"deletionPolicy": "Delete"}})).await;
     until(1).await;
+    world.patch("q", json!({"spec": {"deletionPolicy": "Orphan"}})).await;
+    until(0).await;
+    // And at once: no reference is back by then.
+    world.patch("q", json!({"spec": {"deletionPolicy": "Delete"}})).await;
     world.delete("q").await;
-    until_gone(&world, "q").await;
+    world.until_gone("q").await;
     world.until_value("a", None).await;
 }
 
@@ -252,11 +251,11 @@ async fn resources_of_one_name_in_two_namespaces_never_touch_each_others_objects
     one.another_pass("q").await;
     assert_eq!(one.managed().await, ["mine", "yours"]);
     one.delete("q").await;
-    until_gone(&one, "q").await;
+    one.until_gone("q").await;
     one.until_value("mine", None).await;
     assert_eq!(one.value("yours").await.as_deref(), Some("b"));
     other.delete("q").await;
-    until_gone(&other, "q").await;
+    other.until_gone("q").await;
     one.until_value("yours", None).await;
 }
 

@@ -17,8 +17,8 @@ use crate::support::rules::{VERBS, allow, create_account, token};
 use crate::support::world::{PATIENCE, World, condition};
 use crate::support::{Operator, TestNamespace, eventually, kubeconfig};
 
-const ACCOUNT: &str = "db-query-operator";
-const NAMESPACE: &str = "dbqo-system";
+pub const ACCOUNT: &str = "db-query-operator";
+pub const NAMESPACE: &str = "dbqo-system";
 
 /// What `kubectl apply -f` takes from a folder, in its order.
 fn manifests(folder: &str) -> Vec<DynamicObject> {
@@ -77,7 +77,7 @@ async fn lease_rights(world: &World, objects: &[DynamicObject]) {
 }
 
 /// A world whose operator has the rights and the flags of the manifests, and these flags.
-async fn under_the_manifests(test: &str, flags: &[&str]) -> World {
+pub async fn under_the_manifests(test: &str, flags: &[&str]) -> World {
     let mut world = World::new(test, &["a", "b"]).await;
     world.operator.terminate();
     let objects = manifests("deploy");
@@ -87,14 +87,20 @@ async fn under_the_manifests(test: &str, flags: &[&str]) -> World {
     until_allowed(&world.client, json!({"verb": "list", "resource": "secrets"})).await;
     until_allowed(&world.client, json!({"verb": "patch", "group": "apps", "resource": "deployments"})).await;
     lease_rights(&world, &objects).await;
+    world.operator = operator_of_the_manifests(&world, test, flags).await;
+    world
+}
+
+/// An operator with the rights and the flags of the manifests, and these flags.
+pub async fn operator_of_the_manifests(world: &World, test: &str, flags: &[&str]) -> Operator {
+    let objects = manifests("deploy");
     let file = kubeconfig(test, None, Some(&token(&world.client, NAMESPACE, ACCOUNT).await));
     let deployment = objects.iter().find(|object| object.types.as_ref().unwrap().kind == "Deployment").unwrap();
     let args = deployment.data["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
     // Tests listen on ports of their own.
     let args = args.iter().map(|arg| arg.as_str().unwrap()).filter(|arg| !arg.starts_with("--listen") && *arg != "run");
     let flags: Vec<&str> = args.chain(flags.iter().copied()).collect();
-    world.operator = Operator::start_with(world.namespace.name(), &flags, &[("KUBECONFIG", file.to_str().unwrap())]);
-    world
+    Operator::start_with(world.namespace.name(), &flags, &[("KUBECONFIG", file.to_str().unwrap())])
 }
 
 #[tokio::test]

@@ -5,8 +5,10 @@
 #![allow(dead_code, missing_docs)]
 
 pub mod admission;
+pub mod bystanders;
 pub mod certificates;
 pub mod control_plane;
+pub mod gadgets;
 pub mod pgbouncer;
 pub mod proxy;
 pub mod random_sql;

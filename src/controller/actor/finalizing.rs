@@ -7,6 +7,7 @@ use super::{Actor, Seen, now};
 use crate::cluster::AccountError;
 use crate::controller::cleanup::{self, Manner};
 use crate::controller::error::Error;
+use crate::controller::search::search;
 use crate::crd::{Dbqr, DeletionPolicy};
 use crate::logic::account::Account;
 use crate::logic::object::GroupKind;
@@ -41,18 +42,24 @@ impl Actor {
         }
     }
 
-    async fn clean_up(&self, seen: &Seen) -> Result<(), Error> {
+    async fn clean_up(&mut self, seen: &Seen) -> Result<(), Error> {
         let dbqr = &seen.dbqr;
         let keep = seen.orphaned || dbqr.deletion_policy == DeletionPolicy::Orphan;
+        let account = Account::of(dbqr);
+        let lost = self.lost(account.as_ref()).await;
+        let ctx = self.ctx.in_name_of(account);
+        if self.memory.kinds_lost {
+            let found = search(&ctx, dbqr, &self.owner).await;
+            let found = found.map_err(|error| Error::CleanUp(format!("could not search all kinds: {error}")))?;
+            self.memory.state.record(self.memory.with(found));
+            self.memory.kinds_lost = false;
+        }
         // What is stored counts as well: it was written by whoever worked on the resource before.
         let stored = dbqr.status.kinds.iter().map(|kind| GroupKind::parse(kind));
         let kinds =
             self.memory.state.recorded().kinds.iter().cloned().chain(stored).collect::<BTreeSet<_>>().into_iter();
-        let account = Account::of(dbqr);
-        let lost = self.lost(account.as_ref()).await;
-        let ctx = self.ctx.in_name_of(account.clone());
-        let manner = Manner { keep, account_is_gone: lost.is_some() };
-        let undone = cleanup::clean_up(&ctx, &self.owner, kinds, manner).await?;
+        let manner = Manner { keep, unattended: seen.unattended, account_is_gone: lost.is_some() };
+        let undone = cleanup::clean_up(&ctx, dbqr, &self.owner, kinds, manner).await?;
         if let Some(account) = lost.filter(|_| !undone.is_empty()) {
             let notice = outcome::left_behind(&account, &undone);
             tracing::warn!(dbqr = %self.owner, reason = notice.reason, "{}", notice.note);
