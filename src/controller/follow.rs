@@ -1,4 +1,4 @@
-//! Keeps watch over the objects of a resource, from before the first of a kind is made.
+//! Keeps watch over the objects of a resource.
 
 use std::sync::Arc;
 
@@ -21,7 +21,16 @@ impl Pass<'_> {
         Ok(places)
     }
 
-    /// Watches them. Where that cannot be begun, it is at the next pass.
+    /// Sees what others have watched for: that has begun, and counts nothing for who comes later.
+    pub(super) async fn join(&self, memory: &Memory) {
+        if memory.followed.as_ref() != Some(&memory.state.recorded().kinds)
+            && let Ok(places) = self.places(memory).await
+        {
+            self.ctx.drift.join(&memory.inbox, &places);
+        }
+    }
+
+    /// Watches them. A watch that begins counts what there is, so that it need not see all of a first sync. Where that cannot be begun, it is at the next pass.
     pub(super) async fn follow(&self, memory: &mut Memory) {
         let kinds = &memory.state.recorded().kinds;
         if memory.followed.as_ref() == Some(kinds) {

@@ -56,8 +56,9 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     let mut read = memory.state.absorb(rendered, told.key_columns, Instant::now());
     pass.meet(memory, &mut read).await?;
     pass.track(memory, &read).await?;
-    pass.follow(memory).await;
+    pass.join(memory).await;
     pass.apply(memory, &valid, &mut read).await?;
+    pass.follow(memory).await;
     let pruned = pass.prune(memory, &valid, &read).await;
     memory.fingerprint = fingerprint;
     let done = pass.done(memory, &valid, read, pruned, query_time).await;
