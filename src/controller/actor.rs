@@ -103,6 +103,9 @@ struct Actor {
     contests: Contests,
     /// When what others did is to be put right.
     restore: Option<Instant>,
+    /// Whether all was cleaned up. It is not done twice: by now there may be another resource of this name, whose objects
+    /// have the same labels.
+    finalized: bool,
     /// Who asked for the next look; None where only time did.
     woken: Option<Source>,
     series: Series,
@@ -137,6 +140,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
         retry: Retry::new(now),
         again: None,
         last: None,
+        finalized: false,
         woken: None,
     };
     tokio::select! {
@@ -179,7 +183,10 @@ impl Actor {
         self.series.suspended(dbqr.is_suspended());
         if dbqr.is_deleting() {
             self.memory.pool = None;
-            if dbqr.has_finalizer(FINALIZER) && self.again.is_none_or(|again| Instant::now() >= again.at) {
+            if dbqr.has_finalizer(FINALIZER)
+                && !self.finalized
+                && self.again.is_none_or(|again| Instant::now() >= again.at)
+            {
                 self.finalize(seen).await;
             }
         } else if dbqr.is_suspended() {

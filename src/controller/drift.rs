@@ -82,6 +82,7 @@ impl Inbox {
     }
 
     fn leave(&self, id: ObjectId, sighting: Sighting) {
+        self.knows(sighting.seen.version);
         lock(&self.news).objects.insert(id, sighting);
         self.arrived.notify_one();
     }

@@ -37,8 +37,9 @@ impl Pass<'_> {
             return;
         }
         if let Ok(places) = self.places(memory).await {
+            // A kind that is not served may be again.
+            memory.followed = (places.len() == kinds.len()).then(|| kinds.clone());
             self.ctx.drift.follow(&self.ctx.cluster, &memory.inbox, places);
-            memory.followed = Some(kinds.clone());
         }
     }
 }

@@ -65,6 +65,15 @@ pub enum Blocked {
     },
 }
 
+impl Blocked {
+    /// How many deletions were asked for.
+    pub fn deletions(&self) -> usize {
+        match self {
+            Self::Empty { deletions } | Self::TooMany { deletions, .. } => *deletions,
+        }
+    }
+}
+
 impl Guard {
     /// Reads the spec's guard; the error names the field.
     pub fn new(spec: &PruneGuard) -> Result<Self, &'static str> {

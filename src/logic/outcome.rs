@@ -324,8 +324,9 @@ impl Conditions<'_> {
 /// Why deletions wait, and how to let them pass.
 fn blocked(held: &Held, done: &Done) -> String {
     let Held { count, digest, waiting, why } = held;
+    let left = if *count == why.deletions() { String::new() } else { format!("; of these {count} still have none") };
     let mut message = format!(
-        "{why}. To delete exactly these {count}, annotate the resource with konnektr.io/approve-prune={digest}"
+        "{why}{left}. To delete exactly these {count}, annotate the resource with konnektr.io/approve-prune={digest}"
     );
     if *waiting > 0 {
         message.push_str(&format!("; {waiting} more wait behind them"));

@@ -22,6 +22,7 @@ impl Actor {
             Ok(()) => {
                 tracing::info!(dbqr = %self.owner, "cleaned up");
                 self.again = None;
+                self.finalized = true;
             }
             Err(error) => {
                 tracing::warn!(dbqr = %self.owner, reason = error.reason(), "{error}");

@@ -66,6 +66,9 @@ fn a_blocked_deletion_stays_ready_and_says_how_to_approve_it() {
         assert!(message.contains(part), "{message}");
     }
     assert_eq!(first.blocked_prune, Some(BlockedPrune { count: 5, digest: Some("d1".into()) }));
+    let fewer = Done { held: Some(Held { count: 3, ..held.clone() }), ..Done::default() };
+    let fewer = after(&first, Outcome::Done(fewer.into()), 2);
+    assert!(fewer.condition(condition::PRUNE_BLOCKED).unwrap().message.contains("; of these 3 still have none. To"));
     let next = Held { digest: "d2".into(), ..held };
     let second = after(&first, Outcome::Done(Box::new(Done { held: Some(next), ..Done::default() })), 2);
     let told = |before: &Status, after: &Status| {
