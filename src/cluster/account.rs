@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use super::Cluster;
-use super::failure::{Failure, Finding};
-use super::request::Call;
+use super::failure::Failure;
 use crate::logic::account::Account;
 use crate::logic::object::{GroupKind, Kind, ObjectId};
 
@@ -46,12 +45,9 @@ impl Cluster {
             namespace: namespace.map(Into::into),
             name: account.name.clone(),
         };
-        let call = Call::metadata(&kind, &id);
-        match self.call_as_operator(call).await {
-            Ok(_) => Ok(()),
-            Err(failure) if failure.is_not_found() && failure.finding() != Finding::NoKind => {
-                Err(AccountError::NotFound(account.clone()))
-            }
+        match self.as_operator().metadata(&kind, &id).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(AccountError::NotFound(account.clone())),
             Err(failure) => Err(AccountError::Failed(account.clone(), failure)),
         }
     }

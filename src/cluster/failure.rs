@@ -221,4 +221,9 @@ impl Failure {
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(404)
     }
+
+    /// Whether it says so of an object. That it does not serve the kind is no proof that nothing is there.
+    pub fn is_no_object(&self) -> bool {
+        self.is_not_found() && self.finding() != Finding::NoKind
+    }
 }

@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::Cluster;
 use super::apply::ApplyError;
-use super::failure::{Failure, Finding};
+use super::failure::Failure;
 use super::request::{APPLY, Call, METADATA, Metadata, asked, object_path};
 use crate::logic::json::{self, Json, Map};
 use crate::logic::object::{Desired, INITIAL_MANAGER, is_initial, is_our_apply};
@@ -23,7 +23,7 @@ impl Cluster {
         let mut tries = 1;
         loop {
             let answer = match self.call(Call::get(object_path(kind, id), asked("get"))).await {
-                Err(failure) if failure.is_not_found() && failure.finding() != Finding::NoKind => {
+                Err(failure) if failure.is_no_object() => {
                     return Err(ApplyError::Replaced);
                 }
                 answer => answer.map_err(ApplyError::from)?,

@@ -5,7 +5,7 @@ use http::Method;
 use k8s_openapi::api::coordination::v1::Lease;
 
 use super::Cluster;
-use super::failure::{Failure, Finding};
+use super::failure::Failure;
 use super::request::{Call, asked, list_path, object_path};
 use crate::logic::object::{GroupKind, Kind, ObjectId};
 
@@ -20,7 +20,7 @@ impl Cluster {
         let id = ObjectId { kind: leases().group_kind, namespace: Some(namespace.into()), name: name.into() };
         match self.ask_aside(Call::get(object_path(&leases(), &id), asked("get", &leases(), Some(namespace)))).await {
             Ok(answer) => Ok(Some(answer.read()?)),
-            Err(failure) if failure.is_not_found() && failure.finding() != Finding::NoKind => Ok(None),
+            Err(failure) if failure.is_no_object() => Ok(None),
             Err(failure) => Err(failure),
         }
     }

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::json;
 
 use super::Cluster;
-use super::failure::{Failure, Finding};
+use super::failure::Failure;
 use super::request::{Call, METADATA, asked, object_path};
 use crate::logic::object::{Kind, ObjectId, Owner, Ownership, is_adopted, is_protected};
 
@@ -74,7 +74,7 @@ impl Cluster {
             };
             match self.call(call).await {
                 Ok(_) => return done(Deleted::Deleted),
-                Err(failure) if failure.is_not_found() && failure.finding() != Finding::NoKind => {
+                Err(failure) if failure.is_no_object() => {
                     return done(Deleted::AlreadyGone);
                 }
                 Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,

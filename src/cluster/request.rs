@@ -148,7 +148,7 @@ impl Cluster {
         match self.call(Call::metadata(kind, id)).await {
             Ok(answer) => Ok(Some(answer.read::<Metadata>()?.metadata)),
             // An unserved kind is no proof that nothing is there: the caller's view of kinds is stale.
-            Err(failure) if failure.is_not_found() && failure.finding() != Finding::NoKind => Ok(None),
+            Err(failure) if failure.is_no_object() => Ok(None),
             Err(failure) => {
                 self.shared.kinds.forget_if_gone(&failure, kind);
                 Err(failure)

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::Cluster;
-use super::failure::{Failure, Finding};
+use super::failure::Failure;
 use super::request::{Call, MERGE, METADATA, Metadata, asked, object_path};
 use crate::logic::object::{FIELD_MANAGER, FINALIZER, GroupKind, Kind, ObjectId};
 
@@ -57,7 +57,7 @@ impl Cluster {
             finalizers.len() != before
         };
         match self.change_finalizers(metadata, remove).await {
-            Err(failure) if failure.is_not_found() && failure.finding() != Finding::NoKind => Ok(()),
+            Err(failure) if failure.is_no_object() => Ok(()),
             result => result,
         }
     }

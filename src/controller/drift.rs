@@ -13,9 +13,7 @@ use tokio::task::JoinHandle;
 use crate::cluster::{Cluster, Scope};
 use crate::logic::fields;
 use crate::logic::inventory::{Census, Sight};
-use crate::logic::object::{
-    GroupKind, Kind, Known, OWNER_UID, ObjectId, Owner, Ownership, Version, annotation, owner_labels,
-};
+use crate::logic::object::{GroupKind, Kind, OWNER_UID, ObjectId, Owner, Ownership, Version, annotation, owner_labels};
 
 /// What was seen of one object.
 #[derive(Clone, Debug)]
@@ -245,7 +243,7 @@ async fn watch(drift: Arc<Drift>, cluster: Cluster, mut kind: Arc<Kind>, place: 
         for inbox in drift.inboxes(&place, &meta) {
             let owned = cluster.owned(&kind, &meta, &inbox.owner);
             let is_ours = !is_gone && owned.ownership == Ownership::Ours;
-            let Known { uid, version, .. } = owned.known.clone();
+            let (uid, version) = (owned.known.uid.clone(), owned.known.version);
             if is_listed && let Some(census) = censuses.get_mut(&inbox.owner.uid) {
                 census.there.insert(owned.id.clone());
             }

@@ -30,7 +30,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Watches them. A watch that begins counts what there is, so that it need not see all of a first sync. Where that cannot be begun, it is at the next pass.
+    /// Watches them. A watch that begins counts what there is, so that it need not see all of a first sync. Where that
+    /// cannot be begun, it is at the next pass.
     pub(super) async fn follow(&self, memory: &mut Memory) {
         let kinds = &memory.state.recorded().kinds;
         if memory.followed.as_ref() == Some(kinds) {

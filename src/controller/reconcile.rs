@@ -39,8 +39,8 @@ pub struct Pass<'a> {
 /// 4. recall what exists, and watch it     cluster
 /// 5. query, render each row               postgres, pure
 /// 6. look up what is new                  cluster
-/// 7. track: record and watch new kinds    cluster
-/// 8. apply what differs                   cluster
+/// 7. track: record new kinds              cluster
+/// 8. apply what differs, and watch it     cluster
 /// 9. prune what has no row                pure, cluster
 pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Result<Outcome, Error> {
     pass.unrefer(memory).await?;

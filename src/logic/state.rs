@@ -179,9 +179,14 @@ impl State {
         let plan = self.known_mut().map(|inventory| inventory.plan(desired)).unwrap_or_default();
         plan.update.into_iter().for_each(|(desired, known)| self.queue.put(Work::update(desired, known)));
         // What is on its way would be looked up in vain.
-        let (under_way, unmet) =
-            plan.first_contact.into_iter().partition(|desired| self.queue.is_under_way(&desired.id));
-        Vec::into_iter(under_way).for_each(|desired| self.queue.put(Work::create(desired)));
+        let mut unmet = Vec::new();
+        for desired in plan.first_contact {
+            if self.queue.is_under_way(&desired.id) {
+                self.queue.put(Work::create(desired));
+            } else {
+                unmet.push(desired);
+            }
+        }
         if existed == 0 && !key_columns.is_empty() {
             self.recorded.marked_by.get_or_insert_with(|| key_columns.clone());
         }
@@ -199,7 +204,9 @@ impl State {
         let Some((known, whose)) = existing else { return self.queue.put(Work::create(desired)) };
         match contact::judge(&desired, &known, &whose, policy) {
             Contact::Keep => {
-                self.known_mut().into_iter().for_each(|inventory| inventory.insert(desired.id.clone(), known.clone()))
+                if let Some(inventory) = self.known_mut() {
+                    inventory.insert(desired.id, known);
+                }
             }
             Contact::Update => self.queue.put(Work::update(desired, known)),
             Contact::Inherit => self.queue.put(Work::inherit(desired, known)),

@@ -104,10 +104,7 @@ pub fn hold(meta: &ObjectMeta) -> Hold {
 /// for an object without entries the API server adds one (`before-first-apply`). Only our entry
 /// means that we made it, by a request whose answer was lost.
 pub fn written_by_others(meta: &ObjectMeta) -> bool {
-    meta.managed_fields
-        .iter()
-        .flatten()
-        .any(|entry| !is_us(entry) && entry.subresource.as_deref().unwrap_or("").is_empty())
+    meta.managed_fields.iter().flatten().any(|entry| !is_us(entry) && is_of_object(entry))
 }
 
 /// How we have an object; what is sent of it follows from that.
@@ -135,18 +132,22 @@ fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
 pub fn is_our_apply(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(FIELD_MANAGER)
         && entry.operation.as_deref() == Some("Apply")
-        && entry.subresource.as_deref().unwrap_or("").is_empty()
+        && is_of_object(entry)
 }
 
 /// Whether this is the entry of our second manager.
 pub fn is_initial(entry: &ManagedFieldsEntry) -> bool {
-    entry.manager.as_deref() == Some(INITIAL_MANAGER) && entry.subresource.as_deref().unwrap_or("").is_empty()
+    entry.manager.as_deref() == Some(INITIAL_MANAGER) && is_of_object(entry)
 }
 
 /// Whether this is an entry of ours, by whatever operation.
 pub fn is_us(entry: &ManagedFieldsEntry) -> bool {
-    matches!(entry.manager.as_deref(), Some(FIELD_MANAGER | INITIAL_MANAGER))
-        && entry.subresource.as_deref().unwrap_or("").is_empty()
+    matches!(entry.manager.as_deref(), Some(FIELD_MANAGER | INITIAL_MANAGER)) && is_of_object(entry)
+}
+
+/// Whether the entry is of the object itself, and of none of its subresources.
+fn is_of_object(entry: &ManagedFieldsEntry) -> bool {
+    entry.subresource.as_deref().unwrap_or("").is_empty()
 }
 
 /// Whether the entry is ours and owns a label or annotation.
