@@ -203,7 +203,8 @@ impl Inventory {
         };
         match known {
             _ if self.gone.get(&uid).is_some_and(|gone| !gone.is_over(version)) => false,
-            Some(known) if known.uid == uid && version.is_before(known.version) => false,
+            // Whether it was this object or one that had its name before.
+            Some(known) if version.is_before(known.version) => false,
             Some(known) if known.is_like(&seen) => {
                 known.version = version;
                 false
@@ -236,8 +237,10 @@ impl Inventory {
     pub fn applied(&mut self, id: ObjectId, known: Known) -> bool {
         match self.objects.get_mut(&id) {
             _ if self.gone.get(&known.uid).is_some_and(|gone| !gone.is_over(known.version)) => false,
-            Some(seen) if known.uid == seen.uid && known.version.is_before(seen.version) => {
-                (seen.verified, seen.applied) = (false, known.applied);
+            Some(seen) if known.version.is_before(seen.version) => {
+                if known.uid == seen.uid {
+                    (seen.verified, seen.applied) = (false, known.applied);
+                }
                 false
             }
             _ => {
@@ -397,6 +400,20 @@ mod tests {
         assert!(!inventory.see(&id("a"), gone("u", Version::default())));
         assert!(inventory.is_empty());
         assert!(inventory.see(&id("a"), sight(Known { uid: "another".into(), ..at("23", "2") })));
+    }
+
+    #[test]
+    fn late_news_of_an_earlier_object_of_that_name_do_not_hide_the_one_there_is() {
+        let at = |uid: &str, version: &str| {
+            let meta = serde_json::from_value(serde_json::json!({"resourceVersion": version})).unwrap();
+            Known { uid: uid.into(), version: Version::of(&meta), ..known("1", false) }
+        };
+        let mut inventory = Inventory::of([(id("a"), at("later", "20"))]);
+        assert!(!inventory.see(&id("a"), sight(at("earlier", "10"))));
+        assert!(!inventory.applied(id("a"), at("earlier", "10")), "it has to be looked at again");
+        assert_eq!(inventory.objects[&id("a")], at("later", "20"));
+        assert!(inventory.see(&id("a"), sight(at("latest", "30"))));
+        assert!(inventory.applied(id("a"), at("the one after", "40")));
     }
 
     #[test]
