@@ -243,7 +243,7 @@ impl Actor {
             self.report.recorded(&recorded);
         }
         if std::mem::take(&mut self.memory.outdated) {
-            self.restore = Some(Instant::now());
+            self.read_again();
         }
         let outcome = match result {
             Ok(outcome) => outcome,
@@ -292,12 +292,17 @@ impl Actor {
     }
 
     /// Takes note of an apply that took so long that no pass waited for it. What it was about is looked at once more, and
-    /// so is all when nothing is under way any more.
+    /// so is all when nothing is under way any more, or something waited for its place.
     fn land(&mut self, landed: Landed) {
-        self.memory.land(&self.owner, landed);
-        if std::mem::take(&mut self.memory.outdated) || self.memory.state.under_way() == 0 {
-            self.restore = Some(Instant::now());
+        let failure = self.memory.land(&self.owner, landed);
+        if std::mem::take(&mut self.memory.outdated) || failure.is_some() || self.memory.state.awaits_end() {
+            self.read_again();
         }
+    }
+
+    fn read_again(&mut self) {
+        let at = self.memory.state.again(self.last.map(|(full, _)| full), Instant::now());
+        self.restore = Some(self.restore.map_or(at, |restore| restore.min(at)));
     }
 
     fn plan_retry(&mut self, outcome: &Outcome) {

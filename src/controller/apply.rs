@@ -87,8 +87,9 @@ impl Pass<'_> {
             if !self.stop.go_on() {
                 memory.state.void();
             }
+            let now = Instant::now();
             while memory.state.under_way() < self.ctx.cluster.at_once()
-                && let Some(work) = memory.state.next(Instant::now())
+                && let Some(work) = memory.state.next(now)
             {
                 let (cluster, owner, terms) = (self.ctx.cluster.clone(), self.owner.clone(), terms.clone());
                 memory.applies.0.spawn(async move {
@@ -96,17 +97,15 @@ impl Pass<'_> {
                     (work, result)
                 });
             }
-            if memory.state.under_way() == 0 {
-                break;
-            }
-            let is_slow = memory.state.slow_from();
+            // Nothing was begun now, so that nothing will be before one of the slow has ended.
+            let Some(slow_from) = memory.state.slow_from().filter(|at| *at > now) else { break };
             tokio::select! {
                 landed = memory.applies.next() => {
                     read.failures.extend(memory.land(&self.owner, landed));
                 }
                 // Thousands of them would wait for the end of a long pass; most tell of what was just applied.
                 () = memory.inbox.arrived() => memory.absorb(),
-                () = until(is_slow) => break,
+                () = sleep_until(slow_from.into()) => {}
             }
         }
         if self.stop.go_on() { Ok(()) } else { Err(Error::Stopped) }
@@ -154,12 +153,5 @@ fn tell(owner: &Owner, id: &ObjectId, applied: &Applied, changed: &mut Changed) 
     tracing::info!(dbqr = %owner, object = %id, "{verb}");
     for (field, holder) in &applied.yielded {
         tracing::info!(dbqr = %owner, object = %id, field, "left to {holder}");
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at.into()).await,
-        None => pending().await,
     }
 }

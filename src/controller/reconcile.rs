@@ -137,7 +137,7 @@ impl Pass<'_> {
             rows: read.rows,
             query_time,
             objects: memory.state.known().map_or(0, Inventory::len),
-            under_way: memory.state.under_way(),
+            under_way: memory.state.unfinished(),
             changed: std::mem::take(&mut memory.changed),
             failures: read.failures,
             held: memory.state.held(),

@@ -33,7 +33,7 @@ pub struct Done {
     pub query_time: Duration,
     /// Objects that exist now.
     pub objects: usize,
-    /// Objects that are still being applied: they are slow.
+    /// Objects that are still being applied, since they are slow, or wait for the places of such.
     pub under_way: usize,
     /// Objects created, updated, deleted and the like.
     pub changed: Changed,

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::object::{Desired, GroupKind, Known, ObjectId, goes_first};
+use super::object::{AppliedHash, Desired, GroupKind, Known, ObjectId, goes_first};
 use super::row::RowName;
 
-/// What takes longer than this is left to itself: the next read does not wait for it.
+/// What takes longer than this is left to itself: nothing waits for it any more.
 const SLOW: Duration = Duration::from_secs(2);
 
 /// One object to apply.
@@ -69,6 +69,7 @@ pub struct Queue {
 #[derive(Debug)]
 struct UnderWay {
     row: RowName,
+    hash: AppliedHash,
     since: Instant,
     meanwhile: Meanwhile,
 }
@@ -83,12 +84,12 @@ pub struct Meanwhile {
 }
 
 impl Queue {
-    /// The object is to be applied so. While an earlier apply of it is under way nobody knows what there will be, so that
-    /// it is looked at again afterwards.
+    /// The object is to be applied so. While an apply of it is under way, another one has to wait for a look at what there
+    /// will be.
     pub fn put(&mut self, work: Work) {
         let id = work.desired.id.clone();
         if let Some(under_way) = self.under_way.get_mut(&id) {
-            under_way.meanwhile.overtaken = true;
+            under_way.meanwhile.overtaken |= under_way.hash != work.desired.hash;
         } else if self.waiting.insert(id.clone(), work.into()).is_none() {
             let line = if goes_first(&id.kind) { &mut self.first } else { &mut self.rest };
             line.push_back(id);
@@ -107,15 +108,16 @@ impl Queue {
             .for_each(|(_, it)| it.meanwhile.overtaken = true);
     }
 
-    /// What to begin with now. Nothing else begins before what others need is done.
+    /// What to begin with now. Nothing else begins before what others need is done, or slow: most do not need it.
     pub fn next(&mut self, now: Instant) -> Option<Work> {
         let work = match pop(&mut self.first, &mut self.waiting) {
-            None if self.under_way.keys().any(|id| goes_first(&id.kind)) => None,
+            None if self.under_way.iter().any(|(id, it)| goes_first(&id.kind) && now < it.since + SLOW) => None,
             None => pop(&mut self.rest, &mut self.waiting),
             first => first,
         }?;
-        let under_way = UnderWay { row: work.desired.row.clone(), since: now, meanwhile: Meanwhile::default() };
-        self.under_way.insert(work.desired.id.clone(), under_way);
+        let Desired { id, row, hash, .. } = &work.desired;
+        let under_way = UnderWay { row: row.clone(), hash: hash.clone(), since: now, meanwhile: Meanwhile::default() };
+        self.under_way.insert(id.clone(), under_way);
         Some(work)
     }
 
@@ -149,10 +151,30 @@ impl Queue {
         self.under_way.len()
     }
 
-    /// From when on only what is slow is under way. None while anything waits or nothing is under way.
+    /// How many objects wait or are under way.
+    pub fn unfinished(&self) -> usize {
+        self.waiting.len() + self.under_way.len()
+    }
+
+    /// From when on only what is slow is under way, so that what still waits has no place. None while nothing is.
     pub fn slow_from(&self) -> Option<Instant> {
-        let latest = self.under_way.values().map(|it| it.since).max()?;
-        self.waiting.is_empty().then_some(latest + SLOW)
+        self.under_way.values().map(|it| it.since + SLOW).max()
+    }
+
+    /// When to read again, as an apply that was left to itself has ended: at once if it was the last, else some time
+    /// after the last read began, so that many of them cost no more reads than a few.
+    pub fn again(&self, read: Option<Instant>, now: Instant) -> Instant {
+        read.filter(|_| !self.under_way.is_empty()).map_or(now, |read| now.max(read + SLOW))
+    }
+
+    /// Whether something waits for a place.
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether something is under way of which nobody knows if the last listing has what comes of it.
+    pub fn doubts_listing(&self) -> bool {
+        self.under_way.values().any(|it| it.meanwhile.listed)
     }
 
     /// The rows whose objects wait or are under way.
@@ -217,6 +239,16 @@ mod tests {
     }
 
     #[test]
+    fn a_later_read_that_wants_what_is_under_way_has_not_overtaken_it() {
+        let (mut queue, a) = (Queue::default(), id("Thing", "a"));
+        queue.put(work(a.clone(), "1"));
+        assert!(next(&mut queue).is_some());
+        queue.put(work(a.clone(), "1"));
+        assert_eq!((next(&mut queue), queue.landed(&a)), (None, Meanwhile::default()));
+        assert!(queue.is_idle());
+    }
+
+    #[test]
     fn what_others_need_is_done_before_the_rest_begins() {
         let (mut queue, namespace) = (Queue::default(), id("Namespace", "n"));
         queue.put(work(id("Thing", "a"), "1"));
@@ -240,16 +272,45 @@ mod tests {
     }
 
     #[test]
-    fn the_slow_are_waited_for_only_so_long() {
+    fn what_others_need_holds_nothing_up_once_it_is_slow() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        queue.put(work(id("Namespace", "n"), "1"));
+        queue.put(work(id("Thing", "a"), "1"));
+        assert!(queue.next(now).is_some());
+        assert!(queue.next(now).is_none());
+        assert_eq!(queue.slow_from(), Some(now + SLOW), "then there is something to begin");
+        assert!(queue.next(now + SLOW).is_some());
+        queue.put(work(id("Namespace", "m"), "1"));
+        queue.put(work(id("Thing", "b"), "1"));
+        assert_eq!(queue.next(now + SLOW).unwrap().desired.id, id("Namespace", "m"));
+        assert!(queue.next(now + SLOW).is_none(), "this one may be quick");
+    }
+
+    #[test]
+    fn the_slow_are_waited_for_only_so_long_whatever_waits_for_their_places() {
         let (mut queue, now) = (Queue::default(), Instant::now());
         assert_eq!(queue.slow_from(), None);
-        queue.put(work(id("Thing", "a"), "1"));
-        queue.put(work(id("Thing", "b"), "1"));
+        for name in ["a", "b", "c"] {
+            queue.put(work(id("Thing", name), "1"));
+        }
         queue.next(now);
-        assert_eq!(queue.slow_from(), None, "another one waits");
         queue.next(now + SLOW);
-        assert_eq!(queue.slow_from(), Some(now + 2 * SLOW));
+        assert_eq!((queue.slow_from(), queue.under_way(), queue.unfinished()), (Some(now + 2 * SLOW), 2, 3));
         queue.landed(&id("Thing", "b"));
-        assert_eq!(queue.slow_from(), Some(now + SLOW));
+        assert_eq!((queue.slow_from(), queue.unfinished()), (Some(now + SLOW), 2));
+    }
+
+    #[test]
+    fn many_slow_ones_that_end_cost_one_read_and_the_last_one_another() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        for name in ["a", "b"] {
+            queue.put(work(id("Thing", name), "1"));
+            queue.next(now);
+        }
+        queue.landed(&id("Thing", "a"));
+        assert_eq!(queue.again(Some(now), now), now + SLOW);
+        assert_eq!(queue.again(Some(now), now + 3 * SLOW), now + 3 * SLOW);
+        queue.landed(&id("Thing", "b"));
+        assert_eq!(queue.again(Some(now), now), now);
     }
 }

@@ -23,10 +23,8 @@ const LISTING_AGE: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub struct State {
     recorded: Recorded,
-    /// What exists and when it was listed; None when it has to be listed (again).
-    listed: Option<(Arc<Inventory>, Instant)>,
-    /// What existed when it was last known, for what no listing shows.
-    earlier: Option<Arc<Inventory>>,
+    /// What exists and when it was listed; at no time that counts, when it has to be listed again.
+    listed: Option<(Arc<Inventory>, Option<Instant>)>,
     /// What the rows of the last read came to.
     memo: Arc<Memo>,
     /// Objects that failed, and are left alone for a while.
@@ -112,26 +110,26 @@ impl State {
 
     /// What exists has to be listed anew.
     pub fn relist(&mut self) {
-        if let Some((inventory, _)) = self.listed.take() {
-            self.earlier = Some(inventory);
+        if let Some((_, at)) = &mut self.listed {
+            *at = None;
         }
     }
 
     /// What exists, unless it has to be listed first.
     pub fn inventory(&self, now: Instant) -> Option<&Arc<Inventory>> {
-        self.listed.as_ref().filter(|(_, at)| now.duration_since(*at) < LISTING_AGE).map(|(inventory, _)| inventory)
+        let is_recent = |at: &Option<Instant>| at.is_some_and(|at| now.duration_since(at) < LISTING_AGE);
+        self.listed.as_ref().filter(|(_, at)| is_recent(at)).map(|(inventory, _)| inventory)
     }
 
     /// What exists was listed.
     pub fn listed(&mut self, objects: impl IntoIterator<Item = (ObjectId, Known)>, now: Instant) -> Arc<Inventory> {
-        self.relist();
         self.queue.listed();
         let mut inventory = Inventory::of(objects);
-        if let Some(earlier) = self.earlier.take() {
-            inventory.remember(&earlier);
+        if let Some(earlier) = self.known() {
+            inventory.remember(earlier);
         }
         let inventory = Arc::new(inventory);
-        self.listed = Some((inventory.clone(), now));
+        self.listed = Some((inventory.clone(), Some(now)));
         inventory
     }
 
@@ -147,7 +145,7 @@ impl State {
 
     /// Takes note of what was seen of an object; tells whether its row has to be looked at again.
     pub fn see(&mut self, id: &ObjectId, seen: Sight) -> bool {
-        // What is not known yet will be listed.
+        // Nothing is known before the first listing, which will have it.
         self.known_mut().is_some_and(|inventory| inventory.see(id, seen))
     }
 
@@ -237,6 +235,21 @@ impl State {
         self.queue.void();
     }
 
+    /// How many objects wait or are under way.
+    pub fn unfinished(&self) -> usize {
+        self.queue.unfinished()
+    }
+
+    /// When to read again, where an apply that was left to itself has ended or a later read has overtaken it.
+    pub fn again(&self, read: Option<Instant>, now: Instant) -> Instant {
+        self.queue.again(read, now)
+    }
+
+    /// Whether something is to be begun, or judged, as soon as one of those that are under way has ended.
+    pub fn awaits_end(&self) -> bool {
+        self.queue.has_waiting() || self.queue.under_way() == 0
+    }
+
     /// From when on only what is slow is under way.
     pub fn slow_from(&self) -> Option<Instant> {
         self.queue.slow_from()
@@ -260,11 +273,12 @@ impl State {
         now: Instant,
     ) -> (Option<RowFailure>, bool) {
         let meanwhile = self.queue.landed(&desired.id);
-        if meanwhile.listed {
-            // Nobody knows whether the listing has what came of it.
+        // Nobody knows whether the listing has what came of it, and of others: one more, when all have ended.
+        let is_doubtful = meanwhile.listed && !self.queue.doubts_listing();
+        if is_doubtful {
             self.relist();
         }
-        let mut is_outdated = meanwhile.overtaken || meanwhile.listed;
+        let mut is_outdated = meanwhile.overtaken || is_doubtful;
         let failure = match result {
             Ok(known) => {
                 self.resting.applied(&desired.id);
@@ -301,7 +315,7 @@ impl State {
         if !terms.prune || all_kept {
             return Judgement { all_kept, verdict: Verdict::default() };
         }
-        let Some((inventory, _)) = &self.listed else { return Judgement::default() };
+        let Some(inventory) = self.certain() else { return Judgement::default() };
         let mut stale = inventory.stale(&read.wanted, &doubt);
         stale.retain(|(id, _)| !self.queue.is_under_way(id));
         let Terms { guard, approved, nonce, .. } = terms;
@@ -328,9 +342,14 @@ impl State {
     pub fn close(&mut self, read: &Read) {
         let is_certain = !read.key_columns.is_empty() && read.failures.is_empty() && self.queue.is_idle();
         let nothing_else = |inventory: &Inventory| inventory.stale(&read.wanted, &Doubt::None).is_empty();
-        if is_certain && self.known().is_some_and(nothing_else) {
+        if is_certain && self.certain().is_some_and(nothing_else) {
             self.recorded.marked_by = Some(read.key_columns.clone());
         }
+    }
+
+    /// What exists, unless it is listed anew because there may be more.
+    fn certain(&self) -> Option<&Inventory> {
+        self.listed.as_ref().filter(|(_, at)| at.is_some()).map(|(inventory, _)| &**inventory)
     }
 
     fn doubt(&self, read: &Read) -> Doubt {

@@ -24,6 +24,9 @@ use crate::logic::row::Row;
 use crate::logic::state::{Read, Recorded, Refusal, State, Terms};
 use crate::logic::template::{Language, Template};
 
+/// So many applies are under way at once.
+const PLACES: usize = 2;
+
 const TEMPLATE: &str =
     "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: o{{ row.name }}\ndata:\n  v: v{{ row.value }}\n";
 
@@ -67,6 +70,8 @@ pub enum Op {
     Relist,
     /// What was slow has ended.
     Land,
+    /// A pass that fails before it applies anything.
+    FailToLook,
     /// A pass. Objects whose bit is set in `slow` are being applied still when it ends; the process may be killed after
     /// so many applies.
     Look {
@@ -139,6 +144,7 @@ impl World {
             Op::Restart => self.restart(),
             Op::Relist => self.state.relist(),
             Op::Land => self.land(),
+            Op::FailToLook => drop(self.read()),
             Op::Look { slow, crash } => self.look(slow, crash),
         }
     }
@@ -247,7 +253,9 @@ impl World {
             self.state.record(recorded);
         }
         let mut begun = 0;
-        while let Some(work) = self.state.next(self.now) {
+        while self.state.under_way() < PLACES
+            && let Some(work) = self.state.next(self.now)
+        {
             if crash == Some(begun) {
                 return self.restart();
             }
@@ -268,7 +276,7 @@ impl World {
         self.prune(&read);
         self.state.close(&read);
         let mut recorded = self.state.recorded().clone();
-        let is_certain = read.failures.is_empty() && self.state.under_way() == 0;
+        let is_certain = read.failures.is_empty() && self.state.unfinished() == 0;
         if is_certain && self.live.values().all(|live| live.is_foreign) {
             recorded.kinds.clear();
         }
@@ -327,14 +335,16 @@ impl World {
         let Some(body) = desired.body(hold, uid.as_deref()) else { return refused("Empty", false) };
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["metadata"]["annotations"][APPLIED_HASH], desired.hash.0.as_str());
+        let value = body["data"]["v"].as_str().unwrap().to_owned();
+        let wants = |(name, wanted): &(u8, Option<u8>)| {
+            *name == number(&desired.id) && wanted.is_some_and(|wanted| value == format!("v{wanted}"))
+        };
+        assert!(self.rows.values().any(wants), "{} is applied as no row wants it any more", desired.id);
         let uid = uid.unwrap_or_else(|| format!("u{}", self.next()).into());
         let applied = desired.known(uid, self.version(), hold, Some(fields(&["v"], hold)));
         // What a watch sees of it.
         let seen = Known { applied: None, verified: false, ..applied.clone() };
-        self.live.insert(
-            desired.id.clone(),
-            Live { known: seen.clone(), value: body["data"]["v"].as_str().unwrap().into(), is_foreign: false },
-        );
+        self.live.insert(desired.id.clone(), Live { known: seen.clone(), value, is_foreign: false });
         self.change(&desired.id, Some(seen));
         Ok(applied)
     }
