@@ -26,6 +26,8 @@ mod deploy;
 mod detect;
 #[path = "e2e/drift.rs"]
 mod drift;
+#[path = "e2e/endings.rs"]
+mod endings;
 #[path = "e2e/fairness.rs"]
 mod fairness;
 #[path = "e2e/follow.rs"]

@@ -138,13 +138,15 @@ pub struct Manner {
 }
 
 /// Deletes everything of a resource that is being deleted, or keeps all; Ok when nothing is left to do but what it returns,
-/// which nobody may do. What is to stay loses the reference by which the garbage collector would take it.
+/// which nobody may do. What is to stay loses the reference by which the garbage collector would take it. Nothing more is
+/// deleted, and it is an error, as soon as `go_on` says no.
 pub async fn clean_up(
     ctx: &Context,
     dbqr: &Dbqr,
     owner: &Owner,
     kinds: impl Iterator<Item = GroupKind>,
     Manner { keep, unattended, account_is_gone }: Manner,
+    go_on: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Vec<Undone>, Error> {
     let is_vain = |error: &cluster::Error| account_is_gone && error.lacks_rule();
     let (mut all, mut gone, mut kept, mut undone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -186,7 +188,7 @@ pub async fn clean_up(
             result => result.map_err(|error| Error::CleanUp(format!("{id}: {error}")))?,
         }
     }
-    for (id, result) in delete(ctx, owner, gone, &|| true).await {
+    for (id, result) in delete(ctx, owner, gone, go_on).await {
         match result {
             // The garbage collector takes those that refer to the resource.
             Err(error) if is_vain(&error) && referring.contains(&id) => {}
@@ -195,5 +197,5 @@ pub async fn clean_up(
             Ok(_) => {}
         }
     }
-    Ok(undone)
+    if go_on() { Ok(undone) } else { Err(Error::Stopped) }
 }
