@@ -39,7 +39,7 @@ mod watch;
 pub use account::AccountError;
 pub use answers::OnAnswer;
 pub use apply::{Applied, ApplyError, Change, Conflict, Terms};
-pub use failure::{Asked, Cause, Failure, Finding, Refused};
+pub use failure::{Asked, Cause, Failure, Finding, Form, Refused};
 pub use fetch::FetchError;
 pub use inventory::{Owned, Scope};
 pub use kinds::{AllKinds, KindError};
