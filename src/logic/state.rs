@@ -10,7 +10,7 @@ use super::guard::Guard;
 use super::inventory::{Census, Doubt, Inventory, Sight};
 use super::memo::Memo;
 use super::object::{Desired, GroupKind, Known, ObjectId, Ownership};
-use super::prune::{Held, Pruning, Situation, Verdict};
+use super::prune::{Held, Pruning, Situation, Stale, Verdict};
 use super::queue::{Queue, Work};
 use super::render::{Failures, Rendered, RowFailure};
 use super::rest::Resting;
@@ -29,6 +29,8 @@ pub struct State {
     memo: Arc<Memo>,
     /// Objects that failed, and are left alone for a while.
     resting: Resting,
+    /// Objects that could not be deleted, the same.
+    undeletable: Resting,
     queue: Queue,
     /// Which deletions there were lately, and which are held back.
     pruning: Pruning,
@@ -104,6 +106,7 @@ impl State {
     pub fn forget(&mut self) {
         self.memo = Arc::default();
         self.resting = Resting::default();
+        self.undeletable = Resting::default();
         self.queue.void();
         self.relist();
     }
@@ -166,9 +169,9 @@ impl State {
         self.queue.overtake(&wanted);
         self.memo = Arc::new(rendered.memo);
         let (rows, mut failures, mut desired) = (rendered.rows, rendered.failures, rendered.desired);
-        desired.retain(|desired| match self.resting.still(desired, now) {
+        desired.retain(|desired| match self.resting.still(&desired.id, &desired.hash.0, now) {
             Some((reason, message)) => {
-                failures.push(failed(desired, reason, message));
+                failures.push(failed(desired, reason, message.to_owned()));
                 false
             }
             None => true,
@@ -281,7 +284,7 @@ impl State {
         let mut is_outdated = meanwhile.overtaken || is_doubtful;
         let failure = match result {
             Ok(known) => {
-                self.resting.applied(&desired.id);
+                self.resting.done(&desired.id);
                 if let Some(inventory) = self.known_mut() {
                     is_outdated |= !inventory.applied(desired.id, known);
                 }
@@ -291,7 +294,7 @@ impl State {
                 if replaced && let Some(inventory) = self.known_mut() {
                     inventory.remove(&desired.id);
                 }
-                self.resting.failed(&desired, reason, &message, now);
+                self.resting.failed(&desired.id, &desired.hash.0, reason, &message, now);
                 Some(failed(&desired, reason, message))
             }
         };
@@ -311,6 +314,7 @@ impl State {
         let all_kept = matches!(doubt, Doubt::All);
         if !terms.prune {
             self.pruning.forget();
+            self.undeletable = Resting::default();
         }
         if !terms.prune || all_kept {
             return Judgement { all_kept, verdict: Verdict::default() };
@@ -318,9 +322,25 @@ impl State {
         let Some(inventory) = self.certain() else { return Judgement::default() };
         let mut stale = inventory.stale(&read.wanted, &doubt);
         stale.retain(|(id, _)| !self.queue.is_under_way(id));
+        let kept = inventory.kept(&read.wanted);
+        self.undeletable.retain(|id| stale.binary_search_by_key(&id, |(id, _)| id).is_ok());
         let Terms { guard, approved, nonce, .. } = terms;
-        let situation = Situation { objects: read.existed, kept: inventory.kept(&read.wanted), stale, approved, nonce };
-        Judgement { all_kept, verdict: self.pruning.judge(guard, situation, now) }
+        let situation = Situation { objects: read.existed, kept, stale, approved, nonce };
+        let mut verdict = self.pruning.judge(guard, situation, now);
+        for objects in [&mut verdict.believed, &mut verdict.approved] {
+            objects.retain(|(id, uid)| self.undeletable.still(id, uid, now).is_none());
+        }
+        Judgement { all_kept, verdict }
+    }
+
+    /// An object could not be deleted: it is left alone for a while.
+    pub fn undeleted(&mut self, (id, uid): &Stale, reason: &'static str, message: &str, now: Instant) {
+        self.undeletable.failed(id, uid, reason, message, now);
+    }
+
+    /// One of those that could not be deleted, and why; always the same one.
+    pub fn undeletable(&self) -> Option<(&ObjectId, &str)> {
+        self.undeletable.first()
     }
 
     /// An approved deletion is done, or not ours to do.
