@@ -43,6 +43,7 @@ pub use failure::{Asked, Cause, Failure, Finding, Form, Refused};
 pub use fetch::FetchError;
 pub use inventory::{Owned, Scope};
 pub use kinds::{AllKinds, KindError};
+pub use lookup::Onlooker;
 pub use prune::Deleted;
 pub use term::Term;
 pub use watch::WatchError;

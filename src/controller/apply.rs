@@ -1,7 +1,9 @@
 //! Works through what is to be applied: looks at what is met for the first time, records new kinds, writes, and takes
 //! note of what became of it.
 
+use std::collections::HashMap;
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::task::{JoinError, JoinSet};
@@ -10,8 +12,8 @@ use tokio::time::sleep_until;
 use super::error::Error;
 use super::memory::Memory;
 use super::reconcile::Pass;
-use crate::cluster::{Applied, ApplyError, Change, Terms};
-use crate::logic::object::{ObjectId, Owner, Ownership};
+use crate::cluster::{Applied, ApplyError, Change, Failure, Onlooker, Terms};
+use crate::logic::object::{GroupKind, ObjectId, Owner, Ownership};
 use crate::logic::outcome::Changed;
 use crate::logic::queue::Work;
 use crate::logic::render::RowFailure;
@@ -41,17 +43,28 @@ impl Applies {
 }
 
 impl Pass<'_> {
-    /// Looks up what is not known to exist, one look per kind and namespace. What we may not look at fails its own rows.
+    /// Looks up what is not known to exist, one look per kind and namespace. What cannot be looked at fails its own rows;
+    /// of a kind about which the server says nothing in time nothing more is asked.
     pub(super) async fn meet(&self, memory: &mut Memory, read: &mut Read) -> Result<(), Error> {
+        let onlooker = Onlooker::of(&self.owner);
+        let mut silent: HashMap<Arc<GroupKind>, Failure> = HashMap::new();
         for desired in read.unmet() {
             let Some(kind) = desired.first().map(|first| first.kind.clone()) else { continue };
             let ids: Vec<&ObjectId> = desired.iter().map(|desired| &desired.id).collect();
-            match self.ctx.cluster.look_up(&kind, &ids, &self.owner).await {
-                Err(failure) if failure.is_forbidden() => {
+            let existing = match silent.get(&kind.group_kind) {
+                Some(failure) => Err(failure.clone()),
+                None => self.ctx.cluster.look_up(&kind, &ids, &onlooker).await,
+            };
+            match existing {
+                // It is the server itself: nothing can be done.
+                Err(failure @ Failure::Unreachable(_)) => return Err(Error::LookUp(failure)),
+                Err(failure) => {
                     desired.iter().for_each(|desired| read.fail(desired, failure.reason(), failure.to_string()));
+                    if failure == Failure::Timeout {
+                        silent.insert(kind.group_kind.clone(), failure);
+                    }
                 }
-                existing => {
-                    let mut existing = existing.map_err(Error::LookUp)?;
+                Ok(mut existing) => {
                     for desired in desired {
                         let existing = existing.remove(&desired.id);
                         if existing.as_ref().is_some_and(|(_, whose)| *whose == Ownership::Ours) {

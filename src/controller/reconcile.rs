@@ -156,11 +156,11 @@ impl Pass<'_> {
 
     /// The kinds to keep looking for: one is forgotten only when a listing of everywhere finds nothing of it.
     async fn kinds_left(&self, memory: &Memory, done: &Done) -> BTreeSet<GroupKind> {
-        let present = memory.state.known().map(Inventory::kinds).unwrap_or_default();
+        let is_present = |kind| memory.state.known().is_some_and(|inventory| inventory.has(kind));
         let certain = done.failures.is_empty() && done.undeleted.is_none() && done.under_way == 0;
         let mut left = BTreeSet::new();
         for kind in &memory.state.recorded().kinds {
-            if present.contains(kind) || !certain || !cleanup::is_empty(self.ctx, kind, &self.owner).await {
+            if is_present(kind) || !certain || !cleanup::is_empty(self.ctx, kind, &self.owner).await {
                 left.insert(kind.clone());
             }
         }

@@ -275,6 +275,11 @@ impl Inventory {
         self.objects.remove(id);
     }
 
+    /// Whether there are objects of this kind. Mostly one of the first is of it.
+    pub fn has(&self, kind: &GroupKind) -> bool {
+        self.objects.keys().any(|id| *id.kind == *kind)
+    }
+
     /// The kinds there are objects of.
     pub fn kinds(&self) -> BTreeSet<GroupKind> {
         let kinds: HashSet<&GroupKind> = self.objects.keys().map(|id| &*id.kind).collect();
