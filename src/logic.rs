@@ -34,6 +34,7 @@ pub mod secrets;
 pub mod sql;
 pub mod state;
 pub mod template;
+pub mod triggers;
 pub mod validate;
 pub mod version;
 pub mod yaml;

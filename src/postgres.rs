@@ -12,6 +12,7 @@ mod probe;
 mod query;
 mod session;
 mod tls;
+mod triggers;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub use pool::{Lease, Pool, Pools};
 pub use query::Read;
 pub use session::Session;
 pub use tls::TlsFault;
+pub use triggers::Unwatched;
 
 /// Bounds of one read.
 #[derive(Clone, Copy, Debug)]

@@ -24,6 +24,8 @@ mod standby;
 mod time;
 #[path = "postgres/tls.rs"]
 mod tls;
+#[path = "postgres/triggers.rs"]
+mod triggers;
 #[path = "postgres/types.rs"]
 mod types;
 
