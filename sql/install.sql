@@ -36,63 +36,67 @@ DECLARE
   search_path_before CONSTANT text := pg_catalog.current_setting('search_path');
   lock_timeout_before CONSTANT text := pg_catalog.current_setting('lock_timeout');
 BEGIN
+  -- Until this ends, whatever the session's is: no name below is looked up elsewhere.
+  PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+<<work>>
+BEGIN
   -- Two rounds: what is there is looked at first without a lock, and again with it.
   FOR round IN 1..2 LOOP
-    IF pg_catalog.to_regprocedure('dbqo.version()') IS NOT NULL
-       AND pg_catalog.to_regprocedure('dbqo.revision()') IS NOT NULL THEN
+    -- Whoever may create a schema could have created this one, with functions of that name that others then call.
+    SELECT r.rolname INTO owner FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
+      WHERE n.nspname = 'dbqo';
+    IF owner NOT IN ('dbqo_owner', CURRENT_USER) AND NOT EXISTS (
+        SELECT FROM pg_roles r WHERE r.rolname = owner AND (r.rolsuper OR r.oid = (
+          SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()))) THEN
+      RAISE EXCEPTION 'dbqo: the schema dbqo belongs to role %, and not to dbqo_owner, the role that installs, the'
+        ' database''s owner or a superuser', owner USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF to_regprocedure('dbqo.version()') IS NOT NULL
+       AND to_regprocedure('dbqo.revision()') IS NOT NULL THEN
       EXECUTE 'SELECT ARRAY[dbqo.version(), dbqo.revision()]' INTO there;
     END IF;
     IF there[1] > version THEN
       RAISE WARNING 'dbqo: version % is installed, which is newer than %; it is left as it is', there[1], version;
-      RETURN;
+      EXIT work;
     END IF;
-    IF there[1] = version AND there[2] >= revision
-       AND NOT EXISTS (SELECT FROM pg_catalog.unnest(functions) AS f WHERE pg_catalog.to_regprocedure('dbqo.' || f) IS NULL) THEN
-      RETURN;
+    IF there[1] = version AND there[2] >= revision AND NOT EXISTS (
+        SELECT FROM unnest(functions) AS f WHERE to_regprocedure('dbqo.' || f) IS NULL) THEN
+      EXIT work;
     END IF;
     IF round = 1 THEN
-      PERFORM pg_catalog.set_config('lock_timeout', '2s', true);
-      PERFORM pg_catalog.pg_advisory_xact_lock(1684173166, 0);
+      PERFORM set_config('lock_timeout', '2s', true);
+      PERFORM pg_advisory_xact_lock(1684173166, 0);
     END IF;
   END LOOP;
 
   -- The owner. A role belongs to all databases of a server, so another one may have made it.
-  IF pg_catalog.to_regnamespace('dbqo') IS NULL THEN
-    IF pg_catalog.to_regrole('dbqo_owner') IS NULL THEN
+  IF owner IS NULL THEN
+    IF to_regrole('dbqo_owner') IS NULL THEN
       BEGIN
         CREATE ROLE dbqo_owner NOLOGIN;
       EXCEPTION WHEN insufficient_privilege OR duplicate_object OR unique_violation THEN NULL;
       END;
     END IF;
     owner := CURRENT_USER;
-    IF pg_catalog.to_regrole('dbqo_owner') IS NOT NULL
-       AND NOT (SELECT r.rolcanlogin FROM pg_catalog.pg_roles r WHERE r.rolname = 'dbqo_owner') THEN
+    IF to_regrole('dbqo_owner') IS NOT NULL
+       AND NOT (SELECT r.rolcanlogin FROM pg_roles r WHERE r.rolname = 'dbqo_owner') THEN
       BEGIN
         SET LOCAL ROLE dbqo_owner;
         owner := 'dbqo_owner';
       EXCEPTION WHEN insufficient_privilege THEN
         BEGIN
           -- Whoever may create roles may become a member of this one.
-          EXECUTE pg_catalog.format('GRANT dbqo_owner TO %I', CURRENT_USER);
+          EXECUTE format('GRANT dbqo_owner TO %I', CURRENT_USER);
           SET LOCAL ROLE dbqo_owner;
           owner := 'dbqo_owner';
         EXCEPTION WHEN OTHERS THEN NULL;
         END;
       END;
-      EXECUTE pg_catalog.format('SET LOCAL ROLE %I', role_before);
+      EXECUTE format('SET LOCAL ROLE %I', role_before);
     END IF;
-    EXECUTE pg_catalog.format('CREATE SCHEMA dbqo AUTHORIZATION %I', owner);
-  ELSE
-    SELECT pg_catalog.pg_get_userbyid(n.nspowner) INTO owner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'dbqo';
-    -- Somebody else's functions would run as ours.
-    IF owner <> 'dbqo_owner' AND owner <> CURRENT_USER THEN
-      RAISE EXCEPTION 'dbqo: the schema dbqo belongs to role %, who has to run this', owner
-        USING ERRCODE = 'insufficient_privilege';
-    END IF;
+    EXECUTE format('CREATE SCHEMA dbqo AUTHORIZATION %I', owner);
   END IF;
-  EXECUTE pg_catalog.format('SET LOCAL ROLE %I', owner);
-  -- For what follows; whatever the session's search_path is, no name below is looked up elsewhere.
-  PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  EXECUTE format('SET LOCAL ROLE %I', owner);
 
   CREATE OR REPLACE FUNCTION dbqo.version() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
   EXECUTE format('CREATE OR REPLACE FUNCTION dbqo.revision() RETURNS int LANGUAGE sql IMMUTABLE AS %L',
@@ -105,7 +109,9 @@ BEGIN
   DECLARE
     about json;
   BEGIN
-    about := obj_description(to_regprocedure(format('dbqo.n_%s()', root)), 'pg_proc')::json;
+    -- Not by to_regprocedure, which may not know yet what another session has committed while we waited for it.
+    SELECT obj_description(p.oid, 'pg_proc') INTO about FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+      WHERE n.nspname = 'dbqo' AND p.proname = format('n_%s', root) AND p.pronargs = 0;
     IF json_typeof(about->'keys') = 'array' AND (about->>'slots')::int >= 0 THEN
       RETURN about;
     END IF;
@@ -373,7 +379,7 @@ END$b$,
     ELSIF NOT dbqo.may(root) THEN
       RAISE EXCEPTION 'dbqo: the right TRIGGER on % is needed, or to own it', root::regclass
         USING ERRCODE = 'insufficient_privilege';
-    ELSIF asked_slots IS NULL OR asked_slots NOT BETWEEN 0 AND 16 THEN
+    ELSIF asked_slots NOT BETWEEN 0 AND 16 THEN
       RAISE EXCEPTION 'dbqo: slots must be from 0 to 16' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     SELECT min(coalesce(quote_ident(k), 'NULL')) INTO unknown FROM unnest(asked_keys) AS k WHERE NOT EXISTS (
@@ -390,13 +396,13 @@ END$b$,
         WHERE a.attrelid = root AND a.attnum > 0 AND NOT a.attisdropped
           AND (a.attname = ANY (asked_keys) OR a.attname::text IN (SELECT json_array_elements_text(about->'keys')))
         ORDER BY a.attnum);
-      slots := CASE WHEN asked_slots = 0 THEN 0 ELSE greatest(asked_slots, (about->>'slots')::int) END;
+      slots := CASE WHEN asked_slots = 0 THEN 0 ELSE coalesce(greatest(asked_slots, (about->>'slots')::int), 1) END;
       slots_differ := coalesce(slots <> (about->>'slots')::int, false);
       body := dbqo.body(root, keys, slots);
       settings := dbqo.settings(root, keys);
       created := '{}';
       IF about IS NOT NULL AND EXISTS (
-          SELECT FROM pg_proc p WHERE p.oid = to_regprocedure(format('dbqo.%s()', called))
+          SELECT FROM pg_proc p WHERE p.pronamespace = 'dbqo'::regnamespace AND p.proname = called AND p.pronargs = 0
             AND p.prosrc = body AND p.proconfig IS NOT DISTINCT FROM settings) THEN
         RETURN;
       END IF;
@@ -435,8 +441,9 @@ END$b$,
   -- Watches a table: makes or updates its function and its triggers, and returns what it made; nothing, where all is as
   -- it has to be, and then it takes no lock either. Needs the right TRIGGER on the table.
   --   keys   columns that are sent of the rows that changed, besides those that others have asked for.
-  --   slots  how many operators can have a bell each. With 0 there is none and every change is sent. Not lowered but to 0.
-  CREATE OR REPLACE FUNCTION dbqo.watch(rel regclass, keys name[] DEFAULT NULL, slots int DEFAULT 1) RETURNS text[]
+  --   slots  how many operators can have a bell each; 1 where nobody says otherwise. With 0 there is none and every
+  --          change is sent. It is not lowered but to 0.
+  CREATE OR REPLACE FUNCTION dbqo.watch(rel regclass, keys name[] DEFAULT NULL, slots int DEFAULT NULL) RETURNS text[]
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $f$
   DECLARE
     made record;
@@ -597,8 +604,8 @@ END$b$,
       IF NOT has_function THEN
         problems := problems || 'it is not watched'::text; statements := statements || again;
       END IF;
-      is_current := EXISTS (SELECT FROM pg_proc p WHERE p.oid = to_regprocedure(called)
-        AND p.prosrc = dbqo.body(root, keys::name[], slots)
+      is_current := about IS NOT NULL AND EXISTS (SELECT FROM pg_proc p WHERE p.oid = to_regprocedure(called)
+        AND p.prosrc = dbqo.body(root, keys::name[], coalesce(slots, 1))
         AND p.proconfig IS NOT DISTINCT FROM dbqo.settings(root, keys::name[]));
       SELECT string_agg(quote_ident(k), ', ') INTO found FROM unnest(keys) AS k WHERE NOT EXISTS (
         SELECT FROM pg_attribute a WHERE a.attrelid = root AND a.attname = k AND a.attnum > 0 AND NOT a.attisdropped);
@@ -679,7 +686,8 @@ END$b$,
   GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA dbqo TO PUBLIC;
   COMMENT ON SCHEMA dbqo IS 'db-query-operator: notifications of changed rows';
 
+END work;
   PERFORM pg_catalog.set_config('role', role_before, true);
-  PERFORM pg_catalog.set_config('search_path', search_path_before, true);
   PERFORM pg_catalog.set_config('lock_timeout', lock_timeout_before, true);
+  PERFORM pg_catalog.set_config('search_path', search_path_before, true);
 END $install$;

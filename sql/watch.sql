@@ -3,7 +3,8 @@
 --
 --   psql -v table=public.tenants -v keys='{id}' -f watch.sql        or:   dbqo sql watch --table public.tenants --keys id
 --
--- keys are columns by which changed rows are found again; slots how many operators may have a bell each (1).
+-- keys are columns by which changed rows are found again; slots how many operators may have a bell each (1
+-- unless somebody said otherwise).
 
 \if :{?keys}
 \else
@@ -11,6 +12,6 @@
 \endif
 \if :{?slots}
 \else
-\set slots 1
+\set slots NULL
 \endif
 SELECT dbqo.watch(:'table', :'keys', :slots) AS created;

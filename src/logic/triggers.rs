@@ -116,7 +116,7 @@ impl Watch {
 }
 
 /// What is installed in a database, and what this role may do about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
     /// Its version; None where nothing is installed.
     pub version: Option<i32>,
@@ -126,22 +126,42 @@ pub struct Installed {
     pub may_install: bool,
     /// Whether the server only replays another one's changes.
     pub standby: bool,
+    /// Who owns the schema, unless it is somebody whose functions may be called: `dbqo_owner`, this role, the
+    /// database's owner or a superuser.
+    pub stranger: Option<String>,
+}
+
+/// What `dbqo.check` says of one table, or of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The table, quoted where it has to be; None: it is about the server.
+    pub table: Option<String>,
+    /// The key columns that are sent.
+    pub keys: Vec<String>,
+    /// How many slots its bell has.
+    pub slots: Option<i32>,
+    /// What is wrong; None where all is well.
+    pub problem: Option<String>,
+    /// What mends it.
+    pub statement: Option<String>,
 }
 
 impl Installed {
-    /// Why nothing can come of it whatever the tables have.
+    /// Why nothing can come of it, whatever the tables have.
     pub fn is_usable(&self) -> Result<(), Why> {
-        match self.version {
+        match (self.version, &self.stranger) {
             _ if self.standby => Err(Why::Standby),
-            Some(version) if version > VERSION => Err(Why::Newer(version)),
-            Some(_) => Ok(()),
-            None => Err(Why::NotInstalled),
+            (_, Some(owner)) => Err(Why::Stranger(owner.clone())),
+            (Some(version), _) if version > VERSION => Err(Why::Newer(version)),
+            (Some(_), _) => Ok(()),
+            (None, _) => Err(Why::NotInstalled),
         }
     }
 
-    /// Whether to install would change something, and nobody's newer version.
-    pub fn is_older(&self) -> bool {
-        self.version < Some(VERSION) || (self.version == Some(VERSION) && self.revision < Some(REVISION))
+    /// Whether to install would change something, and this role may.
+    pub fn may_be_installed(&self) -> bool {
+        let is_older = (self.version, self.revision) < (Some(VERSION), Some(REVISION));
+        is_older && self.may_install && !self.standby && self.stranger.is_none()
     }
 }
 
@@ -163,6 +183,8 @@ pub enum Why {
     NotInstalled,
     /// What is installed is of a newer version.
     Newer(i32),
+    /// The schema belongs to this role, whose functions are not to be trusted.
+    Stranger(String),
     /// There is no such table.
     NoTable,
     /// It is none that can have such triggers.
@@ -195,6 +217,11 @@ impl fmt::Display for Why {
             Self::Newer(version) => {
                 write!(f, "version {version} of the schema dbqo is installed, and this operator knows {VERSION}")
             }
+            Self::Stranger(owner) => write!(
+                f,
+                "the schema dbqo belongs to role {owner}, and not to dbqo_owner, this role, the database's owner or a \
+                 superuser"
+            ),
             Self::NoTable => f.write_str("there is no such table"),
             Self::NotATable => f.write_str("only permanent tables can have the triggers"),
             Self::NotWatched => f.write_str("the table has no triggers of ours"),

@@ -8,7 +8,7 @@ use super::pooler::timeouts;
 use super::query::bounded;
 use super::{Error, Limits, Session};
 use crate::logic::sql::{Identifier, QualifiedName};
-use crate::logic::triggers::{Installed, Missing, Sends, Trigger, Wanted, Watch, Watched, Why, files};
+use crate::logic::triggers::{Finding, Installed, Missing, Sends, Trigger, Wanted, Watch, Watched, Why, files};
 
 /// How a sentence about it begins.
 const WHICH: &str = "the look for triggers";
@@ -18,7 +18,10 @@ const WATCHING: &str = "making triggers";
 /// Numbers of versions are read in the functions' texts: nothing can be called that may not be there.
 const INSTALLED: &str = "\
     SELECT max(f.number) FILTER (WHERE f.name = 'version'), max(f.number) FILTER (WHERE f.name = 'revision'), \
-        has_database_privilege(current_database(), 'CREATE'), pg_is_in_recovery() \
+        has_database_privilege(current_database(), 'CREATE'), pg_is_in_recovery(), \
+        (SELECT r.rolname::text FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner \
+            WHERE n.nspname = 'dbqo' AND NOT (r.rolname IN ('dbqo_owner', current_user) OR r.rolsuper \
+                OR r.oid = (SELECT d.datdba FROM pg_catalog.pg_database d WHERE d.datname = current_database()))) \
     FROM (SELECT p.proname AS name, substring(p.prosrc FROM '^SELECT ([0-9]{1,9})$')::int4 AS number \
         FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
         WHERE n.nspname = 'dbqo' AND p.pronargs = 0 AND p.proname IN ('version', 'revision')) f";
@@ -93,6 +96,7 @@ impl Session {
                 revision: row.try_get(1)?,
                 may_install: row.try_get(2)?,
                 standby: row.try_get(3)?,
+                stranger: row.try_get(4)?,
             })
         };
         installed().map_err(failed)
@@ -142,7 +146,7 @@ impl Session {
     ) -> Result<Watched, Unwatched> {
         let mut installed = self.installed(limits).await?;
         let mut created = Vec::new();
-        if may_make && installed.is_older() && installed.may_install && !installed.standby {
+        if may_make && installed.may_be_installed() {
             match self.install(limits).await {
                 Ok(()) => created.push("schema dbqo".to_owned()),
                 Err(error) if error.is_of_class(DENIED) || error.is_of_class(BUSY) => {}
@@ -165,6 +169,54 @@ impl Session {
             Ok(Sends { keys, slots }) => Ok(Watched { created, keys: keys.clone(), slots: *slots }),
             Err(why) => Err(missing(refused.unwrap_or(why), &watch)),
         }
+    }
+
+    /// Removes everything: first table by table, so that nobody waits for all of it, then the rest.
+    pub async fn uninstall(&mut self, limits: &Limits) -> Result<Vec<String>, Error> {
+        let mut removed = Vec::new();
+        for oid in self.watched_tables(limits).await? {
+            removed.extend(self.unwatch(oid, limits).await?);
+        }
+        removed.extend(self.list("SELECT dbqo.uninstall()", &[], limits).await?);
+        Ok(removed)
+    }
+
+    /// The number of a table as the session finds it by that name.
+    pub async fn table(&self, name: &QualifiedName, limits: &Limits) -> Result<Option<u32>, Error> {
+        let failed = |error: tokio_postgres::Error| Error::ours(&error, WHICH);
+        let name = name.to_string();
+        let sql = "SELECT to_regclass($1)::oid";
+        let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&name, Type::TEXT)];
+        let rows = bounded(WHICH, limits, self.client.query_typed(sql, &parameters)).await?.map_err(failed)?;
+        rows.first().map_or(Ok(None), |row| row.try_get(0).map_err(failed))
+    }
+
+    /// What `dbqo.check` says, of one table or of all that are watched.
+    pub async fn check(&self, oid: Option<u32>, limits: &Limits) -> Result<Vec<Finding>, Error> {
+        let failed = |error: tokio_postgres::Error| Error::ours(&error, WHICH);
+        let sql = "SELECT watched, keys, slots, problem, statement FROM dbqo.check($1::pg_catalog.regclass)";
+        let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&oid, Type::OID)];
+        let rows = bounded(WHICH, limits, self.client.query_typed(sql, &parameters)).await?.map_err(failed)?;
+        let finding = |row: &Row| {
+            let (keys, slots): (Option<Vec<String>>, Option<i32>) = (row.try_get(1)?, row.try_get(2)?);
+            Ok(Finding {
+                table: row.try_get(0)?,
+                keys: keys.unwrap_or_default(),
+                slots,
+                problem: row.try_get(3)?,
+                statement: row.try_get(4)?,
+            })
+        };
+        rows.iter().map(finding).collect::<Result<_, _>>().map_err(failed)
+    }
+
+    async fn watched_tables(&self, limits: &Limits) -> Result<Vec<u32>, Error> {
+        let failed = |error: tokio_postgres::Error| Error::ours(&error, WHICH);
+        let sql = "SELECT substr(p.proname, 3)::oid FROM pg_catalog.pg_proc p \
+            JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+            WHERE n.nspname = 'dbqo' AND p.proname ~ '^n_[0-9]+$' ORDER BY 1";
+        let rows = bounded(WHICH, limits, self.client.query_typed(sql, &[])).await?.map_err(failed)?;
+        rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(failed)
     }
 
     async fn one(&self, oid: u32, limits: &Limits) -> Result<Watch, Error> {

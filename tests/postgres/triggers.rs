@@ -1,9 +1,21 @@
 //! What a watched table tells of its changes, what it costs those who write to it, and who may watch.
 
+#[path = "triggers/bell.rs"]
+mod bell;
+#[path = "triggers/command.rs"]
+mod command;
+#[path = "triggers/harmless.rs"]
+mod harmless;
 #[path = "triggers/making.rs"]
 mod making;
-
-use std::time::Duration;
+#[path = "triggers/rights.rs"]
+mod rights;
+#[path = "triggers/sending.rs"]
+mod sending;
+#[path = "triggers/servers.rs"]
+mod servers;
+#[path = "triggers/shapes.rs"]
+mod shapes;
 
 use dbqo::logic::connection::Settings;
 use dbqo::logic::triggers::{Wanted, Why};
@@ -15,9 +27,6 @@ use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use super::{LIMITS, session, settings};
 use crate::support::TestDatabase;
-
-/// The least lock of the bell; its slots' follow.
-const BELL: i64 = 1_684_173_168;
 
 /// Hears what is sent.
 pub struct Listener {
@@ -103,5 +112,14 @@ pub async fn connect(settings: &Settings) -> Session {
     Session::connect(settings).await.unwrap()
 }
 
-/// Longer than anybody may wait here.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// What `dbqo.check` says of a table: what is wrong, and what to run.
+pub async fn problem(client: &Client, table: &str) -> (Option<String>, Option<String>) {
+    let sql = "SELECT problem, statement FROM dbqo.check($1::text::regclass) WHERE watched IS NOT NULL";
+    let row = client.query_one(sql, &[&table]).await.unwrap();
+    (row.get(0), row.get(1))
+}
+
+/// Watches as a person does, with another connection.
+pub async fn sql(database: &TestDatabase, sql: &str) -> Result<Vec<String>, tokio_postgres::Error> {
+    Ok(database.client().await.query_one(sql, &[]).await?.get(0))
+}
