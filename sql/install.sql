@@ -135,12 +135,16 @@ BEGIN
     SELECT EXISTS (SELECT FROM pg_subscription_rel s WHERE s.srrelid IN (SELECT dbqo.tree(root)))
   $f$;
 
-  -- Whether its triggers are for each row rather than for each statement. A statement's triggers are those of the
-  -- table that it names, so a write to a partition would not be seen through its parent, nor the other way round;
-  -- triggers for each row are handed on to partitions by PostgreSQL, to those that are attached later, too.
+  -- Whether its triggers are for each row rather than for each statement: for all that is part of another table or has
+  -- parts. A statement fires only the triggers of the table that it names, so a write to a part would not be seen through
+  -- the whole, nor the other way round; and one that reaches a foreign table fails where triggers for each statement
+  -- collect its rows. Triggers for each row are handed on to partitions by PostgreSQL, to those that are attached later,
+  -- too. Subscriptions fire no others.
   CREATE OR REPLACE FUNCTION dbqo.per_row(root oid) RETURNS bool LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp AS $f$
-    SELECT c.relkind = 'p' OR c.relispartition OR dbqo.subscribed(root) FROM pg_class c WHERE c.oid = root
+    SELECT c.relkind = 'p' OR dbqo.subscribed(root)
+      OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = root) OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = root)
+    FROM pg_class c WHERE c.oid = root
   $f$;
 
   -- The triggers that a watched table has to have. Their names tell whose they are, so that a table may be watched

@@ -319,3 +319,19 @@ fn a_password_cut_at_the_wrong_place_is_not_told() {
     }
     assert_eq!(format!("{:?}", uri("postgresql://u:CANARY@h/d").unwrap()), "Settings(…)");
 }
+
+#[test]
+fn what_a_command_line_does_not_say_is_taken_of_the_environment() {
+    let otherwise = [("host", "localhost"), ("port", "6432"), ("user", "me"), ("password", "secret")];
+    let otherwise = otherwise.map(|(name, value)| (name, value.to_owned()));
+    let given = |text: &str| super::given(text, &otherwise, &Certificates::default()).unwrap();
+    let of = |settings: &Settings| (settings.hosts[0].name.clone(), settings.hosts[0].port, settings.dbname.clone());
+    assert_eq!(of(&given("")), ("localhost".into(), 6432, "me".into()));
+    let uri = given("postgresql://other@db/data");
+    assert_eq!(of(&uri), ("db".into(), 6432, "data".into()));
+    assert_eq!((uri.user.as_str(), uri.password.as_deref()), ("other", Some("secret")));
+    assert_eq!(of(&given("host=db port=1 dbname=data password=p")), ("db".into(), 1, "data".into()));
+    assert_eq!(given("host=db password=p").password.as_deref(), Some("p"));
+    let nobody = super::given("host=db", &[], &Certificates::default()).err().unwrap();
+    assert_eq!(nobody.to_string(), "the connection string's user is missing");
+}
