@@ -14,6 +14,7 @@ pub mod fields;
 pub mod guard;
 pub mod inventory;
 pub mod json;
+pub mod keyed;
 pub mod kubernetes;
 pub mod lease;
 pub mod lost;

@@ -4,6 +4,7 @@ mod batch;
 mod columns;
 mod error;
 mod hosts;
+mod keyed;
 mod login;
 mod phrase;
 mod pool;

@@ -74,13 +74,13 @@ impl Session {
     ) -> Result<Fingerprint, Error> {
         self.enter(query)?;
         self.set_up(query, limits).await?;
-        self.begin(true, limits).await?;
+        self.begin(query, true, limits).await?;
         let mut asks = before.map_or_else(|| detection.nothing(), Fingerprint::asks);
         let mut print = match self.look(detection, &asks, limits).await {
             // What was asked for may be gone: to ask for nothing tells what it is.
             Err(error) if before.is_some() && error.is_of_class("42") => {
                 self.own("ROLLBACK", limits).await?;
-                self.begin(true, limits).await?;
+                self.begin(query, true, limits).await?;
                 asks = detection.nothing();
                 self.look(detection, &asks, limits).await
             }
@@ -90,8 +90,7 @@ impl Session {
             asks = print.asks();
             print = self.look(detection, &asks, limits).await?;
         }
-        self.own("ROLLBACK", limits).await?;
-        self.reset(limits).await?;
+        self.roll_back(limits).await?;
         Ok(print)
     }
 
