@@ -6,6 +6,10 @@ mod support;
 mod errors;
 #[path = "postgres/hosts.rs"]
 mod hosts;
+#[path = "postgres/keyed.rs"]
+mod keyed;
+#[path = "postgres/keyed_types.rs"]
+mod keyed_types;
 #[path = "postgres/keys.rs"]
 mod keys;
 #[path = "postgres/pool.rs"]
@@ -26,6 +30,8 @@ mod time;
 mod tls;
 #[path = "postgres/types.rs"]
 mod types;
+#[path = "postgres/whole.rs"]
+mod whole;
 
 use std::time::Duration;
 

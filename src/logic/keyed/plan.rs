@@ -87,7 +87,7 @@ impl Plan {
     pub(super) fn is_a_sum_over(&self, table: &Table) -> Result<(), Whole> {
         let top = self.top()?;
         let mut nodes = top.all();
-        nodes.try_for_each(Node::is_clear)?;
+        nodes.try_for_each(|node| node.is_clear(table))?;
         let mut scans = top.scans(table)?;
         scans.retain(|scan| table.has_part(scan));
         if scans.is_empty() { Err(Whole::new(format!("it does not read {} itself", table.name))) } else { Ok(()) }
@@ -171,7 +171,7 @@ impl<'a> Node<'a> {
     }
 
     /// Whether it does something to its rows that can be told from the rows one by one.
-    fn is_clear(self) -> Result<(), Whole> {
+    fn is_clear(self, table: &Table) -> Result<(), Whole> {
         let refused = |why: &str| Err(Whole::new(why));
         let subplan = self.text("Subplan Name");
         match self.kind() {
@@ -186,6 +186,7 @@ impl<'a> Node<'a> {
             kind if ONE_BY_ONE.contains(&kind) || ROWS_OF_THEIR_OWN.contains(&kind) => Ok(()),
             "Limit" => refused("it has a LIMIT or OFFSET"),
             "WindowAgg" => refused("it has a window function"),
+            "Aggregate" | "Unique" if self.makes_a_set() && !self.all().any(|node| node.reads(table)) => Ok(()),
             "Aggregate" | "Group" => refused("it has GROUP BY, DISTINCT, UNION or an aggregate"),
             "Unique" => refused("it has DISTINCT or UNION"),
             "SetOp" => refused("it has INTERSECT or EXCEPT"),
@@ -197,6 +198,17 @@ impl<'a> Node<'a> {
             "Foreign Scan" => refused("it reads a foreign table, which may lead back to the same table"),
             kind => Err(Whole::new(format!("PostgreSQL runs it with {kind}, of which nothing is known"))),
         }
+    }
+
+    /// Whether it leaves out equal rows and nothing else: the server may put it into a join with an EXISTS or IN.
+    fn makes_a_set(self) -> bool {
+        let by = if self.kind() == "Unique" { self.children().next() } else { Some(self) };
+        let by = by.map_or(Vec::new(), |node| [node.texts("Group Key"), node.texts("Sort Key")].concat());
+        self.texts("Output").iter().all(|text| by.contains(text))
+    }
+
+    fn reads(self, table: &Table) -> bool {
+        self.scan().is_some_and(|scan| table.has(&scan))
     }
 
     /// Where the table's family is read in it and below: in one place, or in the parts of one.
@@ -239,9 +251,13 @@ impl<'a> Node<'a> {
         if self.is_append() {
             return self.children().flat_map(Node::outputs).collect();
         }
+        vec![self.texts("Output")]
+    }
+
+    fn texts(self, name: &str) -> Vec<&'a str> {
         let mut texts = Vec::new();
-        self.0.get("Output").into_iter().for_each(|output| collect(output, &mut texts));
-        vec![texts]
+        self.0.get(name).into_iter().for_each(|value| collect(value, &mut texts));
+        texts
     }
 
     /// Whether the table's parts that come together here have their keys in the same places.
@@ -296,8 +312,17 @@ impl<'a> Aliases<'a> {
         Self { own, others }
     }
 
+    /// Whether the table is all that a plan has to do with, so that columns are called by their names alone.
+    fn are_alone(&self) -> bool {
+        self.own.len() == 1 && self.others.iter().all(|alias| alias.is_empty())
+    }
+
     /// Whether an expression is nothing but the table's own column of that name.
     fn name_key(&self, expression: &str, key: &Identifier) -> bool {
+        // Unlike a keyword, which has capitals.
+        if self.are_alone() && (expression == key.as_str() || expression == key.to_string()) {
+            return true;
+        }
         // A name of two parts, and no call, cast or field of something.
         let Ok(name) = qualified_name(expression) else { return false };
         name.table() == key.as_str() && name.schema().is_some_and(|alias| self.are_called(alias))
