@@ -54,11 +54,11 @@ const ROUTINES: &str = "\
         WHERE oid >= 16384 AND oprname = ANY($2::name[]) \
         UNION ALL SELECT 'cast to', t.typname::text, c.castfunc FROM pg_catalog.pg_cast c \
         JOIN pg_catalog.pg_type t ON t.oid = c.casttarget \
-        WHERE c.oid >= 16384 AND c.castfunc <> 0 AND t.typname = ANY($3::name[]) \
+        WHERE c.oid >= 16384 AND c.castfunc <> 0 AND (c.castcontext = 'i' OR t.typname = ANY($3::name[])) \
     ) f JOIN pg_catalog.pg_proc p ON p.oid = f.routine JOIN pg_catalog.pg_language l ON l.oid = p.prolang \
     WHERE p.provolatile <> 'i' \
     UNION ALL SELECT 'view', relname::text, '', '' FROM pg_catalog.pg_class \
-    WHERE relkind = 'v' AND relname = ANY($4::name[]) \
+    WHERE oid >= 16384 AND relkind = 'v' AND relname = ANY($4::name[]) \
     ORDER BY 1, 2";
 
 /// A text that the server is to read as whatever type it needs there.
@@ -85,7 +85,8 @@ impl ToSql for AsText<'_> {
 
 impl Session {
     /// Whether the query's rows may be read by their keys after changes of this table, where the setup statements say
-    /// it is. It holds until the query changes or something is defined otherwise: the table, a view, a function. After an
+    /// it is. It holds until the query changes or something is defined otherwise: the table, a view, a function. To ask
+    /// again with each full read is cheap, and finds that out. After an
     /// error, or if it is not awaited to its end, the session is closed.
     pub async fn may_read_keyed(
         &mut self,

@@ -298,6 +298,8 @@ impl Table {
 struct Aliases<'a> {
     own: Vec<&'a str>,
     others: Vec<&'a str>,
+    /// Whether the table is a part of something or has parts.
+    has_parts: bool,
 }
 
 impl<'a> Aliases<'a> {
@@ -309,7 +311,7 @@ impl<'a> Aliases<'a> {
                 _ => others.push(node.text("Alias")),
             }
         }
-        Self { own, others }
+        Self { own, others, has_parts: table.family.len() > 1 }
     }
 
     /// Whether the table is all that a plan has to do with, so that columns are called by their names alone.
@@ -334,8 +336,8 @@ impl<'a> Aliases<'a> {
             return true;
         }
         let is_like = |other: &&str| *other == alias || stem(other) == alias || stem(other) == stem(alias);
-        self.own.iter().all(|own| stem(own) == alias || stem(own) == stem(alias))
-            && !self.others.iter().any(|o| is_like(&o))
+        let is_of_it = |own: &&str| stem(own) == alias || stem(own) == stem(alias);
+        self.has_parts && self.own.iter().all(is_of_it) && !self.others.iter().any(is_like)
     }
 }
 

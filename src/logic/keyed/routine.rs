@@ -17,6 +17,9 @@ const READERS: [&str; 9] = [
     "ts_stat",
 ];
 
+/// Operators that IN, CASE, NULLIF, ORDER BY and the like use without a word.
+const UNSEEN: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
+
 /// Names to look up. Other things of the same name are found as well: one that does harm is enough.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
@@ -56,7 +59,7 @@ impl Names {
         let views = if plan.has_values() { own.names.iter().cloned().collect() } else { Vec::new() };
         let called = if plan.has_values() { own.names } else { own.functions };
         seen.functions.extend(called);
-        seen.operators.extend(own.operators);
+        seen.operators.extend(own.operators.into_iter().chain(UNSEEN.map(String::from)));
         let all = |names: std::collections::BTreeSet<String>| names.into_iter().collect();
         Ok(Self { functions: all(seen.functions), operators: all(seen.operators), types: all(seen.names), views })
     }

@@ -55,8 +55,10 @@ const OPERATOR: &str = "+-*/<>=~!@#%^&|`?";
 fn name(kind: Kind, part: &str) -> Option<String> {
     match kind {
         Kind::Word => Some(part.to_ascii_lowercase()),
+        // Unicode escapes stay as they are.
         Kind::QuotedName => {
-            Some(part.trim_start_matches(['U', 'u', '&'])[1..].trim_end_matches('"').replace("\"\"", "\""))
+            let inner = part.split_once('"')?.1;
+            Some(inner.strip_suffix('"')?.replace("\"\"", "\""))
         }
         _ => None,
     }
@@ -69,9 +71,9 @@ mod tests {
     #[test]
     fn functions_operators_and_names_are_told_apart() {
         let mut mentions = Mentions::default();
-        mentions.add(r#"S.Lower(t.a) @@@ 'now()' AND "My ""Fn"(t.b[1] <> -2)::citext /* x() */"#).unwrap();
+        mentions.add(r#"S.Lower(t.a) @@@ 'now()' AND "My ""Fn"""(t.b[1] <> -2)::citext /* x() */"#).unwrap();
         let all = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(" ");
-        assert_eq!(all(&mentions.functions), r#"My "Fn lower"#);
+        assert_eq!(all(&mentions.functions), r#"My "Fn" lower"#);
         assert_eq!(all(&mentions.operators), "- <> @@@");
         assert!(mentions.names.contains("citext") && !mentions.names.contains("now") && !mentions.names.contains("x"));
     }
