@@ -6,11 +6,11 @@
 
 with-servers := tests/local/with-servers
 
-.PHONY: help demo test soak bench bench-fair build fmt clean
+.PHONY: help demo test soak bench bench-fair bench-latency build fmt clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
-		printf 'make %-10s %s\n' "$$target" "$$text"; done
+		printf 'make %-13s %s\n' "$$target" "$$text"; done
 
 demo: ## See it work on a cluster and a database of its own; KEEP=1 leaves all running until Ctrl-C
 	cargo build --release --locked --bins --example demo
@@ -35,6 +35,9 @@ bench: ## Measure rendering and comparing, first sync, memory, log, restart and 
 
 bench-fair: ## Measure a small resource alone, and beside one of 10,000 rows
 	DBQO_LOCAL_FSYNC=on $(with-servers) cargo bench --locked --bench fair
+
+bench-latency: ## Measure from COMMIT to the changed object, and what notifications cost those who write
+	DBQO_LOCAL_FSYNC=on $(with-servers) cargo bench --locked --bench latency --bench writers
 
 build: ## Build the operator, target/release/dbqo
 	cargo build --release --locked

@@ -1,4 +1,4 @@
-//! What it costs to have nothing to do: requests, statements, CPU time and log of a minute in which 1,000 objects are
+//! What it costs to have nothing to do: requests, statements, CPU time and log of a minute in which all objects are
 //! as they should be. Run it with `make bench`; figures and conditions are in `benches/README.md`.
 
 #[path = "../tests/support/mod.rs"]
@@ -13,6 +13,10 @@ use serde_json::{Value, json};
 use support::world::World;
 
 const OBJECTS: usize = 1_000;
+/// Of a resource that is notified.
+const MANY: usize = 10_000;
+/// Longest time for a first sync.
+const PATIENCE: Duration = Duration::from_secs(300);
 const WATCHED: Duration = Duration::from_secs(60);
 /// Until what the first sync left behind is done: its status is written, its connections are idle.
 const SETTLED: Duration = Duration::from_secs(15);
@@ -26,30 +30,33 @@ async fn main() {
         return;
     }
     println!(
-        "| {OBJECTS} objects, for {} s | API requests | of these writes | SQL statements | CPU | log | memory |",
+        "| for {} s | objects | API requests | of these writes | SQL statements | CPU | log | memory |",
         WATCHED.as_secs()
     );
-    println!("|---|---|---|---|---|---|---|");
-    let detection = json!({"enabled": true, "tableName": "t", "timestampColumn": "at"});
-    for (name, what, spec) in [
-        ("idle-default", "`pollInterval: 1m` (the default)", json!({"pollInterval": "1m"})),
-        ("idle-query", "`pollInterval: 10s`", json!({"pollInterval": "10s"})),
+    println!("|---|---|---|---|---|---|---|---|");
+    let detection = json!({"enabled": true, "tableName": "t", "timestampColumn": "at", "mode": "Poll"});
+    let notify = json!({"enabled": true, "tableName": "t", "mode": "Notify"});
+    for (name, what, objects, spec) in [
+        ("idle-default", "`pollInterval: 1m` (the default)", OBJECTS, json!({"pollInterval": "1m"})),
+        ("idle-query", "`pollInterval: 10s`", OBJECTS, json!({"pollInterval": "10s"})),
         (
             "idle-detect",
             "`pollInterval: 10s` with `changeDetection`",
+            OBJECTS,
             json!({"pollInterval": "10s", "changeDetection": detection}),
         ),
+        ("idle-notify", "notified", MANY, json!({"changeDetection": notify})),
     ] {
-        measure(name, what, spec).await;
+        measure(name, what, objects, spec).await;
     }
 }
 
-async fn measure(name: &str, what: &str, spec: Value) {
+async fn measure(name: &str, what: &str, objects: usize, spec: Value) {
     let world = World::new(name, &[]).await;
-    world.run_sql(&format!("INSERT INTO t SELECT 'object-' || n, 'text' FROM generate_series(1, {OBJECTS}) n")).await;
+    world.run_sql(&format!("INSERT INTO t SELECT 'object-' || n, 'text' FROM generate_series(1, {objects}) n")).await;
     world.run_sql(&format!(r#"ALTER DATABASE "{}" SET log_statement = 'all'"#, world.database.name())).await;
     world.create("q", spec).await;
-    world.ready("q").await;
+    world.condition_within(PATIENCE, "q", "Ready", "True", None).await;
     tokio::time::sleep(SETTLED).await;
     let before = Count::of(&world).await;
     tokio::time::sleep(WATCHED).await;
@@ -62,7 +69,7 @@ async fn measure(name: &str, what: &str, spec: Value) {
         of(&after) - of(&before)
     };
     println!(
-        "| {what} | {} | {} | {} | {} ms | {} bytes | {:.0} MiB |",
+        "| {what} | {objects} | {} | {} | {} | {} ms | {} bytes | {:.0} MiB |",
         requests(false),
         requests(true),
         after.statements - before.statements,

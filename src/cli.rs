@@ -1,7 +1,9 @@
 //! Flags, environment and the commands: the only reader of either.
 
+mod dsn;
 mod election;
 mod run;
+mod sql;
 
 use clap::{Parser, Subcommand};
 
@@ -17,6 +19,9 @@ pub struct Cli {
 enum Command {
     /// Run the operator against the cluster of the kubeconfig, or the one it runs in
     Run(Box<run::Flags>),
+    /// Install, check or remove what makes PostgreSQL tell of changes: the schema `dbqo` and triggers on watched tables
+    #[command(subcommand)]
+    Sql(sql::Command),
     /// Print the CustomResourceDefinition, for `kubectl apply --server-side -f -`
     Crd,
     /// Print the version
@@ -28,6 +33,7 @@ impl Cli {
     pub fn execute(self) -> Result<(), String> {
         match self.command {
             Command::Run(flags) => run::run(&flags),
+            Command::Sql(command) => sql::run(&command),
             Command::Crd => crate::crd::definition_yaml().map(|yaml| print!("{yaml}")),
             Command::Version => {
                 println!("dbqo {}", env!("CARGO_PKG_VERSION"));

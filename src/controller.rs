@@ -11,7 +11,9 @@ mod error;
 mod fetch;
 mod follow;
 mod leader;
+mod listen;
 mod memory;
+mod notify;
 mod observe;
 mod prune;
 mod read;
@@ -21,6 +23,7 @@ mod report;
 mod search;
 mod start;
 mod stop;
+mod wakes;
 
 use std::sync::Arc;
 
@@ -35,6 +38,7 @@ use crate::postgres::Pools;
 
 pub use drift::Drift;
 pub use leader::{Candidate, Ended, Lost, run};
+pub use listen::{Bounds, Listeners};
 
 /// What every DatabaseQueryResource is worked on with. Cheap to clone.
 #[derive(Clone)]
@@ -53,6 +57,10 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// What others do to objects of ours.
     pub drift: Arc<Drift>,
+    /// Connections that listen for notifications.
+    pub listeners: Arc<Listeners>,
+    /// Whether triggers are installed where a role may.
+    pub installs_triggers: bool,
     /// True once the process is asked to stop.
     pub stopping: watch::Receiver<bool>,
 }

@@ -2,6 +2,7 @@
 //! a decision needs of those is an argument.
 
 pub mod account;
+pub mod bell;
 pub mod columns;
 pub mod conflict;
 pub mod connection;
@@ -10,10 +11,13 @@ pub mod contest;
 pub mod denied;
 pub mod detect;
 pub mod document;
+pub mod failures;
 pub mod fields;
 pub mod guard;
+pub mod hint;
 pub mod inventory;
 pub mod json;
+pub mod keyed;
 pub mod kubernetes;
 pub mod lease;
 pub mod lost;
@@ -29,11 +33,15 @@ pub mod rest;
 pub mod retry;
 pub mod rights;
 pub mod row;
+pub mod rows;
 pub mod schedule;
 pub mod secrets;
 pub mod sql;
 pub mod state;
 pub mod template;
+pub mod triggers;
 pub mod validate;
 pub mod version;
+pub mod vigil;
+pub mod wake;
 pub mod yaml;

@@ -70,10 +70,12 @@ pub enum Source {
     Retry,
     /// Somebody changed an object of it.
     Drift,
+    /// A watched table has notified, or has changed without.
+    Notification,
 }
 
 impl Source {
-    const ALL: [Self; 5] = [Self::Resource, Self::Secret, Self::Poll, Self::Retry, Self::Drift];
+    const ALL: [Self; 6] = [Self::Resource, Self::Secret, Self::Poll, Self::Retry, Self::Drift, Self::Notification];
 
     fn word(self) -> &'static str {
         match self {
@@ -82,6 +84,7 @@ impl Source {
             Self::Poll => "poll",
             Self::Retry => "retry",
             Self::Drift => "drift",
+            Self::Notification => "notification",
         }
     }
 }

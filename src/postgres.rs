@@ -1,25 +1,34 @@
 //! What is asked of PostgreSQL, and in which sessions. The only user of tokio-postgres; knows nothing of Kubernetes.
 
+mod arms;
 mod batch;
 mod columns;
 mod error;
 mod hosts;
+mod keyed;
+mod listener;
 mod login;
 mod phrase;
 mod pool;
 mod pooler;
 mod probe;
 mod query;
+mod replica;
 mod session;
 mod tls;
+mod triggers;
 
 use std::time::Duration;
 
+pub use arms::{Arms, Taken, Vigilant};
 pub use error::{Busy, Error, Pooled, Way};
+pub use listener::{Deaf, Listener, Ping};
 pub use pool::{Lease, Pool, Pools};
 pub use query::Read;
+pub use replica::Position;
 pub use session::Session;
 pub use tls::TlsFault;
+pub use triggers::Unwatched;
 
 /// Bounds of one read.
 #[derive(Clone, Copy, Debug)]

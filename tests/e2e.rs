@@ -26,6 +26,8 @@ mod deploy;
 mod detect;
 #[path = "e2e/drift.rs"]
 mod drift;
+#[path = "e2e/endings.rs"]
+mod endings;
 #[path = "e2e/fairness.rs"]
 mod fairness;
 #[path = "e2e/follow.rs"]
@@ -42,6 +44,8 @@ mod minds;
 mod mistakes;
 #[path = "e2e/names.rs"]
 mod names;
+#[path = "e2e/notify.rs"]
+mod notify;
 #[path = "e2e/observe.rs"]
 mod observe;
 #[path = "e2e/prune.rs"]

@@ -6,6 +6,10 @@ mod support;
 mod errors;
 #[path = "postgres/hosts.rs"]
 mod hosts;
+#[path = "postgres/keyed.rs"]
+mod keyed;
+#[path = "postgres/keyed_types.rs"]
+mod keyed_types;
 #[path = "postgres/keys.rs"]
 mod keys;
 #[path = "postgres/pool.rs"]
@@ -24,8 +28,12 @@ mod standby;
 mod time;
 #[path = "postgres/tls.rs"]
 mod tls;
+#[path = "postgres/triggers.rs"]
+mod triggers;
 #[path = "postgres/types.rs"]
 mod types;
+#[path = "postgres/whole.rs"]
+mod whole;
 
 use std::time::Duration;
 

@@ -69,7 +69,7 @@ impl Flags {
 
 /// A name that says where the process is, and that no other process has: one that is started again in the same Pod is
 /// another.
-fn identity() -> String {
+pub fn identity() -> String {
     let hostname = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = environment("POD_NAME").or_else(|| environment("HOSTNAME")).or_else(hostname);
     let name = name.as_deref().map(str::trim).filter(|name| !name.is_empty()).unwrap_or("dbqo").to_owned();

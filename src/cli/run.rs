@@ -14,7 +14,7 @@ use tracing_subscriber::prelude::*;
 use super::election;
 use crate::admin::{self, Health};
 use crate::cluster::{self, Cluster, OnAnswer, Term};
-use crate::controller::{self, Context, Ended};
+use crate::controller::{self, Context, Ended, Listeners};
 use crate::logic::denied::DeniedHost;
 use crate::logic::rights::Rights;
 use crate::metrics::{self, Metrics};
@@ -67,6 +67,20 @@ pub struct Flags {
     #[arg(long, env = "DBQO_MAX_CONNECTIONS_PER_SERVER", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10000))]
     max_connections_per_server: u16,
 
+    /// Whether to create what notifications of a watched table need, where a resource's database role may: a schema, a
+    /// function and triggers. `never` leaves that to you (`dbqo sql`)
+    #[arg(long, env = "DBQO_INSTALL_TRIGGERS", value_enum, default_value_t = InstallTriggers::Auto)]
+    install_triggers: InstallTriggers,
+
+    /// Most databases of one server (host and port) to listen to; resources of further ones poll. Each takes two
+    /// connections, besides those of --max-connections-per-server
+    #[arg(long, env = "DBQO_MAX_LISTENERS_PER_SERVER", default_value_t = 8, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    max_listeners_per_server: u16,
+
+    /// Most further connections of one listener, each of which waits for transactions that began before it listened
+    #[arg(long, env = "DBQO_MAX_WAITING_PER_LISTENER", default_value_t = 4, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    max_waiting_per_listener: u16,
+
     #[command(flatten)]
     election: election::Flags,
 
@@ -97,6 +111,12 @@ fn listen(text: &str) -> Result<Listen, String> {
             .map(Listen::On)
             .map_err(|_| "give an IP address and a port, such as 0.0.0.0:8080 or [::]:8080, or `off`".into()),
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum InstallTriggers {
+    Auto,
+    Never,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -173,7 +193,22 @@ async fn operate(flags: &Flags) -> Result<(), String> {
         require_account: flags.require_service_account,
     };
     let watch_namespace = flags.watch_namespace.clone();
-    let context = Context { cluster, pools, rights, watch_namespace, health, metrics, drift: Arc::default(), stopping };
+    let bounds = controller::Bounds {
+        per_server: flags.max_listeners_per_server.into(),
+        waiting: flags.max_waiting_per_listener.into(),
+    };
+    let context = Context {
+        cluster,
+        pools,
+        rights,
+        watch_namespace,
+        health,
+        metrics,
+        drift: Arc::default(),
+        listeners: Arc::new(Listeners::new(bounds, election::identity())),
+        installs_triggers: flags.install_triggers == InstallTriggers::Auto,
+        stopping,
+    };
     let mut controller = tokio::spawn(pulse.of(controller::run(Arc::new(context), candidate)));
     tokio::select! {
         signal = wait_for_signal() => signal?,

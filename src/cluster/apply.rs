@@ -6,6 +6,7 @@ mod error;
 use std::sync::Arc;
 
 use http::StatusCode;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::claims::{Claim, UNDER_WAY};
 use super::failure::Failure;
@@ -84,7 +85,7 @@ impl Cluster {
         match self.apply(desired, body, Force::Never).await {
             Ok(answer) if answer.status == StatusCode::CREATED => {
                 self.shared.claims.made(&desired.id);
-                self.applied(Change::Created, Hold::Created, &answer)
+                self.applied(Change::Created, Hold::Created, &metadata(&answer)?)
             }
             Ok(answer) => self.met(owner, desired, answer, earlier).await,
             Err(failure) => {
@@ -111,7 +112,7 @@ impl Cluster {
         match self.contend(desired, body, claim).await {
             Ok((answer, yielded)) => {
                 self.shared.claims.made(&desired.id);
-                Ok(Applied { yielded, ..self.applied(Change::Adopted, Hold::Adopted, &answer)? })
+                Ok(Applied { yielded, ..self.applied(Change::Adopted, Hold::Adopted, &metadata(&answer)?)? })
             }
             Err(error) => {
                 self.shared.claims.drop(&desired.id);
@@ -139,7 +140,9 @@ impl Cluster {
             conflict::Claim::Earlier(known.applied.as_ref())
         };
         match self.contend(desired, body, claim).await {
-            Ok((answer, yielded)) => Ok(Applied { yielded, ..self.applied(Change::Updated, known.hold, &answer)? }),
+            Ok((answer, yielded)) => {
+                Ok(Applied { yielded, ..self.applied(Change::Updated, known.hold, &metadata(&answer)?)? })
+            }
             // Whatever else a conflict may be: the uid we know does not help any more.
             Err(ApplyError::Failed(Failure::Refused(refused))) if refused.is_write_conflict() => {
                 Err(ApplyError::Replaced)
@@ -208,13 +211,12 @@ impl Cluster {
         }
     }
 
-    fn applied(&self, change: Change, hold: Hold, answer: &Answer) -> Result<Applied, ApplyError> {
-        let meta = answer.read::<Metadata>().map_err(ApplyError::Failed)?.metadata;
+    fn applied(&self, change: Change, hold: Hold, meta: &ObjectMeta) -> Result<Applied, ApplyError> {
         if meta.deletion_timestamp.is_some() {
             return Err(ApplyError::BeingDeleted);
         }
         let uid = meta.uid.as_deref().unwrap_or_default().into();
-        Ok(Applied { change, uid, version: Version::of(&meta), hold, fields: self.fields(&meta), yielded: Vec::new() })
+        Ok(Applied { change, uid, version: Version::of(meta), hold, fields: self.fields(meta), yielded: Vec::new() })
     }
 
     async fn apply(&self, desired: &Desired, body: Vec<u8>, force: Force) -> Result<Answer, Failure> {
@@ -258,11 +260,11 @@ impl Cluster {
         answer: Answer,
         earlier: Option<Claim>,
     ) -> Result<Applied, ApplyError> {
-        let meta = answer.read::<Metadata>().map_err(ApplyError::Failed)?.metadata;
+        let meta = metadata(&answer)?;
         let lost_answer = earlier.is_some_and(|claim| !claim.made);
         if lost_answer || !written_by_others(&meta) {
             self.shared.claims.made(&desired.id);
-            return self.applied(Change::Updated, Hold::Created, &answer);
+            return self.applied(Change::Updated, Hold::Created, &meta);
         }
         self.shared.claims.drop(&desired.id);
         let uid: Arc<str> = meta.uid.as_deref().unwrap_or_default().into();
@@ -289,6 +291,10 @@ enum Force {
 
 fn managers(fields: &[conflict::HeldField]) -> ApplyError {
     ApplyError::Conflict(Conflict::Managers(fields.iter().map(error::named).collect()))
+}
+
+fn metadata(answer: &Answer) -> Result<ObjectMeta, ApplyError> {
+    Ok(answer.read::<Metadata>().map_err(ApplyError::Failed)?.metadata)
 }
 
 fn sendable(body: Option<Vec<u8>>) -> Result<Vec<u8>, ApplyError> {

@@ -78,6 +78,8 @@ pub enum Finding {
     Policy,
     /// The object does not fit the schema of its kind; the server calls this 500.
     Schema,
+    /// A value is not of the form that its field takes, and the server does not say which; it calls this 500.
+    Malformed(Form),
     /// The object is not the one with the uid we named, or is gone.
     OtherUid,
     /// The namespace does not exist.
@@ -88,6 +90,19 @@ pub enum Finding {
     TooLarge,
     /// The cluster's own storage takes nothing more.
     StorageFull,
+}
+
+/// What a value would have to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Such as `500m` or `2Gi`.
+    Quantity,
+    /// Such as `2006-01-02T15:04:05Z`.
+    Time,
+    /// Encoded bytes.
+    Base64,
+    /// The server does not say.
+    Unknown,
 }
 
 /// What was asked of the server, as we know it ourselves.
@@ -160,6 +175,12 @@ impl Finding {
             Self::WebhookAway => " (an admission webhook cannot be reached)",
             Self::Policy => " (denied by an admission policy)",
             Self::Schema => " (does not fit the schema of its kind)",
+            Self::Malformed(Form::Quantity) => {
+                " (the server could not decode the object: a quantity, such as 500m, is malformed)"
+            }
+            Self::Malformed(Form::Time) => " (the server could not decode the object: a time is malformed)",
+            Self::Malformed(Form::Base64) => " (the server could not decode the object: a value is not base64)",
+            Self::Malformed(Form::Unknown) => " (the server could not decode the object: a value is malformed)",
             Self::OtherUid => " (it is another object by now, or gone)",
             Self::NoNamespace => " (no such namespace)",
             Self::NoKind => " (the server does not serve this kind)",
@@ -185,7 +206,7 @@ impl Failure {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Refused(refused) => {
-                !matches!(refused.finding, Finding::Schema | Finding::TooLarge)
+                !matches!(refused.finding, Finding::Schema | Finding::Malformed(_) | Finding::TooLarge)
                     && !matches!(refused.code, 400 | 405 | 406 | 413 | 415 | 422)
             }
             _ => true,
@@ -194,7 +215,8 @@ impl Failure {
 
     /// Whether it is certain that the server did not do what was asked.
     pub fn nothing_happened(&self) -> bool {
-        matches!(self, Self::Refused(refused) if refused.code < 500 || refused.finding == Finding::Schema)
+        let is_of_object = |finding| matches!(finding, Finding::Schema | Finding::Malformed(_));
+        matches!(self, Self::Refused(refused) if refused.code < 500 || is_of_object(refused.finding))
     }
 
     /// The HTTP status, where there was an answer.

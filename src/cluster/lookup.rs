@@ -22,33 +22,31 @@ const AT_ONCE: usize = 16;
 type Existing = HashMap<ObjectId, (Known, Ownership)>;
 
 /// For whom objects are looked up, and, once it matters, the uids of all DatabaseQueryResources that there are; none
-/// where we may not list them all.
-struct Onlooker<'a> {
+/// where we may not list them all. For one pass: they come and go.
+pub struct Onlooker<'a> {
     owner: &'a Owner,
     living: OnceCell<Option<HashSet<String>>>,
 }
 
+impl<'a> Onlooker<'a> {
+    /// Of this owner; nothing is asked yet.
+    pub fn of(owner: &'a Owner) -> Self {
+        Self { owner, living: OnceCell::new() }
+    }
+}
+
 impl Cluster {
-    /// Those of `ids` (all of this kind) that exist, and whose they are.
-    pub async fn look_up(&self, kind: &Kind, ids: &[&ObjectId], owner: &Owner) -> Result<Existing, Failure> {
-        let mut by_namespace: HashMap<Option<&str>, Vec<&ObjectId>> = HashMap::new();
-        for id in ids {
-            by_namespace.entry(id.namespace.as_deref()).or_default().push(id);
+    /// Those of `ids` (all of this kind and in one namespace, or in none) that exist, and whose they are.
+    pub async fn look_up(&self, kind: &Kind, ids: &[&ObjectId], owner: &Onlooker<'_>) -> Result<Existing, Failure> {
+        match ids {
+            [first, ..] if ids.len() > FEW => self.list_some(kind, first.namespace.as_deref(), ids, owner).await,
+            _ => self.get_each(kind, ids, owner).await,
         }
-        let owner = &Onlooker { owner, living: OnceCell::new() };
-        let mut existing = Existing::new();
-        for (namespace, ids) in by_namespace {
-            if ids.len() <= FEW {
-                existing.extend(self.get_each(kind, ids, owner).await?);
-            } else {
-                existing.extend(self.list_some(kind, namespace, ids, owner).await?);
-            }
-        }
-        Ok(existing)
     }
 
-    async fn get_each(&self, kind: &Kind, ids: Vec<&ObjectId>, owner: &Onlooker<'_>) -> Result<Existing, Failure> {
-        let found = stream::iter(ids.into_iter().cloned()).map(async |id: ObjectId| {
+    async fn get_each(&self, kind: &Kind, ids: &[&ObjectId], owner: &Onlooker<'_>) -> Result<Existing, Failure> {
+        let ids: Vec<ObjectId> = ids.iter().copied().cloned().collect();
+        let found = stream::iter(ids).map(async |id: ObjectId| {
             let Some(meta) = self.metadata(kind, &id).await? else { return Ok(None) };
             let seen = self.seen(kind, &id, &meta, owner).await?;
             Ok(Some((id, seen)))
@@ -61,7 +59,7 @@ impl Cluster {
         &self,
         kind: &Kind,
         namespace: Option<&str>,
-        ids: Vec<&ObjectId>,
+        ids: &[&ObjectId],
         owner: &Onlooker<'_>,
     ) -> Result<Existing, Failure> {
         let wanted: HashMap<&str, &ObjectId> = ids.iter().map(|id| (id.name.as_str(), *id)).collect();
@@ -90,7 +88,8 @@ impl Cluster {
             }
         }
         // A crowded namespace, or a listing the server forgot: ask for the rest one by one.
-        existing.extend(self.get_each(kind, open.into_iter().collect(), owner).await?);
+        let open: Vec<&ObjectId> = open.into_iter().collect();
+        existing.extend(self.get_each(kind, &open, owner).await?);
         Ok(existing)
     }
 

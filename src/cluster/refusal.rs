@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::failure::{Asked, Cause, Finding, Refused};
+use super::failure::{Asked, Cause, Finding, Form, Refused};
 use crate::logic::conflict::HeldField;
 
 const REASONS: [&str; 19] = [
@@ -124,6 +124,7 @@ fn finding(code: u16, message: &str, kind: &str, causes: &[Cause]) -> Finding {
         500 if message.contains("etcdserver: request is too large") => Finding::TooLarge,
         500 if message.contains("etcdserver: mvcc: database space exceeded") => Finding::StorageFull,
         500 if message.starts_with(TYPED) => Finding::Schema,
+        500 if message.starts_with(UNDECODABLE) => Finding::Malformed(form(message)),
         500 if message.contains("failed calling webhook") => Finding::WebhookAway,
         _ if message.starts_with("admission webhook \"") => Finding::Webhook,
         _ if forbidden.starts_with("ValidatingAdmissionPolicy ")
@@ -205,6 +206,22 @@ fn field(path: &str) -> String {
     match shown.find(|c: char| !(c.is_ascii_alphanumeric() || "-_./[]…$".contains(c))) {
         Some(end) => format!("{}…", &shown[..end]),
         None => shown,
+    }
+}
+
+const UNDECODABLE: &str = "failed to convert new object (";
+
+/// What the server expected, by the words that it puts before or around a value.
+fn form(message: &str) -> Form {
+    let why = message.rsplit_once(" to proper version: ").map_or("", |(_, why)| why);
+    let why = why.strip_prefix("unable to convert unstructured object to ").and_then(|why| why.split_once(": "));
+    match why.map_or("", |(_, why)| why) {
+        why if why.starts_with("quantities must match ") || why.starts_with("unable to parse quantity") => {
+            Form::Quantity
+        }
+        why if why.starts_with("parsing time ") => Form::Time,
+        why if why.starts_with("error decoding from json: illegal base64 data ") => Form::Base64,
+        _ => Form::Unknown,
     }
 }
 
@@ -313,6 +330,25 @@ mod tests {
             refused.to_string(),
             "500 error (does not fit the schema of its kind): .data.k FieldValueTypeInvalid, .spec FieldUnknown"
         );
+    }
+
+    #[test]
+    fn an_object_that_the_server_cannot_decode_is_told_as_such_without_the_value() {
+        for (why, told) in [
+            ("quantities must match the regular expression '^CANARY$'", "a quantity, such as 500m, is malformed"),
+            ("parsing time \"CANARY\" as \"2006\": cannot parse \"CANARY\"", "a time is malformed"),
+            ("error decoding from json: illegal base64 data at input byte 3", "a value is not base64"),
+            ("CANARY", "a value is malformed"),
+        ] {
+            let message = format!(
+                "failed to convert new object (n/a; v1, Kind=K) to proper version: unable to convert unstructured object to v1, Kind=K: {why}"
+            );
+            let refused = refused(500, serde_json::json!({"message": message}));
+            assert_eq!(refused.to_string(), format!("500 error (the server could not decode the object: {told})"));
+            assert!(!format!("{refused:?}").contains("CANARY"));
+            let failure = crate::cluster::Failure::Refused(refused.into());
+            assert!(!failure.is_retryable() && failure.nothing_happened());
+        }
     }
 
     #[test]

@@ -24,9 +24,9 @@ use crate::crd::{Dbqr, Status};
 use crate::logic::account::Account;
 use crate::logic::contest::Contests;
 use crate::logic::object::{FINALIZER, Owner};
-use crate::logic::outcome::{self, Outcome};
+use crate::logic::outcome::{self, Changed, Outcome};
 use crate::logic::retry::Retry;
-use crate::logic::schedule::Look;
+use crate::logic::schedule::{Look, Schedule};
 use crate::logic::validate::InvalidSpec;
 use crate::metrics::{Series, Source};
 
@@ -103,6 +103,8 @@ struct Actor {
     contests: Contests,
     /// When what others did is to be put right.
     restore: Option<Instant>,
+    /// Whether it may be that changes were not notified.
+    in_doubt: bool,
     /// Whether all was cleaned up. It is not done twice: by now there may be another resource of this name, whose objects
     /// have the same labels.
     finalized: bool,
@@ -135,6 +137,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
         owner,
         contests: Contests::default(),
         restore: None,
+        in_doubt: false,
         memory,
         report,
         retry: Retry::new(now),
@@ -164,11 +167,14 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
         actor.absorb(&seen.dbqr).await;
         actor.work(&seen).await;
         actor.report.write(&actor.ctx, &seen.dbqr, Instant::now()).await;
-        let next = actor.next(&seen.dbqr);
+        let (next, heeds_wakes, wakes) =
+            (actor.next(&seen.dbqr), actor.heeds_wakes(&seen.dbqr), actor.memory.notified.wakes.clone());
         tokio::select! {
             changed = actor.seen.changed() => if changed.is_err() { return },
             () = sleep_until(next.into()) => {}
             () = actor.memory.inbox.arrived() => {}
+            () = wakes.arrived(), if heeds_wakes => {}
+            () = actor.memory.notified.changed() => actor.in_doubt = !actor.memory.notified.is_heard(),
             landed = actor.memory.applies.next() => actor.land(landed),
             _ = stopping.wait_for(|stopping| *stopping) => break,
         }
@@ -182,7 +188,7 @@ impl Actor {
         let dbqr = &seen.dbqr;
         self.series.suspended(dbqr.is_suspended());
         if dbqr.is_deleting() {
-            self.memory.pool = None;
+            self.memory.rest();
             if dbqr.has_finalizer(FINALIZER)
                 && !self.finalized
                 && self.again.is_none_or(|again| Instant::now() >= again.at)
@@ -190,7 +196,7 @@ impl Actor {
                 self.finalize(seen).await;
             }
         } else if dbqr.is_suspended() {
-            self.memory.pool = None;
+            self.memory.rest();
             let status = Status { observed_generation: dbqr.metadata.generation, ..self.report.latest().clone() };
             self.report.set(status);
         } else if let Some(look) = self.look(dbqr, Instant::now()) {
@@ -209,8 +215,23 @@ impl Actor {
             Some(Again { holds: true, .. }) => None,
             _ if self.restore.is_some_and(|at| now >= at) => Some(Look::Full),
             // Without a valid spec only a change is a reason to look.
-            _ => self.memory.valid.as_ref()?.schedule.due(full, look, now),
+            _ => match self.schedule()?.due(full, look, now) {
+                None if self.memory.notified.wakes.is_some() => Some(Look::Woken),
+                None if self.in_doubt => Some(Look::Probe),
+                due => due,
+            },
         }
+    }
+
+    fn schedule(&self) -> Option<Schedule> {
+        let schedule = self.memory.valid.as_ref()?.schedule;
+        Some(if self.memory.notified.is_heard() { schedule.notified() } else { schedule })
+    }
+
+    /// Whether what is notified is a reason to look now.
+    fn heeds_wakes(&self, dbqr: &Dbqr) -> bool {
+        let holds = dbqr.is_deleting() || dbqr.is_suspended() || self.again.is_some_and(|again| again.holds);
+        !holds && self.last.is_some() && self.memory.valid.is_some()
     }
 
     /// When to look again without being told.
@@ -219,7 +240,8 @@ impl Actor {
         let suspended = !dbqr.is_deleting() && dbqr.is_suspended();
         let holds = dbqr.is_deleting() || self.again.is_some_and(|again| again.holds);
         let scheduled = match (self.last, &self.memory.valid) {
-            (Some((full, look)), Some(valid)) if !holds => Some(valid.schedule.next(full, look)),
+            (Some(_), Some(_)) if self.in_doubt && !holds => Some(Instant::now()),
+            (Some((full, look)), Some(_)) if !holds => self.schedule().map(|schedule| schedule.next(full, look)),
             _ => None,
         };
         let restore = self.restore.filter(|_| !holds);
@@ -231,11 +253,13 @@ impl Actor {
     async fn pass(&mut self, dbqr: &Arc<Dbqr>, look: Look) {
         let begin = Instant::now();
         let full = match (look, self.last) {
-            (Look::Probe, Some((full, _))) => full,
+            (Look::Probe | Look::Woken, Some((full, _))) => full,
             _ => begin,
         };
         self.last = Some((full, begin));
+        self.in_doubt = false;
         let by_time = if self.again.is_some_and(|again| begin >= again.at) { Source::Retry } else { Source::Poll };
+        let by_time = if look == Look::Woken { Source::Notification } else { by_time };
         let by_time = if self.restore.take_if(|at| begin >= *at).is_some() { Source::Drift } else { by_time };
         self.series.woken(self.woken.take().unwrap_or(by_time));
         let result = self.reconcile(dbqr, look).await;
@@ -243,7 +267,7 @@ impl Actor {
             self.report.recorded(&recorded);
         }
         if std::mem::take(&mut self.memory.outdated) {
-            self.restore = Some(Instant::now());
+            self.read_again();
         }
         let outcome = match result {
             Ok(outcome) => outcome,
@@ -253,9 +277,14 @@ impl Actor {
                 Outcome::Failed(error.failed())
             }
         };
-        if let Outcome::Done(_) = &outcome {
+        if let Outcome::Done(done) = &outcome
+            && done.whole
+        {
             // Also where the watermark moved: the query has run just now.
             self.last = Some((begin, begin));
+            let Changed { created, updated, deleted, adopted, released } = done.changed;
+            let changed = created + updated + deleted + adopted + released;
+            self.memory.notified.read(begin, done.query_time, changed);
         }
         self.plan_retry(&outcome);
         let status = outcome::status(
@@ -292,18 +321,23 @@ impl Actor {
     }
 
     /// Takes note of an apply that took so long that no pass waited for it. What it was about is looked at once more, and
-    /// so is all when nothing is under way any more.
+    /// so is all when nothing is under way any more, or something waited for its place.
     fn land(&mut self, landed: Landed) {
-        self.memory.land(&self.owner, landed);
-        if std::mem::take(&mut self.memory.outdated) || self.memory.state.under_way() == 0 {
-            self.restore = Some(Instant::now());
+        let failed = self.memory.land(&self.owner, landed);
+        if std::mem::take(&mut self.memory.outdated) || failed || self.memory.state.awaits_end() {
+            self.read_again();
         }
+    }
+
+    fn read_again(&mut self) {
+        let at = self.memory.state.again(self.last.map(|(full, _)| full), Instant::now());
+        self.restore = Some(self.restore.map_or(at, |restore| restore.min(at)));
     }
 
     fn plan_retry(&mut self, outcome: &Outcome) {
         let holds = match outcome {
             // Nothing was tried, so what failed before is still to be tried again.
-            Outcome::Unchanged => return,
+            Outcome::Unchanged(_) => return,
             Outcome::Done(done) => (!done.failures.is_empty() || done.undeleted.is_some()).then_some(false),
             Outcome::Failed(failed) => (!failed.stalled).then_some(true),
         };
@@ -315,9 +349,12 @@ impl Actor {
         }
         if matches!(outcome, Outcome::Failed(failed) if failed.stalled) {
             // Nothing is asked of the database until something changes.
-            self.memory.pool = None;
+            self.memory.rest();
         }
+        let is_whole = !matches!(outcome, Outcome::Done(done) if !done.whole);
         match holds {
+            // What failed before is tried again when it was to be, however often other rows are read meanwhile.
+            Some(_) if !is_whole && self.again.is_some() => {}
             Some(holds) => self.again = Some(Again { at: Instant::now() + self.retry.next(jitter()), holds }),
             None => {
                 self.retry.reset();

@@ -1,7 +1,9 @@
 //! Works through what is to be applied: looks at what is met for the first time, records new kinds, writes, and takes
 //! note of what became of it.
 
+use std::collections::HashMap;
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::task::{JoinError, JoinSet};
@@ -10,20 +12,28 @@ use tokio::time::sleep_until;
 use super::error::Error;
 use super::memory::Memory;
 use super::reconcile::Pass;
-use crate::cluster::{Applied, ApplyError, Change, Terms};
-use crate::logic::object::{ObjectId, Owner, Ownership};
+use crate::cluster::{self, ApplyError, Change, Failure, Onlooker, Terms};
+use crate::logic::object::{GroupKind, ObjectId, Owner, Ownership};
 use crate::logic::outcome::Changed;
 use crate::logic::queue::Work;
-use crate::logic::render::RowFailure;
 use crate::logic::state::{Read, Recorded, Refusal};
 use crate::logic::validate::Validated;
 
 /// The applies under way: each a task of its own, so that it goes on whatever its resource waits for.
 #[derive(Default)]
-pub struct Applies(JoinSet<(Work, Result<Applied, ApplyError>)>);
+pub struct Applies(JoinSet<(Work, Result<cluster::Applied, ApplyError>)>);
+
+/// How far the applies of a pass came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Applied {
+    /// All but the slow.
+    All,
+    /// Some rows have to be read again first; the next pass goes on with the others.
+    Some,
+}
 
 /// An apply that has ended.
-pub type Landed = Result<(Work, Result<Applied, ApplyError>), JoinError>;
+pub type Landed = Result<(Work, Result<cluster::Applied, ApplyError>), JoinError>;
 
 impl Applies {
     /// Waits until one has ended. Forever where none is under way.
@@ -41,23 +51,36 @@ impl Applies {
 }
 
 impl Pass<'_> {
-    /// Looks up what is not known to exist, one look per kind and namespace. What we may not look at fails its own rows.
+    /// Looks up what is not known to exist, one look per kind and namespace. What cannot be looked at fails its own rows;
+    /// of a kind about which the server says nothing in time nothing more is asked.
     pub(super) async fn meet(&self, memory: &mut Memory, read: &mut Read) -> Result<(), Error> {
+        let onlooker = Onlooker::of(&self.owner);
+        let mut silent: HashMap<Arc<GroupKind>, Failure> = HashMap::new();
         for desired in read.unmet() {
             let Some(kind) = desired.first().map(|first| first.kind.clone()) else { continue };
             let ids: Vec<&ObjectId> = desired.iter().map(|desired| &desired.id).collect();
-            match self.ctx.cluster.look_up(&kind, &ids, &self.owner).await {
-                Err(failure) if failure.is_forbidden() => {
-                    desired.iter().for_each(|desired| read.fail(desired, failure.reason(), failure.to_string()));
+            let existing = match silent.get(&kind.group_kind) {
+                Some(failure) => Err(failure.clone()),
+                None => self.ctx.cluster.look_up(&kind, &ids, &onlooker).await,
+            };
+            match existing {
+                // It is the server itself: nothing can be done.
+                Err(failure @ Failure::Unreachable(_)) => return Err(Error::LookUp(failure)),
+                Err(failure) => {
+                    for desired in &desired {
+                        memory.state.fail(desired, failure.reason(), failure.to_string());
+                    }
+                    if failure == Failure::Timeout {
+                        silent.insert(kind.group_kind.clone(), failure);
+                    }
                 }
-                existing => {
-                    let mut existing = existing.map_err(Error::LookUp)?;
+                Ok(mut existing) => {
                     for desired in desired {
                         let existing = existing.remove(&desired.id);
                         if existing.as_ref().is_some_and(|(_, whose)| *whose == Ownership::Ours) {
                             memory.met_ours();
                         }
-                        memory.state.meet(read, desired, existing, self.spec.conflict_policy);
+                        memory.state.meet(desired, existing, self.spec.conflict_policy);
                     }
                 }
             }
@@ -66,8 +89,8 @@ impl Pass<'_> {
     }
 
     /// Records what has to be found again before it is made.
-    pub(super) async fn track(&self, memory: &mut Memory, read: &Read) -> Result<(), Error> {
-        let Some(recorded) = memory.state.to_record(read) else { return Ok(()) };
+    pub(super) async fn track(&self, memory: &mut Memory) -> Result<(), Error> {
+        let Some(recorded) = memory.state.to_record() else { return Ok(()) };
         self.record(memory, recorded).await
     }
 
@@ -81,14 +104,15 @@ impl Pass<'_> {
 
     /// Applies what differs. What is slow is left to itself after a while, so that it holds up nothing else; once the
     /// pass has lost its point nothing new begins, and what has begun is finished.
-    pub(super) async fn apply(&self, memory: &mut Memory, valid: &Validated, read: &mut Read) -> Result<(), Error> {
+    pub(super) async fn apply(&self, memory: &mut Memory, valid: &Validated) -> Result<Applied, Error> {
         let terms = Terms { policy: self.spec.conflict_policy, ignored: valid.ignored.clone() };
         loop {
             if !self.stop.go_on() {
                 memory.state.void();
             }
+            let now = Instant::now();
             while memory.state.under_way() < self.ctx.cluster.at_once()
-                && let Some(work) = memory.state.next(Instant::now())
+                && let Some(work) = memory.state.next(now)
             {
                 let (cluster, owner, terms) = (self.ctx.cluster.clone(), self.owner.clone(), terms.clone());
                 memory.applies.0.spawn(async move {
@@ -96,31 +120,33 @@ impl Pass<'_> {
                     (work, result)
                 });
             }
-            if memory.state.under_way() == 0 {
-                break;
-            }
-            let is_slow = memory.state.slow_from();
+            // Nothing was begun now, so that nothing will be before one of the slow has ended.
+            let Some(slow_from) = memory.state.slow_from().filter(|at| *at > now) else { break };
             tokio::select! {
                 landed = memory.applies.next() => {
-                    read.failures.extend(memory.land(&self.owner, landed));
+                    memory.land(&self.owner, landed);
+                }
+                // What they say overtakes what waits.
+                () = memory.notified.wakes.keys_arrived(), if memory.notified.keyed().is_some() => {
+                    return Ok(Applied::Some);
                 }
                 // Thousands of them would wait for the end of a long pass; most tell of what was just applied.
                 () = memory.inbox.arrived() => memory.absorb(),
-                () = until(is_slow) => break,
+                () = sleep_until(slow_from.into()) => {}
             }
         }
-        if self.stop.go_on() { Ok(()) } else { Err(Error::Stopped) }
+        if self.stop.go_on() { Ok(Applied::All) } else { Err(Error::Stopped) }
     }
 }
 
 impl Memory {
-    /// Takes note of an apply that has ended; what failed of it.
-    pub(super) fn land(&mut self, owner: &Owner, landed: Landed) -> Option<RowFailure> {
+    /// Takes note of an apply that has ended; whether it failed.
+    pub(super) fn land(&mut self, owner: &Owner, landed: Landed) -> bool {
         let Ok((Work { desired, .. }, result)) = landed else {
             tracing::error!(dbqr = %owner, "an apply was aborted: what exists is listed anew");
             self.state.lost();
             self.outdated = true;
-            return None;
+            return true;
         };
         let result = match result {
             Ok(applied) => {
@@ -137,13 +163,13 @@ impl Memory {
             self.inbox.knows(known.version);
         }
         self.inbox.remind();
-        let (failure, is_outdated) = self.state.landed(desired, result, Instant::now());
-        self.outdated |= is_outdated;
-        failure
+        let landing = self.state.landed(desired, result, Instant::now());
+        self.outdated |= landing.outdated;
+        landing.failed
     }
 }
 
-fn tell(owner: &Owner, id: &ObjectId, applied: &Applied, changed: &mut Changed) {
+fn tell(owner: &Owner, id: &ObjectId, applied: &cluster::Applied, changed: &mut Changed) {
     let (verb, count) = match applied.change {
         Change::Created => ("created", &mut changed.created),
         Change::Updated => ("updated", &mut changed.updated),
@@ -154,12 +180,5 @@ fn tell(owner: &Owner, id: &ObjectId, applied: &Applied, changed: &mut Changed) 
     tracing::info!(dbqr = %owner, object = %id, "{verb}");
     for (field, holder) in &applied.yielded {
         tracing::info!(dbqr = %owner, object = %id, field, "left to {holder}");
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at.into()).await,
-        None => pending().await,
     }
 }

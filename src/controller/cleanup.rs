@@ -10,7 +10,7 @@ use super::{Context, error::Error};
 use crate::cluster::{self, Deleted, Owned, Scope};
 use crate::crd::Dbqr;
 use crate::logic::lost;
-use crate::logic::object::{GroupKind, Kind, ObjectId, Owner};
+use crate::logic::object::{GroupKind, Kind, ObjectId, Owner, goes_first};
 use crate::logic::outcome::Undone;
 use crate::logic::prune::Stale;
 use crate::logic::rights::Rights;
@@ -30,16 +30,14 @@ pub async fn delete(
     owner: &Owner,
     objects: Vec<Stale>,
     go_on: &(dyn Fn() -> bool + Send + Sync),
-) -> Vec<(ObjectId, Result<Deleted, cluster::Error>)> {
-    let (last, first): (Vec<_>, Vec<_>) = objects
-        .into_iter()
-        .partition(|(id, _)| matches!(id.kind.kind.as_str(), "CustomResourceDefinition" | "Namespace"));
+) -> Vec<(Stale, Result<Deleted, cluster::Error>)> {
+    let (last, first): (Vec<_>, Vec<_>) = objects.into_iter().partition(|(id, _)| goes_first(&id.kind));
     let mut results = Vec::new();
     for objects in [first, last] {
         let deletions =
             futures::stream::iter(objects).take_while(|_| std::future::ready(go_on())).map(async |(id, uid)| {
                 let result = delete_one(ctx, owner, &id, &uid).await;
-                (id, result)
+                ((id, uid), result)
             });
         results.extend(deletions.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
     }
@@ -138,13 +136,15 @@ pub struct Manner {
 }
 
 /// Deletes everything of a resource that is being deleted, or keeps all; Ok when nothing is left to do but what it returns,
-/// which nobody may do. What is to stay loses the reference by which the garbage collector would take it.
+/// which nobody may do. What is to stay loses the reference by which the garbage collector would take it. Nothing more is
+/// deleted, and it is an error, as soon as `go_on` says no.
 pub async fn clean_up(
     ctx: &Context,
     dbqr: &Dbqr,
     owner: &Owner,
     kinds: impl Iterator<Item = GroupKind>,
     Manner { keep, unattended, account_is_gone }: Manner,
+    go_on: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Vec<Undone>, Error> {
     let is_vain = |error: &cluster::Error| account_is_gone && error.lacks_rule();
     let (mut all, mut gone, mut kept, mut undone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -186,7 +186,7 @@ pub async fn clean_up(
             result => result.map_err(|error| Error::CleanUp(format!("{id}: {error}")))?,
         }
     }
-    for (id, result) in delete(ctx, owner, gone, &|| true).await {
+    for ((id, _), result) in delete(ctx, owner, gone, go_on).await {
         match result {
             // The garbage collector takes those that refer to the resource.
             Err(error) if is_vain(&error) && referring.contains(&id) => {}
@@ -195,5 +195,5 @@ pub async fn clean_up(
             Ok(_) => {}
         }
     }
-    Ok(undone)
+    if go_on() { Ok(undone) } else { Err(Error::Stopped) }
 }

@@ -1,10 +1,14 @@
-//! Whether anything may have changed in the database since it was last read, and how one would know.
+//! Whether anything may have changed in the database since it was last read, and which rows it may be.
 
 use std::sync::Arc;
 
 use super::error::Error;
-use super::reconcile::limits;
-use crate::logic::detect::{self, Fingerprint};
+use super::memory::Memory;
+use super::reconcile::{Pass, limits};
+use crate::logic::detect::Fingerprint;
+use crate::logic::keyed::KeyedPlan;
+use crate::logic::rows::Keys;
+use crate::logic::schedule::Look;
 use crate::logic::validate::Validated;
 use crate::postgres::Pool;
 
@@ -22,7 +26,49 @@ pub async fn look(
     Ok(Some(looked))
 }
 
-/// How changes are noticed, and which are not.
-pub fn told(valid: &Validated, fingerprint: Option<&Fingerprint>) -> String {
-    detect::message(&valid.schedule, valid.detection.as_ref().zip(fingerprint))
+/// What is to be read.
+pub enum Sought {
+    /// Nothing: all is as it was.
+    Nothing,
+    /// All rows; the fingerprint of the watched tables from before.
+    All(Option<Fingerprint>),
+    /// The rows of these keys.
+    Keys(Arc<KeyedPlan>, Keys),
+}
+
+impl Pass<'_> {
+    /// What is to be read, given why one looks. Whatever was notified by now is heeded with it.
+    pub(super) async fn seek(
+        &self,
+        memory: &mut Memory,
+        valid: &Validated,
+        pool: &Arc<Pool>,
+        why: Look,
+    ) -> Result<Sought, Error> {
+        if why == Look::Woken
+            && let Some(keys) = memory.keys_that_woke()
+        {
+            return Ok(keys);
+        }
+        let print = self.unless_stopped(look(pool, valid, memory.fingerprint.as_ref())).await?;
+        if why == Look::Probe && print.is_some() && print == memory.fingerprint && !memory.notified.wakes.is_some() {
+            return Ok(Sought::Nothing);
+        }
+        if memory.notified.wakes.is_redefined() {
+            memory.notified.forget();
+        }
+        self.listen(memory, valid, pool, print.as_ref()).await;
+        memory.since = memory.notified.wakes.take().map(|pending| pending.since);
+        Ok(Sought::All(print))
+    }
+}
+
+impl Memory {
+    /// The keys that were notified, where it is enough to read their rows.
+    fn keys_that_woke(&mut self) -> Option<Sought> {
+        let plan = self.notified.keyed().filter(|_| self.state.is_certain())?.clone();
+        let (keys, since) = self.notified.wakes.take_keys()?;
+        self.since = Some(since);
+        Some(Sought::Keys(plan, keys))
+    }
 }

@@ -260,3 +260,36 @@ async fn watch(drift: Arc<Drift>, cluster: Cluster, mut kind: Arc<Kind>, place: 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logic::object::Known;
+    use crate::logic::state::State;
+
+    #[tokio::test]
+    async fn what_was_seen_to_change_and_is_not_there_when_the_watch_begins_anew_is_gone() {
+        let kind = GroupKind { group: String::new(), kind: "Thing".into() };
+        let id = ObjectId { kind: kind.clone().into(), namespace: None, name: "a".into() };
+        let at = |version: &str| {
+            let meta = ObjectMeta { resource_version: Some(version.into()), ..ObjectMeta::default() };
+            Known { uid: "u".into(), version: Version::of(&meta), ..Known::default() }
+        };
+        let inbox = Inbox::new(Arc::new(Owner { name: "q".into(), namespace: "n".into(), uid: "o".into() }));
+        let (drift, place) = (Drift::default(), (kind, None));
+        let inboxes = HashMap::from([("o".to_owned(), inbox.clone())]);
+        let task = tokio::spawn(std::future::pending());
+        lock(&drift.0).places.insert(place.clone(), Watched { inboxes, task });
+        let mut state = State::default();
+        state.listed([(id.clone(), at("10"))], std::time::Instant::now());
+        inbox.knows(at("10").version);
+
+        let changed = Known { deleting: true, ..at("20") };
+        let seen = Sight { uid: changed.uid.clone(), version: changed.version, known: Some(changed) };
+        inbox.leave(id.clone(), Sighting { seen, by: None });
+        assert!(state.see(&id, inbox.take().objects.remove(&id).unwrap().seen));
+        let censuses = drift.begin(&place);
+        drift.end(&place, censuses);
+        assert_eq!(state.count(&inbox.take().censuses[0]), [id]);
+    }
+}

@@ -26,6 +26,8 @@ impl Pass<'_> {
             deep::run(move |_| validate::validate(&dbqr, &spec, &secrets, &rights)).await.ok_or(Error::Render)?;
         let valid = Arc::new(valid.map_err(Error::Validate)?);
         let pool = self.ctx.pools.pool(&self.owner.namespace, &valid.settings, valid.pool);
+        let replica = valid.replica.as_ref();
+        memory.replica = replica.map(|settings| self.ctx.pools.pool(&self.owner.namespace, settings, valid.pool));
         (memory.valid, memory.pool) = (Some(valid.clone()), Some(pool.clone()));
         Ok((valid, pool))
     }

@@ -79,6 +79,7 @@ pub async fn run(ctx: Arc<Context>, candidate: Option<Candidate>) -> Result<(), 
     if !candidate.win(&ctx).await {
         return Ok(());
     }
+    candidate.uid().into_iter().for_each(|uid| ctx.listeners.lead(uid));
     let ended = tokio::select! {
         // First what decides whether there may be a second.
         biased;
@@ -110,6 +111,11 @@ impl Candidate {
     /// A candidate for the Lease of this namespace and name. The identity must be no other process's, past or present.
     pub fn new(namespace: String, name: String, identity: String, times: Times) -> Self {
         Self { namespace, name, election: Election::new(identity, times), written: None }
+    }
+
+    /// The uid of the Lease that was won.
+    fn uid(&self) -> Option<&str> {
+        self.written.as_ref()?.metadata.uid.as_deref()
     }
 
     fn place(&self) -> String {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::apply::Applies;
 use super::drift::Inbox;
+use super::notify::Notified;
 use crate::crd::Dbqr;
 use crate::logic::detect::Fingerprint;
 use crate::logic::lost;
@@ -20,11 +22,17 @@ pub struct Memory {
     pub valid: Option<Arc<Validated>>,
     /// Where its connections come from. Not kept where nothing is valid, or nothing is to be read.
     pub pool: Option<Arc<Pool>>,
+    /// The same to a replica, if there is one.
+    pub replica: Option<Arc<Pool>>,
     /// The fingerprint of the watched tables before the last read that was worked through; what failed of it is tried
     /// again by itself.
     pub fingerprint: Option<Fingerprint>,
     /// What its rows came to, and what exists of its objects.
     pub state: State,
+    /// What is notified of its tables.
+    pub notified: Notified,
+    /// When that came which the last read heeds, where it was notified.
+    pub since: Option<Instant>,
     /// Where news of its objects are left.
     pub inbox: Arc<Inbox>,
     /// The applies under way.
@@ -66,8 +74,11 @@ impl Memory {
         Self {
             valid: None,
             pool: None,
+            replica: None,
             fingerprint: None,
             state: State::new(recorded),
+            notified: Notified::default(),
+            since: None,
             inbox: Inbox::new(owner),
             applies: Applies::default(),
             changed: Changed::default(),
@@ -103,12 +114,19 @@ impl Memory {
         }
     }
 
+    /// Nothing is asked of the database for now.
+    pub fn rest(&mut self) {
+        (self.pool, self.replica) = (None, None);
+        self.notified.let_go();
+    }
+
     /// Something changed, or somebody asks: what can be found out is found out anew.
     pub fn forget(&mut self) {
         self.valid = None;
         self.fingerprint = None;
         self.followed = None;
         self.state.forget();
+        self.notified.forget();
     }
 
     /// Takes note of what was seen of objects. While an apply is under way it is too early for news of its object: they

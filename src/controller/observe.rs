@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use crate::crd::{Failure, Status, condition};
+use crate::crd::{Status, condition};
+use crate::logic::failures::RowFailure;
 use crate::logic::object::Owner;
 use crate::logic::outcome::{Changed, Done, Outcome};
-use crate::logic::render::RowFailure;
 use crate::metrics::{Series, Sync};
 
 /// One look ended like this, after so long; the statuses are what the user was and is told.
 pub fn look(series: &Series, owner: &Owner, outcome: &Outcome, (before, status): (&Status, &Status), took: Duration) {
     if let Outcome::Done(done) = outcome {
-        log(owner, done, &before.failures, took);
+        log(owner, done, before, took);
         series.queried(done.query_time);
         series.synced(sync(done));
     }
     if let Some(reason) = outcome.trouble() {
         series.failed(reason);
     }
-    if !matches!(outcome, Outcome::Unchanged) {
+    if !matches!(outcome, Outcome::Unchanged(_)) {
         series.reconciled(took);
     }
     series.ready(status.condition(condition::READY).is_some_and(|ready| ready.status == "True"));
@@ -26,16 +26,20 @@ pub fn look(series: &Series, owner: &Owner, outcome: &Outcome, (before, status):
 
 /// A line for the look, and one for each of the first failures, as thousands of rows may fail of one mistake. What was told
 /// the last time is not told again.
-fn log(owner: &Owner, done: &Done, told: &[Failure], took: Duration) {
+fn log(owner: &Owner, done: &Done, before: &Status, took: Duration) {
     let is_told = |failure: &RowFailure| {
         let row = failure.row.to_string();
-        told.iter().any(|told| told.row == row && told.object == failure.object && told.reason == failure.reason)
+        before
+            .failures
+            .iter()
+            .any(|told| told.row == row && told.object == failure.object && told.reason == failure.reason)
     };
     for failure in done.failures.kept().iter().filter(|failure| !is_told(failure)) {
         let object = failure.object.as_deref();
         tracing::warn!(dbqr = %owner, row = %failure.row, object, reason = failure.reason, "failed: {}", failure.message);
     }
-    if let Some(undeleted) = &done.undeleted {
+    let told = before.condition(condition::READY).map(|ready| &ready.message);
+    if let Some(undeleted) = done.undeleted.as_ref().filter(|undeleted| told != Some(undeleted)) {
         tracing::warn!(dbqr = %owner, "{undeleted}");
     }
     let Changed { created, updated, deleted, adopted, released } = done.changed;

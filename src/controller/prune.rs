@@ -33,12 +33,14 @@ impl Pass<'_> {
         let terms = Terms { prune: valid.prune, guard: &valid.guard, approved, nonce };
         let judgement = memory.state.judge(read, terms, Instant::now());
         let mut pruned = Pruned { all_kept: judgement.all_kept, ..Pruned::default() };
-        for id in self.delete(memory, judgement.verdict.approved, &mut pruned).await {
+        for id in self.delete(memory, judgement.verdict.approved).await {
             memory.state.settled(&id);
         }
         let before = memory.changed.gone();
-        self.delete(memory, judgement.verdict.believed, &mut pruned).await;
+        self.delete(memory, judgement.verdict.believed).await;
         memory.state.deleted(memory.changed.gone() - before, Instant::now());
+        let undeletable = memory.state.undeletable().filter(|_| !judgement.all_kept);
+        pruned.undeleted = undeletable.map(|(id, why)| format!("{id} could not be deleted: {why}"));
         let fits = |digest: &str| memory.state.held().is_none_or(|held| held.digest == digest);
         pruned.misapproved =
             approved.filter(|digest| valid.prune && !judgement.all_kept && !fits(digest)).map(Into::into);
@@ -46,10 +48,13 @@ impl Pass<'_> {
     }
 
     /// Deletes objects; those that are gone, or are not ours to delete.
-    async fn delete(&self, memory: &mut Memory, objects: Vec<Stale>, pruned: &mut Pruned) -> Vec<ObjectId> {
+    async fn delete(&self, memory: &mut Memory, objects: Vec<Stale>) -> Vec<ObjectId> {
         let mut gone = Vec::new();
-        for (id, result) in cleanup::delete(self.ctx, &self.owner, objects, &|| self.stop.go_on()).await {
-            let Some(inventory) = memory.state.known_mut() else { continue };
+        for (stale, result) in cleanup::delete(self.ctx, &self.owner, objects, &|| self.stop.go_on()).await {
+            if let Err(error) = &result {
+                memory.state.undeleted(&stale, error.reason(), &error.to_string(), Instant::now());
+            }
+            let (Some(inventory), (id, _)) = (memory.state.known_mut(), stale) else { continue };
             match result {
                 Ok(Deleted::Protected) => inventory.protect(&id),
                 Ok(deleted) => {
@@ -60,10 +65,7 @@ impl Pass<'_> {
                         _ => inventory.remove(&id),
                     }
                 }
-                Err(error) => {
-                    pruned.undeleted = Some(format!("{id} could not be deleted: {error}"));
-                    continue;
-                }
+                Err(_) => continue,
             }
             gone.push(id);
         }

@@ -11,35 +11,154 @@ use k8s_openapi::jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
+use super::detect::Sought;
+use super::memory::Memory;
 use super::reconcile::{Pass, limits};
 use super::{deep, error::Error};
+use crate::logic::detect::Fingerprint;
 use crate::logic::document::Frame;
-use crate::logic::inventory::Inventory;
-use crate::logic::memo::Memo;
+use crate::logic::keyed::KeyedPlan;
 use crate::logic::object::Kind;
 use crate::logic::render::{Rendered, Renderer, budget};
-use crate::logic::row::Row;
+use crate::logic::row::{Key, Row};
+use crate::logic::rows::{Entangled, Keys};
+use crate::logic::schedule::Look;
+use crate::logic::state;
 use crate::logic::validate::Validated;
-use crate::postgres::{self, Pool, Read};
+use crate::logic::wake::{Pending, Wake};
+use crate::postgres::{self, Lease, Pool, Read};
+
+/// More rounds than these mean that rows are read as a whole.
+const ROUNDS: usize = 3;
+
+/// How long a read of all rows waits for the replica to have what the primary has.
+const CATCH_UP: Duration = Duration::from_millis(200);
+
+/// What is known of a read besides its rows.
+pub(super) struct Seen {
+    /// Whether all rows were read.
+    pub whole: bool,
+    /// The fingerprint of the watched tables from before, if so.
+    pub print: Option<Option<Fingerprint>>,
+    /// How long the query took.
+    pub query_time: Duration,
+}
 
 impl Pass<'_> {
-    /// All rows, rendered, and how long the query took. The transaction ends with the last row, and others get the
-    /// connection then. Where one side fails, the other is given up: a connection is not kept for a template.
+    /// Reads what is sought and takes it in. Where rows of some keys cannot be taken alone, those that they are entangled
+    /// with are read as well, or all.
     pub(super) async fn read(
         &self,
+        memory: &mut Memory,
         valid: &Arc<Validated>,
         pool: &Arc<Pool>,
-        known: Arc<Inventory>,
-        before: &Arc<Memo>,
+        sought: Sought,
+    ) -> Result<(state::Read, Seen), Error> {
+        if let Sought::Keys(plan, keys) = sought {
+            if let Some(read) = self.read_keys(memory, valid, pool, &plan, keys).await? {
+                return Ok(read);
+            }
+            memory.notified.wakes.leave(Pending::new(Wake::Everything, Instant::now()));
+            let sought = self.seek(memory, valid, pool, Look::Full).await?;
+            return Box::pin(self.read(memory, valid, pool, sought)).await;
+        }
+        let (rendered, told, query_time) = self.unless_stopped(self.rows(memory, valid, pool, None)).await?;
+        let print = if let Sought::All(print) = sought { print } else { None };
+        let read = memory.state.absorb(rendered, told.key_columns, Instant::now());
+        Ok((read, Seen { whole: true, print: Some(print), query_time }))
+    }
+
+    /// The rows of some keys; None where all have to be read instead.
+    async fn read_keys(
+        &self,
+        memory: &mut Memory,
+        valid: &Arc<Validated>,
+        pool: &Arc<Pool>,
+        plan: &KeyedPlan,
+        mut keys: Keys,
+    ) -> Result<Option<(state::Read, Seen)>, Error> {
+        for _ in 0..ROUNDS {
+            let parsed: Vec<Key> = keys.iter().filter_map(|key| Key::parse(key)).collect();
+            let rows = self.unless_stopped(self.rows(memory, valid, pool, Some((plan, &parsed)))).await;
+            let (rendered, told, query_time) = match rows {
+                Err(Error::Query(error)) if error.is_of_keys() => return Ok(None),
+                rows => rows?,
+            };
+            if told.key_columns != memory.state.rows().key_columns {
+                return Ok(None);
+            }
+            match memory.state.absorb_keys(&keys, rendered, Instant::now()) {
+                Ok(read) => return Ok(Some((read, Seen { whole: false, print: None, query_time }))),
+                Err(Entangled::With(others)) => keys.extend(others),
+                Err(Entangled::AtOdds) => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// All rows, or those of some keys, rendered, and how long the query took. The transaction ends with the last row,
+    /// and others get the connection then. Where one side fails, the other is given up: a connection is not kept for a
+    /// template.
+    async fn rows(
+        &self,
+        memory: &Memory,
+        valid: &Arc<Validated>,
+        pool: &Arc<Pool>,
+        keyed: Option<(&KeyedPlan, &[Key])>,
     ) -> Result<(Rendered, Read, Duration), Error> {
-        let mut lease = pool.lease().await.map_err(Error::Query)?;
+        if let Some(lease) = self.caught_up(memory, valid, pool, keyed.is_some()).await {
+            match self.rows_from(lease, memory, valid, keyed).await {
+                // Whatever a replica cannot do, its primary may.
+                Err(Error::Query(error)) => tracing::debug!(dbqr = %self.owner, "read on the primary instead: {error}"),
+                rows => return rows,
+            }
+        }
+        let lease = pool.lease().await.map_err(Error::Query)?;
+        self.rows_from(lease, memory, valid, keyed).await
+    }
+
+    /// A connection to the replica, if there is one that has all that the primary has by now.
+    async fn caught_up(&self, memory: &Memory, valid: &Validated, pool: &Arc<Pool>, is_keyed: bool) -> Option<Lease> {
+        let replica = memory.replica.as_ref()?;
+        let limits = limits(valid);
+        let ahead = pool.lease().await.ok()?;
+        let position = ahead.session.position(&limits).await.ok()??;
+        ahead.give_back();
+        let replica = replica.lease().await.ok()?;
+        let patience = if is_keyed { Duration::ZERO } else { CATCH_UP };
+        let begin = Instant::now();
+        loop {
+            match replica.session.has_replayed(&position, &limits).await {
+                Ok(true) => return Some(replica),
+                Ok(false) if begin.elapsed() < patience => sleep(CATCH_UP / 20).await,
+                Ok(false) => {
+                    replica.give_back();
+                    return None;
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+
+    async fn rows_from(
+        &self,
+        mut lease: Lease,
+        memory: &Memory,
+        valid: &Arc<Validated>,
+        keyed: Option<(&KeyedPlan, &[Key])>,
+    ) -> Result<(Rendered, Read, Duration), Error> {
         let (rows, batches) = mpsc::channel(4);
-        let rendered = self.render(valid, known, before.clone(), batches);
+        let rendered = self.render(memory, valid, batches);
         let limits = limits(valid);
         let begin = Instant::now();
         let read = async {
-            let read = match lease.session.read(&valid.query, &limits, rows).await {
+            let read = match keyed {
+                None => lease.session.read(&valid.query, &limits, rows).await,
+                Some((plan, keys)) => lease.session.read_keys(&valid.query, &limits, plan, keys, rows).await,
+            };
+            let read = match read {
                 // Rendering has ended before its time, and says why.
                 Err(postgres::Error::Abandoned) => pending().await,
                 read => read.map_err(Error::Query)?,
@@ -53,12 +172,13 @@ impl Pass<'_> {
 
     async fn render(
         &self,
+        memory: &Memory,
         valid: &Arc<Validated>,
-        known: Arc<Inventory>,
-        before: Arc<Memo>,
         mut batches: mpsc::Receiver<Vec<Row>>,
     ) -> Result<Rendered, Error> {
         let (valid, owner, rights) = (valid.clone(), self.owner.clone(), self.ctx.rights.clone());
+        let (known, before) = (memory.state.listing(), memory.state.rows().memo.clone());
+        let is_grouping = memory.notified.keyed().is_some();
         let (cluster, runtime) = (self.ctx.cluster.clone(), Handle::current());
         let deletion_policy = self.spec.deletion_policy;
         let now = Timestamp::now();
@@ -71,7 +191,8 @@ impl Pass<'_> {
             };
             let (gvk, ignored) = (valid.gvk.as_ref(), &*valid.ignored);
             let frame = Frame { owner: &owner, rights: &rights, gvk, deletion_policy, ignored };
-            let mut renderer = Renderer::new(&valid.template, &valid.dbqr, now, frame, &find_kind, &known, &before);
+            let mut renderer = Renderer::new(&valid.template, &valid.dbqr, now, frame, &find_kind, &known, &before)
+                .grouping(is_grouping);
             while let Some(batch) = batches.blocking_recv() {
                 for row in batch {
                     renderer.row(row);

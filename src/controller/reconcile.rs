@@ -2,20 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::apply::Applied;
+use super::detect::Sought;
 use super::memory::Memory;
 use super::prune::Pruned;
+use super::read::Seen;
 use super::search::search;
 use super::stop::Stop;
-use super::{Context, cleanup, detect, error::Error};
+use super::{Context, cleanup, error::Error};
 use crate::cluster::Owned;
 use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy};
 use crate::logic::inventory::Inventory;
 use crate::logic::object::{GroupKind, Owner};
 use crate::logic::outcome::{Done, Outcome};
 use crate::logic::schedule::Look;
-use crate::logic::state::{Read, Recorded};
 use crate::logic::validate::Validated;
 use crate::postgres::Limits;
 
@@ -35,7 +37,7 @@ pub struct Pass<'a> {
 
 /// 1. let go of what is to be orphaned     cluster
 /// 2. fetch what it refers to, validate    cluster, pure
-/// 3. look for changes                     postgres
+/// 3. see what may have changed            postgres
 /// 4. recall what exists, and watch it     cluster
 /// 5. query, render each row               postgres, pure
 /// 6. look up what is new                  cluster
@@ -45,23 +47,20 @@ pub struct Pass<'a> {
 pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Result<Outcome, Error> {
     pass.unrefer(memory).await?;
     let (valid, pool) = pass.validated(memory).await?;
-    let fingerprint = pass.unless_stopped(detect::look(&pool, &valid, memory.fingerprint.as_ref())).await?;
-    if look == Look::Probe && fingerprint.is_some() && fingerprint == memory.fingerprint {
-        return Ok(Outcome::Unchanged);
+    let sought = pass.seek(memory, &valid, &pool, look).await?;
+    if matches!(sought, Sought::Nothing) {
+        return Ok(Outcome::Unchanged(memory.notified.told(&valid, memory.fingerprint.as_ref())));
     }
-    let known = pass.recall(memory).await?;
+    pass.recall(memory).await?;
     pass.follow(memory).await;
-    let (rendered, told, query_time) =
-        pass.unless_stopped(pass.read(&valid, &pool, known, memory.state.memo())).await?;
-    let mut read = memory.state.absorb(rendered, told.key_columns, Instant::now());
+    let (mut read, seen) = pass.read(memory, &valid, &pool, sought).await?;
     pass.meet(memory, &mut read).await?;
-    pass.track(memory, &read).await?;
+    pass.track(memory).await?;
     pass.join(memory).await;
-    pass.apply(memory, &valid, &mut read).await?;
+    let applied = pass.apply(memory, &valid).await?;
     pass.follow(memory).await;
-    let pruned = pass.prune(memory, &valid, &read).await;
-    memory.fingerprint = fingerprint;
-    let done = pass.done(memory, &valid, read, pruned, query_time).await;
+    let pruned = if applied == Applied::All { pass.prune(memory, &valid, &read).await } else { Pruned::default() };
+    let done = pass.done(memory, &valid, seen, pruned).await;
     memory.look_for_heritage();
     Ok(Outcome::Done(done.into()))
 }
@@ -73,7 +72,7 @@ pub fn limits(valid: &Validated) -> Limits {
 
 impl Pass<'_> {
     /// Waits for the database only as long as there is a point in it. A session that is given up is canceled.
-    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         tokio::select! {
             result = work => result,
             () = self.stop.wait() => Err(Error::Stopped),
@@ -81,7 +80,7 @@ impl Pass<'_> {
     }
 
     /// What exists of ours, by label, of the kinds that the status records.
-    async fn recall(&self, memory: &mut Memory) -> Result<Arc<Inventory>, Error> {
+    pub(super) async fn recall(&self, memory: &mut Memory) -> Result<Arc<Inventory>, Error> {
         if let Some(known) = memory.state.inventory(Instant::now()) {
             return Ok(known.clone());
         }
@@ -123,44 +122,43 @@ impl Pass<'_> {
     }
 
     /// What became of the read.
-    async fn done(
-        &self,
-        memory: &mut Memory,
-        valid: &Validated,
-        read: Read,
-        pruned: Pruned,
-        query_time: Duration,
-    ) -> Done {
-        memory.state.close(&read);
+    async fn done(&self, memory: &mut Memory, valid: &Validated, seen: Seen, pruned: Pruned) -> Done {
+        memory.state.close();
+        if let Some(print) = seen.print {
+            memory.fingerprint = print;
+        }
         let Pruned { all_kept, undeleted, misapproved } = pruned;
+        let rows = memory.state.rows();
         let mut done = Done {
-            rows: read.rows,
-            query_time,
+            rows: rows.count,
+            query_time: seen.query_time,
             objects: memory.state.known().map_or(0, Inventory::len),
-            under_way: memory.state.under_way(),
+            under_way: memory.state.unfinished(),
             changed: std::mem::take(&mut memory.changed),
-            failures: read.failures,
+            failures: rows.failures.clone(),
             held: memory.state.held(),
             misapproved,
             all_kept,
             undeleted,
-            detection: detect::told(valid, memory.fingerprint.as_ref()),
+            detection: memory.notified.told(valid, memory.fingerprint.as_ref()),
             language: Some(valid.template.language()),
-            recorded: Recorded::default(),
+            recorded: memory.state.recorded().clone(),
+            whole: seen.whole,
         };
-        let kinds = self.kinds_left(memory, &done).await;
-        done.recorded = Recorded { kinds, ..memory.state.recorded().clone() };
-        memory.state.record(done.recorded.clone());
+        if seen.whole {
+            done.recorded.kinds = self.kinds_left(memory, &done).await;
+            memory.state.record(done.recorded.clone());
+        }
         done
     }
 
     /// The kinds to keep looking for: one is forgotten only when a listing of everywhere finds nothing of it.
     async fn kinds_left(&self, memory: &Memory, done: &Done) -> BTreeSet<GroupKind> {
-        let present = memory.state.known().map(Inventory::kinds).unwrap_or_default();
+        let is_present = |kind| memory.state.known().is_some_and(|inventory| inventory.has(kind));
         let certain = done.failures.is_empty() && done.undeleted.is_none() && done.under_way == 0;
         let mut left = BTreeSet::new();
         for kind in &memory.state.recorded().kinds {
-            if present.contains(kind) || !certain || !cleanup::is_empty(self.ctx, kind, &self.owner).await {
+            if is_present(kind) || !certain || !cleanup::is_empty(self.ctx, kind, &self.owner).await {
                 left.insert(kind.clone());
             }
         }

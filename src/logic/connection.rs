@@ -17,6 +17,7 @@ use k8s_openapi::ByteString;
 
 use self::certificates::Certificates;
 pub use self::hosts::Host;
+use self::parameters::Parameters;
 use self::tls::{Tls, TlsParameters};
 use super::denied::DeniedHosts;
 
@@ -181,9 +182,7 @@ pub fn settings(
     let settings = match &keys.uri {
         Some(key) => {
             let text = required(data, key)?;
-            let is_dsn = text.contains('=') && !uri::is_uri(text);
-            let parameters = if is_dsn { dsn::read(text)? } else { uri::read(text)? };
-            parameters.settings(certificates)?
+            read(text, Parameters::default())?.settings(certificates)?
         }
         None => from_keys(keys, data, certificates)?,
     };
@@ -193,6 +192,57 @@ pub fn settings(
         () if settings.hosts.is_empty() => Err(missing(keys, &keys.host)),
         () => Ok(settings),
     }
+}
+
+/// The same on the host that this key holds, or host and port (`host:5433`): that of a replica.
+pub fn replica(
+    settings: &Settings,
+    key: &str,
+    data: &BTreeMap<String, ByteString>,
+) -> Result<Settings, ConnectionError> {
+    let text = required(data, key)?;
+    let own_port = settings.hosts.first().map_or(DEFAULT_PORT, |host| host.port);
+    let (name, port) = match text.split_once(':') {
+        // An address of more colons is one of IPv6.
+        Some((name, digits)) if !digits.contains(':') => {
+            (name, port(digits).ok_or_else(|| ConnectionError::Bad(key.to_owned(), "has no port from 1 to 65535"))?)
+        }
+        _ => (text, own_port),
+    };
+    check_host(name).map_err(|why| ConnectionError::Bad(key.to_owned(), why))?;
+    let hosts = vec![Host::from((name.to_owned(), port))];
+    Ok(Settings { hosts, shuffle: false, target: Target::Any, ..settings.clone() })
+}
+
+/// Reads what somebody gives on a command line: a URI or a string of keywords and values, which may be empty, and
+/// parameters that hold where it names none, as those of libpq's environment do.
+pub fn given(
+    text: &str,
+    otherwise: &[(&str, String)],
+    certificates: &Certificates,
+) -> Result<Settings, ConnectionError> {
+    let mut parameters = Parameters::default();
+    otherwise.iter().try_for_each(|(name, value)| parameters.set(name, value.clone()))?;
+    let mut settings = if text.is_empty() { parameters } else { read(text, parameters)? }.settings(certificates)?;
+    if settings.dbname.is_empty() {
+        settings.dbname.clone_from(&settings.user);
+    }
+    match () {
+        () if settings.user.is_empty() => Err(ConnectionError::Parameter("user", "is missing")),
+        () if settings.hosts.is_empty() => Err(ConnectionError::Parameter("host", "is missing")),
+        () => Ok(settings),
+    }
+}
+
+/// A connection string, written in either way; what it does not name stays as it is in `parameters`.
+fn read(text: &str, mut parameters: Parameters) -> Result<Parameters, ConnectionError> {
+    let is_dsn = text.contains('=') && !uri::is_uri(text);
+    if is_dsn {
+        dsn::read(text, &mut parameters)?
+    } else {
+        uri::read(text, &mut parameters)?
+    };
+    Ok(parameters)
 }
 
 fn missing(keys: &SecretKeys, part: &str) -> ConnectionError {

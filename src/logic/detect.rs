@@ -9,9 +9,9 @@
 mod message;
 
 use super::sql::{Identifier, QualifiedName, SqlError, identifier, qualified_name};
-use crate::crd::ChangeDetection;
+use crate::crd::{ChangeDetection, ChangeDetectionMode};
 
-pub use message::message;
+pub use message::Told;
 
 /// Tables of fewer rows are counted at each look, though their counters tell.
 const FEW_ROWS: f64 = 100_000.0;
@@ -61,6 +61,8 @@ pub struct Server {
     pub standby: bool,
     /// It counts changes.
     pub track_counts: bool,
+    /// It allows transactions to be prepared (two-phase commit).
+    pub prepares: bool,
     /// Since when it counts: other times, other counters.
     pub counting_since: String,
 }
@@ -195,6 +197,29 @@ impl Fingerprint {
     /// What a look has to ask for, table by table.
     pub fn asks(&self) -> Vec<Ask> {
         self.tables.iter().map(|mark| mark.signals.ask).collect()
+    }
+
+    /// Whether all tables are such that they can notify; why not, as a sentence.
+    pub fn can_notify(&self, detection: &Detection, mode: ChangeDetectionMode) -> Result<(), String> {
+        if self.server.standby {
+            return Err("the server is a standby, where nobody can listen".into());
+        }
+        if self.server.prepares && mode == ChangeDetectionMode::Auto {
+            let why = "max_prepared_transactions is not 0, and a transaction that was notified of cannot be prepared: \
+                       changeDetection.mode: Notify accepts that";
+            return Err(why.into());
+        }
+        for (watched, mark) in detection.tables.iter().zip(&self.tables) {
+            let name = watched.table.shown();
+            match mark.signals.kind {
+                Kind::Table if mark.signals.partly_foreign => return Err(format!("{name} has foreign partitions")),
+                Kind::Table => {}
+                Kind::MaterializedView => return Err(format!("{name} is a materialized view, which has no triggers")),
+                Kind::View => return Err(format!("{name} is a view: watch the tables that it reads")),
+                Kind::ForeignTable => return Err(format!("{name} is a foreign table")),
+            }
+        }
+        Ok(())
     }
 
     /// What is compared of each table.

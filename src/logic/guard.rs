@@ -30,8 +30,8 @@ pub struct Count {
     pub earlier: usize,
     /// To be deleted now.
     pub deletions: usize,
-    /// Those that exist and have a row.
-    pub kept: usize,
+    /// Whether there are others, which have a row.
+    pub leaves_some: bool,
 }
 
 /// Why deletions wait. The message says what would let them pass for good.
@@ -90,11 +90,11 @@ impl Guard {
 
     /// Judges deletions together with those of the window before them.
     pub fn judge(&self, count: Count) -> Result<(), Blocked> {
-        let Count { objects, earlier, deletions, kept } = count;
+        let Count { objects, earlier, deletions, leaves_some } = count;
         if deletions == 0 {
             return Ok(());
         }
-        if kept == 0 && !self.allow_empty {
+        if !leaves_some && !self.allow_empty {
             return Err(Blocked::Empty { deletions });
         }
         let together = earlier + deletions;
@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn count(objects: usize, earlier: usize, deletions: usize) -> Count {
-        Count { objects, earlier, deletions, kept: objects - earlier - deletions }
+        Count { objects, earlier, deletions, leaves_some: objects > earlier + deletions }
     }
 
     #[test]

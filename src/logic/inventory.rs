@@ -146,18 +146,26 @@ impl Inventory {
         plan
     }
 
-    /// How many there are that are wanted, and not on their way out.
-    pub fn kept(&self, wanted: &HashSet<ObjectId>) -> usize {
-        self.objects.iter().filter(|(id, known)| !known.deleting && wanted.contains(*id)).count()
+    /// Whether there is one that is wanted, and not on its way out.
+    pub fn keeps_any(&self, is_wanted: impl Fn(&ObjectId) -> bool) -> bool {
+        self.objects.iter().any(|(id, known)| !known.deleting && is_wanted(id))
     }
 
-    /// What exists and is not wanted, and may be deleted: O(objects).
-    pub fn stale(&self, wanted: &HashSet<ObjectId>, doubt: &Doubt) -> Vec<Stale> {
-        let mut stale: Vec<_> = self
-            .objects
-            .iter()
-            .filter(|(id, known)| !known.protected && !known.deleting && !wanted.contains(*id))
-            .filter(|(_, known)| !doubt.is_about(known))
+    /// Whether it exists.
+    pub fn exists(&self, id: &ObjectId) -> bool {
+        self.objects.contains_key(id)
+    }
+
+    /// What exists and is not wanted: O(objects).
+    pub fn without(&self, is_wanted: impl Fn(&ObjectId) -> bool) -> HashSet<ObjectId> {
+        self.objects.keys().filter(|id| !is_wanted(id)).cloned().collect()
+    }
+
+    /// Those of these, which nobody wants, that may be deleted.
+    pub fn stale<'a>(&self, loose: impl Iterator<Item = &'a ObjectId>, doubt: &Doubt) -> Vec<Stale> {
+        let mut stale: Vec<_> = loose
+            .filter_map(|id| Some((id, self.objects.get(id)?)))
+            .filter(|(_, known)| !known.protected && !known.deleting && !doubt.is_about(known))
             .map(|(id, known)| (id.clone(), known.uid.clone()))
             .collect();
         stale.sort();
@@ -203,7 +211,8 @@ impl Inventory {
         };
         match known {
             _ if self.gone.get(&uid).is_some_and(|gone| !gone.is_over(version)) => false,
-            Some(known) if known.uid == uid && version.is_before(known.version) => false,
+            // Whether it was this object or one that had its name before.
+            Some(known) if version.is_before(known.version) => false,
             Some(known) if known.is_like(&seen) => {
                 known.version = version;
                 false
@@ -236,8 +245,10 @@ impl Inventory {
     pub fn applied(&mut self, id: ObjectId, known: Known) -> bool {
         match self.objects.get_mut(&id) {
             _ if self.gone.get(&known.uid).is_some_and(|gone| !gone.is_over(known.version)) => false,
-            Some(seen) if known.uid == seen.uid && known.version.is_before(seen.version) => {
-                (seen.verified, seen.applied) = (false, known.applied);
+            Some(seen) if known.version.is_before(seen.version) => {
+                if known.uid == seen.uid {
+                    (seen.verified, seen.applied) = (false, known.applied);
+                }
                 false
             }
             _ => {
@@ -270,6 +281,11 @@ impl Inventory {
     /// The object is gone, or is not ours after all.
     pub fn remove(&mut self, id: &ObjectId) {
         self.objects.remove(id);
+    }
+
+    /// Whether there are objects of this kind. Mostly one of the first is of it.
+    pub fn has(&self, kind: &GroupKind) -> bool {
+        self.objects.keys().any(|id| *id.kind == *kind)
     }
 
     /// The kinds there are objects of.
@@ -324,8 +340,8 @@ mod tests {
         let mut inventory = Inventory::of([(id("a"), Known { deleting: true, ..known("1", false) })]);
         assert!(!inventory.is_applied(&desired("a", "1"), &Json::Null));
         assert_eq!(inventory.plan(vec![desired("a", "1")]).update.len(), 1);
-        assert!(inventory.stale(&HashSet::new(), &Doubt::None).is_empty());
-        assert_eq!(inventory.kept(&HashSet::from([id("a")])), 0);
+        assert!(inventory.stale(inventory.without(|_| false).iter(), &Doubt::None).is_empty());
+        assert!(!inventory.keeps_any(|_| true));
     }
 
     #[test]
@@ -360,8 +376,10 @@ mod tests {
             (id("kept"), known("1", true)),
             (id("gone"), known("1", false)),
         ]);
-        assert_eq!(inventory.stale(&HashSet::from([id("wanted")]), &Doubt::None), vec![(id("gone"), "u".into())]);
-        assert_eq!(inventory.kept(&HashSet::from([id("wanted"), id("new")])), 1);
+        let mut loose = inventory.without(|one| *one == id("wanted"));
+        loose.insert(id("never there"));
+        assert_eq!(inventory.stale(loose.iter(), &Doubt::None), vec![(id("gone"), "u".into())]);
+        assert!(inventory.keeps_any(|one| *one == id("wanted")) && !inventory.keeps_any(|one| *one == id("new")));
     }
 
     #[test]
@@ -397,6 +415,20 @@ mod tests {
         assert!(!inventory.see(&id("a"), gone("u", Version::default())));
         assert!(inventory.is_empty());
         assert!(inventory.see(&id("a"), sight(Known { uid: "another".into(), ..at("23", "2") })));
+    }
+
+    #[test]
+    fn late_news_of_an_earlier_object_of_that_name_do_not_hide_the_one_there_is() {
+        let at = |uid: &str, version: &str| {
+            let meta = serde_json::from_value(serde_json::json!({"resourceVersion": version})).unwrap();
+            Known { uid: uid.into(), version: Version::of(&meta), ..known("1", false) }
+        };
+        let mut inventory = Inventory::of([(id("a"), at("later", "20"))]);
+        assert!(!inventory.see(&id("a"), sight(at("earlier", "10"))));
+        assert!(!inventory.applied(id("a"), at("earlier", "10")), "it has to be looked at again");
+        assert_eq!(inventory.objects[&id("a")], at("later", "20"));
+        assert!(inventory.see(&id("a"), sight(at("latest", "30"))));
+        assert!(inventory.applied(id("a"), at("the one after", "40")));
     }
 
     #[test]
@@ -450,8 +482,9 @@ mod tests {
     fn what_a_failed_row_may_want_is_not_stale() {
         let of = |key: Option<&str>| Known { row_key: key.map(Into::into), ..known("1", false) };
         let inventory = Inventory::of([(id("a"), of(Some("[1]"))), (id("b"), of(Some("[2]"))), (id("c"), of(None))]);
-        let stale = |doubt| inventory.stale(&HashSet::new(), &doubt).len();
-        assert_eq!(inventory.stale(&HashSet::new(), &Doubt::Of(HashSet::from(["[1]".into()])))[0].0, id("b"));
+        let all = inventory.without(|_| false);
+        let stale = |doubt| inventory.stale(all.iter(), &doubt).len();
+        assert_eq!(inventory.stale(all.iter(), &Doubt::Of(HashSet::from(["[1]".into()])))[0].0, id("b"));
         assert_eq!((stale(Doubt::None), stale(Doubt::Of(HashSet::new())), stale(Doubt::All)), (3, 2, 0));
     }
 }

@@ -49,7 +49,7 @@ impl From<&Desired> for Made {
 
 /// The rows of the last read. It holds for one template and one state of the resource, and says nothing of whether
 /// objects were applied: that is compared each time. Takes about 200 bytes for each row with one object.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Memo {
     rows: HashMap<RowHash, Arc<[Made]>, RandomState>,
 }
@@ -58,6 +58,16 @@ impl Memo {
     /// The objects of a row that was rendered before.
     pub fn get(&self, row: &RowHash) -> Option<&Arc<[Made]>> {
         self.rows.get(row)
+    }
+
+    /// A row is not there any more.
+    pub fn remove(&mut self, row: &RowHash) {
+        self.rows.remove(row);
+    }
+
+    /// Takes over what other rows came to.
+    pub fn merge(&mut self, others: Self) {
+        self.rows.extend(others.rows);
     }
 
     /// A row was rendered.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::account::Account;
+use super::detect::Told;
+use super::failures::{Failures, RowFailure};
 use super::object::{GroupKind, ObjectId};
 use super::prune::Held;
-use super::render::Failures;
 use super::state::Recorded;
 use super::template::Language;
 use crate::crd::{BlockedPrune, Failure, Status, condition};
@@ -19,7 +20,7 @@ pub enum Outcome {
     /// The database was read and its rows were worked through.
     Done(Box<Done>),
     /// The watermark had not moved: nothing to do.
-    Unchanged,
+    Unchanged(Told),
     /// A step failed.
     Failed(Failed),
 }
@@ -33,7 +34,7 @@ pub struct Done {
     pub query_time: Duration,
     /// Objects that exist now.
     pub objects: usize,
-    /// Objects that are still being applied: they are slow.
+    /// Objects that are still being applied, since they are slow, or wait for the places of such.
     pub under_way: usize,
     /// Objects created, updated, deleted and the like.
     pub changed: Changed,
@@ -50,7 +51,9 @@ pub struct Done {
     /// What outlives the process.
     pub recorded: Recorded,
     /// How changes are noticed, and which are not.
-    pub detection: String,
+    pub detection: Told,
+    /// Whether all rows were read.
+    pub whole: bool,
     /// What the templates are written in.
     pub language: Option<Language>,
 }
@@ -131,10 +134,11 @@ pub fn status(before: &Status, outcome: &Outcome, generation: Option<i64>, reque
     let mut status = before.clone();
     status.observed_generation = generation;
     status.last_handled_request = request.map(Into::into).or(status.last_handled_request);
-    status.mode = Some("Poll".into());
     let mut conditions = Conditions { now, generation, list: &mut status.conditions };
     match outcome {
-        Outcome::Unchanged => {
+        Outcome::Unchanged(told) => {
+            status.mode = Some(if told.notified { "Notify" } else { "Poll" }.into());
+            conditions.detection(told);
             conditions.set(condition::DATABASE_CONNECTED, true, "Connected", "the database answered");
             if conditions.get(condition::READY).is_some_and(|ready| ready.status == "True") {
                 conditions.remove(condition::RECONCILING);
@@ -144,6 +148,7 @@ pub fn status(before: &Status, outcome: &Outcome, generation: Option<i64>, reque
         Outcome::Done(done) => {
             conditions.done(done);
             let now = conditions.now;
+            status.mode = Some(if done.detection.notified { "Notify" } else { "Poll" }.into());
             if !done.changed.is_nothing() || status.last_reconcile.is_none() {
                 status.last_reconcile = Some(now);
             }
@@ -173,6 +178,11 @@ pub fn in_progress(before: &Status, generation: Option<i64>, now: Time) -> Statu
         conditions.put(condition::READY, "Unknown", "Progressing", "working through the rows for the first time");
     }
     status
+}
+
+/// That triggers were installed, since the role may.
+pub fn installed(what: &str) -> Notice {
+    Notice { warning: false, reason: "TriggersInstalled".into(), note: format!("created in the database: {what}") }
 }
 
 /// What to tell the user: only what became different.
@@ -241,10 +251,15 @@ struct Conditions<'a> {
 }
 
 impl Conditions<'_> {
+    fn detection(&mut self, told: &Told) {
+        let reason = told.fault.unwrap_or(if told.notified { "Listening" } else { "Polling" });
+        self.set(condition::CHANGE_DETECTION, told.fault.is_none(), reason, &told.message);
+    }
+
     fn done(&mut self, done: &Done) {
         self.set(condition::DATABASE_CONNECTED, true, "Connected", "the database answered");
         self.remove(condition::STALLED);
-        self.set(condition::CHANGE_DETECTION, true, "Polling", &done.detection);
+        self.detection(&done.detection);
         match &done.held {
             Some(held) => self.set(condition::PRUNE_BLOCKED, true, "PruneBlocked", &blocked(held, done)),
             None => self.set(condition::PRUNE_BLOCKED, false, "NothingBlocked", "no deletion is held back"),
@@ -338,7 +353,7 @@ fn blocked(held: &Held, done: &Done) -> String {
 }
 
 fn failures(failures: &Failures) -> Vec<Failure> {
-    let one = |failure: &super::render::RowFailure| Failure {
+    let one = |failure: &RowFailure| Failure {
         row: failure.row.to_string(),
         object: failure.object.clone(),
         reason: failure.reason.into(),

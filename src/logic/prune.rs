@@ -39,8 +39,8 @@ struct Frozen {
 pub struct Situation<'a> {
     /// Objects that existed before the read, those without a row included.
     pub objects: usize,
-    /// Objects that exist and have a row.
-    pub kept: usize,
+    /// Whether there are objects that have a row.
+    pub leaves_some: bool,
     /// Objects without a row.
     pub stale: Vec<Stale>,
     /// The digest that a person approved.
@@ -74,15 +74,15 @@ pub struct Held {
 impl Pruning {
     /// Judges what has no row after a complete read.
     pub fn judge(&mut self, guard: &Guard, situation: Situation<'_>, now: Instant) -> Verdict {
-        let Situation { objects, kept, stale, approved, nonce } = situation;
+        let Situation { objects, leaves_some, stale, approved, nonce } = situation;
         self.window.advance(guard, objects, now);
         let fresh = self.part(stale, guard);
         let mut verdict = Verdict::default();
         if let Some(frozen) = self.frozen.as_ref().filter(|frozen| approved == Some(frozen.digest.as_str())) {
             verdict.approved = frozen.members.clone().into_iter().collect();
         }
-        let count =
-            Count { objects: self.window.largest(), earlier: self.window.deleted(), deletions: fresh.len(), kept };
+        let (objects, earlier) = (self.window.largest(), self.window.deleted());
+        let count = Count { objects, earlier, deletions: fresh.len(), leaves_some };
         self.waiting = 0;
         match guard.judge(count) {
             Ok(()) => verdict.believed = fresh,

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::object::{Desired, GroupKind, Known, ObjectId, goes_first};
+use super::object::{AppliedHash, Desired, GroupKind, Known, ObjectId, goes_first};
 use super::row::RowName;
 
-/// What takes longer than this is left to itself: the next read does not wait for it.
+/// What takes longer than this is left to itself: nothing waits for it any more.
 const SLOW: Duration = Duration::from_secs(2);
 
 /// One object to apply.
@@ -69,59 +69,85 @@ pub struct Queue {
 #[derive(Debug)]
 struct UnderWay {
     row: RowName,
+    hash: AppliedHash,
     since: Instant,
     meanwhile: Meanwhile,
+    /// How a later read wants it.
+    then: Option<Box<Work>>,
 }
 
 /// What happened while an apply was under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Meanwhile {
-    /// A later read wants the object otherwise, or not at all.
+    /// A later read does not want the object so any more; what it wants is not known, unless it was put.
     pub overtaken: bool,
     /// What exists was listed.
     pub listed: bool,
 }
 
 impl Queue {
-    /// The object is to be applied so. While an earlier apply of it is under way nobody knows what there will be, so that
-    /// it is looked at again afterwards.
+    /// The object is to be applied so; where an apply of it is under way, after that.
     pub fn put(&mut self, work: Work) {
         let id = work.desired.id.clone();
         if let Some(under_way) = self.under_way.get_mut(&id) {
-            under_way.meanwhile.overtaken = true;
+            under_way.meanwhile.overtaken = false;
+            under_way.then = (under_way.hash != work.desired.hash).then(|| work.into());
         } else if self.waiting.insert(id.clone(), work.into()).is_none() {
             let line = if goes_first(&id.kind) { &mut self.first } else { &mut self.rest };
             line.push_back(id);
         }
     }
 
-    /// A later read wants these objects: what an earlier one wanted and was not begun is void, as all that differs is put
-    /// again; what is not wanted is looked at again if it is under way.
-    pub fn overtake(&mut self, wanted: &HashSet<ObjectId>) {
+    /// A later read wants the object with this hash, and the inventory may have it so: unless it is put as well, it is
+    /// looked at again where something else is under way.
+    pub fn foresee(&mut self, id: &ObjectId, hash: &AppliedHash) {
+        if let Some(under_way) = self.under_way.get_mut(id) {
+            under_way.meanwhile.overtaken |= under_way.hash != *hash;
+        }
+    }
+
+    /// A later read of all rows: what an earlier one wanted and was not begun is void, as all that differs is put again;
+    /// what is not wanted is looked at again if it is under way.
+    pub fn overtake(&mut self, is_wanted: impl Fn(&ObjectId) -> bool) {
         self.waiting.clear();
         self.first.clear();
         self.rest.clear();
-        self.under_way
-            .iter_mut()
-            .filter(|(id, _)| !wanted.contains(*id))
-            .for_each(|(_, it)| it.meanwhile.overtaken = true);
+        for (id, it) in &mut self.under_way {
+            it.then = None;
+            it.meanwhile.overtaken |= !is_wanted(id);
+        }
     }
 
-    /// What to begin with now. Nothing else begins before what others need is done.
+    /// The same of a later read of some rows: these objects are wanted by them, or not any more.
+    pub fn overtake_those<'a>(&mut self, objects: impl Iterator<Item = (&'a ObjectId, bool)>) {
+        for (id, is_wanted) in objects {
+            // Its place in line is skipped.
+            self.waiting.remove(id);
+            if let Some(it) = self.under_way.get_mut(id) {
+                it.then = None;
+                it.meanwhile.overtaken |= !is_wanted;
+            }
+        }
+    }
+
+    /// What to begin with now. Nothing else begins before what others need is done, or slow: most do not need it.
     pub fn next(&mut self, now: Instant) -> Option<Work> {
         let work = match pop(&mut self.first, &mut self.waiting) {
-            None if self.under_way.keys().any(|id| goes_first(&id.kind)) => None,
+            None if self.under_way.iter().any(|(id, it)| goes_first(&id.kind) && now < it.since + SLOW) => None,
             None => pop(&mut self.rest, &mut self.waiting),
             first => first,
         }?;
-        let under_way = UnderWay { row: work.desired.row.clone(), since: now, meanwhile: Meanwhile::default() };
-        self.under_way.insert(work.desired.id.clone(), under_way);
+        let Desired { id, row, hash, .. } = &work.desired;
+        let (row, hash, meanwhile) = (row.clone(), hash.clone(), Meanwhile::default());
+        let under_way = UnderWay { row, hash, since: now, meanwhile, then: None };
+        self.under_way.insert(id.clone(), under_way);
         Some(work)
     }
 
-    /// An apply has ended; tells what happened meanwhile.
-    pub fn landed(&mut self, id: &ObjectId) -> Meanwhile {
-        self.under_way.remove(id).map(|it| it.meanwhile).unwrap_or_default()
+    /// An apply has ended; tells what happened meanwhile, and how the object is wanted since.
+    pub fn landed(&mut self, id: &ObjectId) -> (Meanwhile, Option<Desired>) {
+        let landed = self.under_way.remove(id).map(|it| (it.meanwhile, it.then.map(|work| work.desired)));
+        landed.unwrap_or_default()
     }
 
     /// What exists was listed: nobody knows whether before or after what is under way.
@@ -131,7 +157,7 @@ impl Queue {
 
     /// Nothing of what waits is right any more; what is under way has to be looked at again.
     pub fn void(&mut self) {
-        self.overtake(&HashSet::new());
+        self.overtake(|_| false);
     }
 
     /// Whether nothing waits and nothing is under way.
@@ -149,10 +175,30 @@ impl Queue {
         self.under_way.len()
     }
 
-    /// From when on only what is slow is under way. None while anything waits or nothing is under way.
+    /// How many objects wait or are under way.
+    pub fn unfinished(&self) -> usize {
+        self.waiting.len() + self.under_way.len()
+    }
+
+    /// From when on only what is slow is under way, so that what still waits has no place. None while nothing is.
     pub fn slow_from(&self) -> Option<Instant> {
-        let latest = self.under_way.values().map(|it| it.since).max()?;
-        self.waiting.is_empty().then_some(latest + SLOW)
+        self.under_way.values().map(|it| it.since + SLOW).max()
+    }
+
+    /// When to read again, as an apply that was left to itself has ended: at once if it was the last, else some time
+    /// after the last read began, so that many of them cost no more reads than a few.
+    pub fn again(&self, read: Option<Instant>, now: Instant) -> Instant {
+        read.filter(|_| !self.under_way.is_empty()).map_or(now, |read| now.max(read + SLOW))
+    }
+
+    /// Whether something waits for a place.
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether something is under way of which nobody knows if the last listing has what comes of it.
+    pub fn doubts_listing(&self) -> bool {
+        self.under_way.values().any(|it| it.meanwhile.listed)
     }
 
     /// The rows whose objects wait or are under way.
@@ -212,7 +258,42 @@ mod tests {
         assert!(next(&mut queue).is_some());
         queue.put(work(a.clone(), "2"));
         assert_eq!(next(&mut queue), None);
-        assert!(queue.landed(&a).overtaken, "it has to be looked at again");
+        let (meanwhile, then) = queue.landed(&a);
+        assert!(!meanwhile.overtaken);
+        assert_eq!(then.unwrap().hash.0, "2", "that is next");
+        assert!(queue.is_idle());
+    }
+
+    #[test]
+    fn what_is_under_way_is_looked_at_again_where_it_should_be_as_it_was_before() {
+        let (mut queue, a) = (Queue::default(), id("Thing", "a"));
+        queue.put(work(a.clone(), "2"));
+        assert!(next(&mut queue).is_some());
+        queue.foresee(&a, &AppliedHash("1".into()));
+        assert!(queue.landed(&a).0.overtaken);
+    }
+
+    #[test]
+    fn a_later_read_of_some_rows_leaves_what_others_want() {
+        let mut queue = Queue::default();
+        for name in ["under way", "a", "b", "c"] {
+            queue.put(work(id("Thing", name), "1"));
+        }
+        assert!(next(&mut queue).is_some());
+        queue.overtake_those([(&id("Thing", "under way"), false), (&id("Thing", "a"), true)].into_iter());
+        queue.put(work(id("Thing", "b"), "2"));
+        assert_eq!([next(&mut queue), next(&mut queue)], [Some("b 2".into()), Some("c 1".into())]);
+        assert_eq!(next(&mut queue), None, "a may be as it should be by now");
+        assert!(queue.landed(&id("Thing", "under way")).0.overtaken);
+    }
+
+    #[test]
+    fn a_later_read_that_wants_what_is_under_way_has_not_overtaken_it() {
+        let (mut queue, a) = (Queue::default(), id("Thing", "a"));
+        queue.put(work(a.clone(), "1"));
+        assert!(next(&mut queue).is_some());
+        queue.put(work(a.clone(), "1"));
+        assert_eq!((next(&mut queue), queue.landed(&a).0), (None, Meanwhile::default()));
         assert!(queue.is_idle());
     }
 
@@ -222,7 +303,7 @@ mod tests {
         queue.put(work(id("Thing", "a"), "1"));
         queue.put(work(namespace.clone(), "1"));
         assert_eq!([next(&mut queue), next(&mut queue)], [Some("n 1".into()), None]);
-        assert_eq!(queue.landed(&namespace), Meanwhile::default());
+        assert_eq!(queue.landed(&namespace).0, Meanwhile::default());
         assert_eq!(next(&mut queue), Some("a 1".into()));
     }
 
@@ -233,23 +314,52 @@ mod tests {
             queue.put(work(id("Thing", name), "1"));
         }
         assert!(next(&mut queue).is_some() && next(&mut queue).is_some());
-        queue.overtake(&HashSet::from([id("Thing", "wanted"), id("Thing", "waiting")]));
+        queue.overtake(|id| id.name != "not wanted");
         assert_eq!(next(&mut queue), None, "it may be as it should be by now");
-        assert!(queue.landed(&id("Thing", "not wanted")).overtaken);
-        assert!(!queue.landed(&id("Thing", "wanted")).overtaken);
+        assert!(queue.landed(&id("Thing", "not wanted")).0.overtaken);
+        assert!(!queue.landed(&id("Thing", "wanted")).0.overtaken);
     }
 
     #[test]
-    fn the_slow_are_waited_for_only_so_long() {
+    fn what_others_need_holds_nothing_up_once_it_is_slow() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        queue.put(work(id("Namespace", "n"), "1"));
+        queue.put(work(id("Thing", "a"), "1"));
+        assert!(queue.next(now).is_some());
+        assert!(queue.next(now).is_none());
+        assert_eq!(queue.slow_from(), Some(now + SLOW), "then there is something to begin");
+        assert!(queue.next(now + SLOW).is_some());
+        queue.put(work(id("Namespace", "m"), "1"));
+        queue.put(work(id("Thing", "b"), "1"));
+        assert_eq!(queue.next(now + SLOW).unwrap().desired.id, id("Namespace", "m"));
+        assert!(queue.next(now + SLOW).is_none(), "this one may be quick");
+    }
+
+    #[test]
+    fn the_slow_are_waited_for_only_so_long_whatever_waits_for_their_places() {
         let (mut queue, now) = (Queue::default(), Instant::now());
         assert_eq!(queue.slow_from(), None);
-        queue.put(work(id("Thing", "a"), "1"));
-        queue.put(work(id("Thing", "b"), "1"));
+        for name in ["a", "b", "c"] {
+            queue.put(work(id("Thing", name), "1"));
+        }
         queue.next(now);
-        assert_eq!(queue.slow_from(), None, "another one waits");
         queue.next(now + SLOW);
-        assert_eq!(queue.slow_from(), Some(now + 2 * SLOW));
+        assert_eq!((queue.slow_from(), queue.under_way(), queue.unfinished()), (Some(now + 2 * SLOW), 2, 3));
         queue.landed(&id("Thing", "b"));
-        assert_eq!(queue.slow_from(), Some(now + SLOW));
+        assert_eq!((queue.slow_from(), queue.unfinished()), (Some(now + SLOW), 2));
+    }
+
+    #[test]
+    fn many_slow_ones_that_end_cost_one_read_and_the_last_one_another() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        for name in ["a", "b"] {
+            queue.put(work(id("Thing", name), "1"));
+            queue.next(now);
+        }
+        queue.landed(&id("Thing", "a"));
+        assert_eq!(queue.again(Some(now), now), now + SLOW);
+        assert_eq!(queue.again(Some(now), now + 3 * SLOW), now + 3 * SLOW);
+        queue.landed(&id("Thing", "b"));
+        assert_eq!(queue.again(Some(now), now), now);
     }
 }

@@ -1,21 +1,20 @@
 //! Rows become desired objects, one after the other; a row that fails does not stop the others. Pure.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
 use super::document::{self, DocumentError, FindKind, Frame};
+use super::failures::{Failures, RowFailure};
 use super::inventory::Inventory;
 use super::json::{self, Json};
 use super::memo::{Made, Memo, RowHash};
 use super::object::{Desired, ObjectId};
 use super::row::{Row, RowName};
+use super::rows::Group;
 use super::template::{self, Template, TemplateError};
-
-/// Failures that are kept with their message; the others are only counted.
-pub const KEPT_FAILURES: usize = 10;
 
 /// The longest that so many rows may compute. Most take a hundredth of that; what takes longer keeps a connection from
 /// others.
@@ -30,85 +29,16 @@ pub struct Rendered {
     pub rows: u64,
     /// The objects of the rows that did not fail, in the rows' order.
     pub desired: Vec<Desired>,
-    /// The objects that more than one row or document wants.
+    /// All objects that rows want, and which row does.
+    pub claims: HashMap<ObjectId, RowName>,
+    /// Those that more than one row or document wants.
     pub disputed: HashSet<ObjectId>,
+    /// The rows by their keys, where they have any.
+    pub groups: HashMap<Arc<str>, Group>,
     /// What failed.
     pub failures: Failures,
     /// What rows came to, for the next read. Empty where that depends on the time.
     pub memo: Memo,
-}
-
-impl Rendered {
-    /// Identities of all objects that rows want.
-    pub fn ids(&self) -> HashSet<ObjectId> {
-        self.desired.iter().map(|desired| desired.id.clone()).chain(self.disputed.iter().cloned()).collect()
-    }
-}
-
-/// Failed rows: all of their numbers, and what is told of the first few.
-#[derive(Clone, Debug, Default)]
-pub struct Failures {
-    rows: BTreeSet<u64>,
-    keys: HashSet<Arc<str>>,
-    /// Whether one has no key.
-    nameless: bool,
-    kept: Vec<RowFailure>,
-}
-
-/// One failed row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowFailure {
-    /// Which row.
-    pub row: RowName,
-    /// The object, where it got that far.
-    pub object: Option<String>,
-    /// One word.
-    pub reason: &'static str,
-    /// What went wrong; never a value of the row.
-    pub message: String,
-}
-
-impl Failures {
-    /// Adds one.
-    pub fn push(&mut self, failure: RowFailure) {
-        self.rows.insert(failure.row.number);
-        match &failure.row.key {
-            Some(key) => {
-                self.keys.insert(key.clone());
-            }
-            None => self.nameless = true,
-        }
-        // By rows, in whichever order they failed: so the same failures give the same status.
-        let place = |one: &RowFailure| (one.row.number, one.object.clone());
-        let at = self.kept.partition_point(|one| place(one) <= place(&failure));
-        self.kept.insert(at, failure);
-        self.kept.truncate(KEPT_FAILURES);
-    }
-
-    /// Adds them.
-    pub fn extend(&mut self, failures: impl IntoIterator<Item = RowFailure>) {
-        failures.into_iter().for_each(|failure| self.push(failure));
-    }
-
-    /// How many rows failed.
-    pub fn rows(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Their keys; None for those that have none.
-    pub fn keys(&self) -> impl Iterator<Item = Option<&Arc<str>>> {
-        self.keys.iter().map(Some).chain(self.nameless.then_some(None))
-    }
-
-    /// Whether none failed.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// The first few.
-    pub fn kept(&self) -> &[RowFailure] {
-        &self.kept
-    }
 }
 
 /// Renders the rows of one read.
@@ -119,7 +49,7 @@ pub struct Renderer<'a> {
     known: &'a Inventory,
     before: &'a Memo,
     is_timeless: bool,
-    first_row_of: HashMap<ObjectId, RowName>,
+    is_grouping: bool,
     out: Rendered,
 }
 
@@ -142,9 +72,15 @@ impl<'a> Renderer<'a> {
             known,
             before,
             is_timeless: template.is_timeless(),
-            first_row_of: HashMap::new(),
+            is_grouping: false,
             out: Rendered::default(),
         }
+    }
+
+    /// Tells the rows of each key, where they have any: some of them will be read again without the others.
+    pub fn grouping(mut self, is_grouping: bool) -> Self {
+        self.is_grouping = is_grouping;
+        self
     }
 
     /// Renders the next row.
@@ -153,6 +89,7 @@ impl<'a> Renderer<'a> {
         let hash = RowHash::of(&row);
         let Row { json, key } = row;
         let row = RowName { number: self.out.rows, key: key.map(Into::into) };
+        self.group(&row, |group| group.rows.push(hash));
         if let Some(made) = self.before.get(&hash).filter(|made| made.iter().all(|one| self.is_there(one))) {
             self.out.memo.insert(hash, made.clone());
             made.iter().for_each(|one| self.claim(unchanged(one, &row)));
@@ -179,6 +116,14 @@ impl<'a> Renderer<'a> {
         let Rendered { desired, disputed, .. } = &mut self.out;
         desired.retain(|desired| !disputed.contains(&desired.id));
         self.out
+    }
+
+    /// Rows of equal key are one group.
+    fn group(&mut self, row: &RowName, add: impl FnOnce(&mut Group)) {
+        if let Some(key) = row.key.as_ref().filter(|_| self.is_grouping) {
+            // The same text as in the rows' names: there is one of it in memory.
+            add(self.out.groups.entry(key.clone()).or_default());
+        }
     }
 
     fn is_there(&self, made: &Made) -> bool {
@@ -208,7 +153,9 @@ impl<'a> Renderer<'a> {
 
     /// Two rows or documents for one object: an error of both, and neither is applied.
     fn claim(&mut self, desired: Desired) {
-        let Some(first) = self.first_row_of.insert(desired.id.clone(), desired.row.clone()) else {
+        let id = desired.id.clone();
+        self.group(&desired.row, |group| group.objects.push(id));
+        let Some(first) = self.out.claims.insert(desired.id.clone(), desired.row.clone()) else {
             self.out.desired.push(desired);
             return;
         };

@@ -1,7 +1,11 @@
 //! One row of a result, and what it is called. Pure.
 
+mod key;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use key::Key;
 
 /// A longer key is cut where it is shown.
 const LONGEST: usize = 200;

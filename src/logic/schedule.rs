@@ -20,6 +20,8 @@ pub enum Look {
     Full,
     /// Look for changes, and run the query if there are any.
     Probe,
+    /// See what was notified.
+    Woken,
 }
 
 impl Schedule {
@@ -32,6 +34,11 @@ impl Schedule {
                 None => Self { full: changes.resync_interval.0, probe: Some(poll) },
             },
         }
+    }
+
+    /// The same where changes are notified: nobody has to look for them.
+    pub fn notified(self) -> Self {
+        Self { probe: None, ..self }
     }
 
     /// What is due at `now`, given when the last full read and the last look of any kind began.

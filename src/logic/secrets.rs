@@ -27,10 +27,11 @@ impl SecretNames {
     /// What the spec refers to, where `own` is the resource's namespace.
     pub fn of(database: &Database, own: &str) -> Self {
         let connection = &database.connection_secret_ref;
+        let notify = database.notify_connection_secret_ref.as_ref().map(|reference| reference.name.clone());
         let names = certificate_refs(database).into_iter().flatten().map(|reference| reference.name.clone());
         Self {
             namespace: connection.namespace_or(own).to_owned(),
-            names: names.chain([connection.name.clone()]).collect(),
+            names: names.chain([connection.name.clone()]).chain(notify).collect(),
         }
     }
 

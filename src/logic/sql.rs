@@ -4,13 +4,17 @@
 
 mod key;
 mod lexer;
+mod mention;
 mod name;
+mod pick;
 mod query;
 mod split;
 mod wrap;
 
 pub use key::RowKey;
+pub use mention::Mentions;
 pub use name::{Identifier, QualifiedName, identifier, qualified_name};
+pub use pick::{BadKeys, MOST_KEYS, Pick};
 pub use query::{Query, Statement, parse_query};
 pub use wrap::Wrapped;
 

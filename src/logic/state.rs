@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::contact::{self, Contact};
+use super::failures::RowFailure;
 use super::guard::Guard;
 use super::inventory::{Census, Doubt, Inventory, Sight};
-use super::memo::Memo;
 use super::object::{Desired, GroupKind, Known, ObjectId, Ownership};
-use super::prune::{Held, Pruning, Situation, Verdict};
+use super::prune::{Held, Pruning, Situation, Stale, Verdict};
 use super::queue::{Queue, Work};
-use super::render::{Failures, Rendered, RowFailure};
+use super::render::Rendered;
 use super::rest::Resting;
+use super::rows::{Entangled, Keys, Rows};
 use crate::crd::ConflictPolicy;
 
 /// What exists is listed anew when the last listing is older, at the next full read.
@@ -23,14 +24,16 @@ const LISTING_AGE: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub struct State {
     recorded: Recorded,
-    /// What exists and when it was listed; None when it has to be listed (again).
-    listed: Option<(Arc<Inventory>, Instant)>,
-    /// What existed when it was last known, for what no listing shows.
-    earlier: Option<Arc<Inventory>>,
-    /// What the rows of the last read came to.
-    memo: Arc<Memo>,
+    /// What exists and when it was listed; at no time that counts, when it has to be listed again.
+    listed: Option<(Arc<Inventory>, Option<Instant>)>,
+    /// What the rows want.
+    rows: Rows,
+    /// What exists although no row wants it; None where all that exists has to be compared with the rows.
+    loose: Option<HashSet<ObjectId>>,
     /// Objects that failed, and are left alone for a while.
     resting: Resting,
+    /// Objects that could not be deleted, the same.
+    undeletable: Resting,
     queue: Queue,
     /// Which deletions there were lately, and which are held back.
     pruning: Pruning,
@@ -48,14 +51,6 @@ pub struct Recorded {
 /// A read that is being worked through.
 #[derive(Debug, Default)]
 pub struct Read {
-    /// How many rows there were.
-    pub rows: u64,
-    /// The columns that name them; none where nothing does.
-    pub key_columns: Vec<String>,
-    /// The rows that failed, at whichever step.
-    pub failures: Failures,
-    /// The objects that rows want.
-    wanted: HashSet<ObjectId>,
     /// How many objects there were before.
     existed: usize,
     /// What is not known to exist: to be looked up.
@@ -104,35 +99,48 @@ impl State {
 
     /// Spec or Secret changed, or somebody asks: what can be found out is found out anew.
     pub fn forget(&mut self) {
-        self.memo = Arc::default();
+        self.rows = Rows::default();
+        self.loose = None;
         self.resting = Resting::default();
+        self.undeletable = Resting::default();
         self.queue.void();
         self.relist();
     }
 
     /// What exists has to be listed anew.
     pub fn relist(&mut self) {
-        if let Some((inventory, _)) = self.listed.take() {
-            self.earlier = Some(inventory);
+        if let Some((_, at)) = &mut self.listed {
+            *at = None;
         }
     }
 
     /// What exists, unless it has to be listed first.
     pub fn inventory(&self, now: Instant) -> Option<&Arc<Inventory>> {
-        self.listed.as_ref().filter(|(_, at)| now.duration_since(*at) < LISTING_AGE).map(|(inventory, _)| inventory)
+        let is_recent = |at: &Option<Instant>| at.is_some_and(|at| now.duration_since(at) < LISTING_AGE);
+        self.listed.as_ref().filter(|(_, at)| is_recent(at)).map(|(inventory, _)| inventory)
     }
 
     /// What exists was listed.
     pub fn listed(&mut self, objects: impl IntoIterator<Item = (ObjectId, Known)>, now: Instant) -> Arc<Inventory> {
-        self.relist();
         self.queue.listed();
         let mut inventory = Inventory::of(objects);
-        if let Some(earlier) = self.earlier.take() {
-            inventory.remember(&earlier);
+        if let Some(earlier) = self.known() {
+            inventory.remember(earlier);
         }
+        self.loose = None;
         let inventory = Arc::new(inventory);
-        self.listed = Some((inventory.clone(), now));
+        self.listed = Some((inventory.clone(), Some(now)));
         inventory
+    }
+
+    /// What exists, as it is known, to be shared; nothing before it was listed.
+    pub fn listing(&self) -> Arc<Inventory> {
+        self.listed.as_ref().map(|(inventory, _)| inventory.clone()).unwrap_or_default()
+    }
+
+    /// Whether all rows were read, and all that exists listed, so that some rows may be read alone.
+    pub fn is_certain(&self) -> bool {
+        self.certain().is_some()
     }
 
     /// What exists, as it is known; nothing before it was listed.
@@ -147,8 +155,10 @@ impl State {
 
     /// Takes note of what was seen of an object; tells whether its row has to be looked at again.
     pub fn see(&mut self, id: &ObjectId, seen: Sight) -> bool {
-        // What is not known yet will be listed.
-        self.known_mut().is_some_and(|inventory| inventory.see(id, seen))
+        // Nothing is known before the first listing, which will have it.
+        let is_news = self.known_mut().is_some_and(|inventory| inventory.see(id, seen));
+        self.loose.take_if(|_| is_news);
+        is_news
     }
 
     /// Takes note of what a watch found when it began; returns the objects that are not there any more.
@@ -156,25 +166,55 @@ impl State {
         self.known_mut().map(|inventory| inventory.count(census)).unwrap_or_default()
     }
 
-    /// What the rows of the last read came to.
-    pub fn memo(&self) -> &Arc<Memo> {
-        &self.memo
+    /// What the rows want, as they were read last.
+    pub fn rows(&self) -> &Rows {
+        &self.rows
     }
 
-    /// All rows were read and rendered: what differs is to be applied. What failed lately rests, and fails once more.
-    pub fn absorb(&mut self, rendered: Rendered, key_columns: Vec<String>, now: Instant) -> Read {
-        let wanted = rendered.ids();
-        self.resting.retain(|id| wanted.contains(id));
-        self.queue.overtake(&wanted);
-        self.memo = Arc::new(rendered.memo);
-        let (rows, mut failures, mut desired) = (rendered.rows, rendered.failures, rendered.desired);
-        desired.retain(|desired| match self.resting.still(desired, now) {
+    /// All rows were read and rendered: what differs is to be applied.
+    pub fn absorb(&mut self, mut rendered: Rendered, key_columns: Vec<String>, now: Instant) -> Read {
+        let desired = std::mem::take(&mut rendered.desired);
+        self.rows = Rows::whole(rendered, key_columns);
+        self.loose = None;
+        let rows = &self.rows;
+        self.resting.retain(|id| rows.want(id));
+        self.queue.overtake(|id| rows.want(id));
+        let read = self.compare(desired, now);
+        if read.existed == 0 && !self.rows.key_columns.is_empty() {
+            self.recorded.marked_by.get_or_insert_with(|| self.rows.key_columns.clone());
+        }
+        read
+    }
+
+    /// The rows of these keys were read and rendered: what differs of them is to be applied, and all else stays as it is.
+    pub fn absorb_keys(&mut self, keys: &Keys, mut rendered: Rendered, now: Instant) -> Result<Read, Entangled> {
+        self.rows.check(keys, &rendered)?;
+        let desired = std::mem::take(&mut rendered.desired);
+        let wanted: Vec<ObjectId> = rendered.claims.keys().cloned().collect();
+        let unwanted = self.rows.replace(keys, rendered);
+        for id in &unwanted {
+            self.resting.done(id);
+        }
+        self.queue.overtake_those(wanted.iter().map(|id| (id, true)).chain(unwanted.iter().map(|id| (id, false))));
+        if let Some(loose) = &mut self.loose {
+            for id in &wanted {
+                loose.remove(id);
+            }
+            loose.extend(unwanted);
+        }
+        Ok(self.compare(desired, now))
+    }
+
+    /// What differs is to be applied. What failed lately rests, and fails once more.
+    fn compare(&mut self, mut desired: Vec<Desired>, now: Instant) -> Read {
+        desired.retain(|desired| match self.resting.still(&desired.id, &desired.hash.0, now) {
             Some((reason, message)) => {
-                failures.push(failed(desired, reason, message));
+                self.rows.failures.push(failed(desired, reason, message.to_owned()));
                 false
             }
             None => true,
         });
+        desired.iter().for_each(|desired| self.queue.foresee(&desired.id, &desired.hash));
         let existed = self.known().map_or(0, Inventory::len);
         let plan = self.known_mut().map(|inventory| inventory.plan(desired)).unwrap_or_default();
         plan.update.into_iter().for_each(|(desired, known)| self.queue.put(Work::update(desired, known)));
@@ -187,20 +227,11 @@ impl State {
                 unmet.push(desired);
             }
         }
-        if existed == 0 && !key_columns.is_empty() {
-            self.recorded.marked_by.get_or_insert_with(|| key_columns.clone());
-        }
-        Read { rows, key_columns, failures, wanted, existed, unmet }
+        Read { existed, unmet }
     }
 
     /// What there is, or is not, under the name of an object that was not known to exist.
-    pub fn meet(
-        &mut self,
-        read: &mut Read,
-        desired: Desired,
-        existing: Option<(Known, Ownership)>,
-        policy: ConflictPolicy,
-    ) {
+    pub fn meet(&mut self, desired: Desired, existing: Option<(Known, Ownership)>, policy: ConflictPolicy) {
         let Some((known, whose)) = existing else { return self.queue.put(Work::create(desired)) };
         match contact::judge(&desired, &known, &whose, policy) {
             Contact::Keep => {
@@ -213,17 +244,22 @@ impl State {
             Contact::Adopt => self.queue.put(Work::adopt(desired, known.uid)),
             // Nothing of it will be ours, and nothing has to be found again.
             Contact::LeaveAlone => {}
-            Contact::Refuse(reason, message) => read.failures.push(failed(&desired, reason, message)),
+            Contact::Refuse(reason, message) => self.fail(&desired, reason, message),
         }
+    }
+
+    /// An object of a row failed.
+    pub fn fail(&mut self, desired: &Desired, reason: &'static str, message: String) {
+        self.rows.failures.push(failed(desired, reason, message));
     }
 
     /// What has to be recorded before anything of this read is applied: new kinds, so that there is always a place to
     /// look for what was created, and that objects are no longer all marked by the same columns.
-    pub fn to_record(&self, read: &Read) -> Option<Recorded> {
+    pub fn to_record(&self) -> Option<Recorded> {
         let mut recorded = self.recorded.clone();
         let kept = self.known().into_iter().flat_map(Inventory::kinds);
         recorded.kinds.extend(kept.chain(self.queue.kinds().into_iter().cloned()));
-        recorded.marked_by.take_if(|columns| *columns != read.key_columns);
+        recorded.marked_by.take_if(|columns| *columns != self.rows.key_columns);
         (recorded != self.recorded).then_some(recorded)
     }
 
@@ -235,6 +271,21 @@ impl State {
     /// Nothing of what waits is to be begun any more.
     pub fn void(&mut self) {
         self.queue.void();
+    }
+
+    /// How many objects wait or are under way.
+    pub fn unfinished(&self) -> usize {
+        self.queue.unfinished()
+    }
+
+    /// When to read again, where an apply that was left to itself has ended or a later read has overtaken it.
+    pub fn again(&self, read: Option<Instant>, now: Instant) -> Instant {
+        self.queue.again(read, now)
+    }
+
+    /// Whether something is to be begun, or judged, as soon as one of those that are under way has ended.
+    pub fn awaits_end(&self) -> bool {
+        self.queue.has_waiting() || self.queue.under_way() == 0
     }
 
     /// From when on only what is slow is under way.
@@ -252,36 +303,41 @@ impl State {
         self.queue.under_way()
     }
 
-    /// An apply has ended; what failed, and whether the object has to be looked at again.
-    pub fn landed(
-        &mut self,
-        desired: Desired,
-        result: Result<Known, Refusal>,
-        now: Instant,
-    ) -> (Option<RowFailure>, bool) {
-        let meanwhile = self.queue.landed(&desired.id);
-        if meanwhile.listed {
-            // Nobody knows whether the listing has what came of it.
+    /// An apply has ended; whether it failed, and whether the object has to be looked at again.
+    pub fn landed(&mut self, desired: Desired, result: Result<Known, Refusal>, now: Instant) -> Landing {
+        let id = desired.id.clone();
+        let (meanwhile, then) = self.queue.landed(&id);
+        // Nobody knows whether the listing has what came of it, and of others: one more, when all have ended.
+        let is_doubtful = meanwhile.listed && !self.queue.doubts_listing();
+        if is_doubtful {
             self.relist();
         }
-        let mut is_outdated = meanwhile.overtaken || meanwhile.listed;
-        let failure = match result {
+        let mut landing = Landing { failed: result.is_err(), outdated: meanwhile.overtaken || is_doubtful };
+        match result {
             Ok(known) => {
-                self.resting.applied(&desired.id);
+                self.resting.done(&id);
                 if let Some(inventory) = self.known_mut() {
-                    is_outdated |= !inventory.applied(desired.id, known);
+                    landing.outdated |= !inventory.applied(id.clone(), known.clone());
                 }
-                None
+                if !self.rows.want(&id) {
+                    self.loose = None;
+                }
+                then.into_iter().for_each(|then| self.queue.put(Work::update(then, known.clone())));
             }
             Err(Refusal { reason, message, replaced }) => {
                 if replaced && let Some(inventory) = self.known_mut() {
-                    inventory.remove(&desired.id);
+                    inventory.remove(&id);
                 }
-                self.resting.failed(&desired, reason, &message, now);
-                Some(failed(&desired, reason, message))
+                self.resting.failed(&desired.id, &desired.hash.0, reason, &message, now);
+                match then {
+                    // It is otherwise by now: what was tried is of no interest.
+                    Some(_) => landing.outdated = true,
+                    None if self.rows.want(&id) => self.fail(&desired, reason, message),
+                    None => {}
+                }
             }
-        };
-        (failure, is_outdated)
+        }
+        landing
     }
 
     /// Nobody knows what became of what was under way.
@@ -293,20 +349,36 @@ impl State {
     /// What has no row and may go, now that all of the read was worked through: nothing of rows that failed or are still
     /// being applied, and nothing at all where it cannot be told which objects are theirs.
     pub fn judge(&mut self, read: &Read, terms: Terms<'_>, now: Instant) -> Judgement {
-        let doubt = self.doubt(read);
+        let doubt = self.doubt();
         let all_kept = matches!(doubt, Doubt::All);
         if !terms.prune {
             self.pruning.forget();
+            self.undeletable = Resting::default();
         }
         if !terms.prune || all_kept {
             return Judgement { all_kept, verdict: Verdict::default() };
         }
-        let Some((inventory, _)) = &self.listed else { return Judgement::default() };
-        let mut stale = inventory.stale(&read.wanted, &doubt);
-        stale.retain(|(id, _)| !self.queue.is_under_way(id));
+        let stale = self.stale(&doubt);
+        let Some(inventory) = self.certain() else { return Judgement::default() };
+        let leaves_some = inventory.keeps_any(|id| self.rows.want(id));
+        self.undeletable.retain(|id| stale.binary_search_by_key(&id, |(id, _)| id).is_ok());
         let Terms { guard, approved, nonce, .. } = terms;
-        let situation = Situation { objects: read.existed, kept: inventory.kept(&read.wanted), stale, approved, nonce };
-        Judgement { all_kept, verdict: self.pruning.judge(guard, situation, now) }
+        let situation = Situation { objects: read.existed, leaves_some, stale, approved, nonce };
+        let mut verdict = self.pruning.judge(guard, situation, now);
+        for objects in [&mut verdict.believed, &mut verdict.approved] {
+            objects.retain(|(id, uid)| self.undeletable.still(id, uid, now).is_none());
+        }
+        Judgement { all_kept, verdict }
+    }
+
+    /// An object could not be deleted: it is left alone for a while.
+    pub fn undeleted(&mut self, (id, uid): &Stale, reason: &'static str, message: &str, now: Instant) {
+        self.undeletable.failed(id, uid, reason, message, now);
+    }
+
+    /// One of those that could not be deleted, and why; always the same one.
+    pub fn undeletable(&self) -> Option<(&ObjectId, &str)> {
+        self.undeletable.first()
     }
 
     /// An approved deletion is done, or not ours to do.
@@ -325,22 +397,50 @@ impl State {
     }
 
     /// All of a read was worked through. If nothing is left of rows named otherwise, all objects are marked by its columns.
-    pub fn close(&mut self, read: &Read) {
-        let is_certain = !read.key_columns.is_empty() && read.failures.is_empty() && self.queue.is_idle();
-        let nothing_else = |inventory: &Inventory| inventory.stale(&read.wanted, &Doubt::None).is_empty();
-        if is_certain && self.known().is_some_and(nothing_else) {
-            self.recorded.marked_by = Some(read.key_columns.clone());
+    pub fn close(&mut self) {
+        let columns = &self.rows.key_columns;
+        if columns.is_empty() || self.recorded.marked_by.as_ref() == Some(columns) {
+            return;
+        }
+        let is_certain = self.rows.failures.is_empty() && self.queue.is_idle() && self.certain().is_some();
+        if is_certain && self.stale(&Doubt::None).is_empty() {
+            self.recorded.marked_by = Some(self.rows.key_columns.clone());
         }
     }
 
-    fn doubt(&self, read: &Read) -> Doubt {
+    /// What exists, has no row and may be deleted, as far as what exists is certain. O(objects) after a read of all rows,
+    /// else O(what has no row).
+    fn stale(&mut self, doubt: &Doubt) -> Vec<Stale> {
+        let Some((inventory, Some(_))) = &self.listed else { return Vec::new() };
+        let rows = &self.rows;
+        let loose = self.loose.get_or_insert_with(|| inventory.without(|id| rows.want(id)));
+        loose.retain(|id| inventory.exists(id));
+        inventory.stale(loose.iter().filter(|id| !self.queue.is_under_way(id)), doubt)
+    }
+
+    /// What exists, unless it is listed anew because there may be more.
+    fn certain(&self) -> Option<&Inventory> {
+        self.listed.as_ref().filter(|(_, at)| at.is_some()).map(|(inventory, _)| &**inventory)
+    }
+
+    fn doubt(&self) -> Doubt {
         let under_way = self.queue.rows().map(|row| row.key.as_ref());
-        match Doubt::about(read.failures.keys().chain(under_way)) {
-            Doubt::Of(_) if read.key_columns.is_empty() => Doubt::All,
-            Doubt::Of(_) if self.recorded.marked_by.as_ref() != Some(&read.key_columns) => Doubt::All,
+        let columns = &self.rows.key_columns;
+        match Doubt::about(self.rows.failures.keys().chain(under_way)) {
+            Doubt::Of(_) if columns.is_empty() => Doubt::All,
+            Doubt::Of(_) if self.recorded.marked_by.as_ref() != Some(columns) => Doubt::All,
             doubt => doubt,
         }
     }
+}
+
+/// What became of an apply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Landing {
+    /// Whether it failed.
+    pub failed: bool,
+    /// Whether the object has to be looked at again.
+    pub outdated: bool,
 }
 
 /// Which deletions are right.
@@ -361,11 +461,6 @@ impl Read {
             by_place.entry(place).or_default().push(desired);
         }
         by_place.into_values().collect()
-    }
-
-    /// An object of the read failed.
-    pub fn fail(&mut self, desired: &Desired, reason: &'static str, message: String) {
-        self.failures.push(failed(desired, reason, message));
     }
 }
 

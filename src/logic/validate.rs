@@ -24,6 +24,12 @@ use crate::crd::{ChangeDetectionMode, ConnectionSecretRef, DatabaseQueryResource
 pub struct Validated {
     /// How to connect.
     pub settings: Settings,
+    /// How to connect to a replica, if there is one.
+    pub replica: Option<Settings>,
+    /// How to connect for notifications, if otherwise.
+    pub notify_settings: Option<Settings>,
+    /// How changes are to be noticed.
+    pub mode: ChangeDetectionMode,
     /// Bounds of the pool of such connections.
     pub pool: Bounds,
     /// What to run.
@@ -71,7 +77,15 @@ pub fn validate(
     rights: &Rights,
 ) -> Result<Validated, InvalidSpec> {
     refuse_what_comes_later(spec)?;
-    let settings = settings(spec, secrets, rights)?;
+    let settings = settings(spec, &spec.database.connection_secret_ref, secrets, rights)?;
+    let notify = spec.database.notify_connection_secret_ref.as_ref();
+    if let Some(namespace) = notify.and_then(|notify| notify.namespace.as_deref())
+        && namespace != spec.database.connection_secret_ref.namespace_or(dbqr.name().1)
+    {
+        let sentence = "database.notifyConnectionSecretRef.namespace must be the namespace of connectionSecretRef";
+        return Err(InvalidSpec(sentence.into()));
+    }
+    let notify_settings = notify.map(|reference| self::settings(spec, reference, secrets, rights)).transpose()?;
     let changes = spec.change_detection.as_ref();
     let mut query = sql::parse_query(&spec.query, spec.database.read_only)
         .map_err(|error| InvalidSpec(format!("query: {error}")))?;
@@ -91,7 +105,10 @@ pub fn validate(
     }
     at_least("database.statementTimeout", spec.database.statement_timeout.0, Duration::from_millis(100))?;
     Ok(Validated {
+        replica: replica(spec, &settings, secrets)?,
         settings,
+        notify_settings,
+        mode: changes.map(|changes| changes.mode).unwrap_or_default(),
         pool: Bounds::new(spec.database.connection_pool.as_ref()).map_err(|error| InvalidSpec(error.into()))?,
         query,
         statement_timeout: spec.database.statement_timeout.0,
@@ -111,15 +128,10 @@ pub fn validate(
 
 /// Fields whose work is still to come: set to something else than their default they would be a promise not kept.
 fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
-    let database = &spec.database;
-    let changes = spec.change_detection.as_ref();
     let later = [
         ("statusUpdateQuery", spec.status_update_query.is_some()),
         ("statusUpdateQueryTemplate", spec.status_update_query_template.is_some()),
         ("writeBack", spec.write_back.is_some()),
-        ("database.connectionSecretRef.readonlyHostKey", database.connection_secret_ref.readonly_host_key.is_some()),
-        ("database.notifyConnectionSecretRef", database.notify_connection_secret_ref.is_some()),
-        ("changeDetection.mode: Notify", changes.is_some_and(|c| c.mode == ChangeDetectionMode::Notify)),
     ];
     match later.iter().find(|(_, is_set)| *is_set) {
         Some((field, _)) => Err(InvalidSpec(format!("{field} is not supported yet"))),
@@ -127,14 +139,30 @@ fn refuse_what_comes_later(spec: &Spec) -> Result<(), InvalidSpec> {
     }
 }
 
-fn settings(spec: &Spec, secrets: &BTreeMap<String, Data>, rights: &Rights) -> Result<Settings, InvalidSpec> {
+fn settings(
+    spec: &Spec,
+    reference: &ConnectionSecretRef,
+    secrets: &BTreeMap<String, Data>,
+    rights: &Rights,
+) -> Result<Settings, InvalidSpec> {
     let certificates = secrets::certificates(&spec.database, secrets)?;
-    let reference = &spec.database.connection_secret_ref;
     let nothing = Data::default();
     let data = secrets.get(&reference.name).unwrap_or(&nothing);
     let settings = connection::settings(&keys(reference), data, &certificates)
         .map_err(|error| InvalidSpec(format!("Secret {}: {error}", reference.name)))?;
     Ok(Settings { denied: rights.denied_database_hosts.clone(), ..settings })
+}
+
+fn replica(
+    spec: &Spec,
+    settings: &Settings,
+    secrets: &BTreeMap<String, Data>,
+) -> Result<Option<Settings>, InvalidSpec> {
+    let reference = &spec.database.connection_secret_ref;
+    let Some(key) = reference.readonly_host_key.as_deref().filter(|key| !key.is_empty()) else { return Ok(None) };
+    let nothing = Data::default();
+    let replica = connection::replica(settings, key, secrets.get(&reference.name).unwrap_or(&nothing));
+    replica.map(Some).map_err(|error| InvalidSpec(format!("Secret {}: {error}", reference.name)))
 }
 
 fn template_of(spec: &Spec) -> Result<(&'static str, &str), InvalidSpec> {

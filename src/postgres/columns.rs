@@ -24,11 +24,24 @@ impl Session {
     /// The columns whose values name the rows; none where nothing names them. An error where columns cannot be told
     /// apart or one of the key is missing, as far as that can be known without changing data.
     pub(super) async fn key_columns(&self, query: &Query, limits: &Limits) -> Result<Vec<Identifier>, Error> {
-        let Some(wrapped) = query.columns() else { return Ok(query.key.given()) };
+        match query.columns() {
+            Some(wrapped) => Ok(self.columns_and_key(query, &wrapped, limits).await?.1),
+            None => Ok(query.key.given()),
+        }
+    }
+
+    /// All columns, and those whose values name the rows.
+    pub(super) async fn columns_and_key(
+        &self,
+        query: &Query,
+        wrapped: &Wrapped,
+        limits: &Limits,
+    ) -> Result<(Vec<String>, Vec<Identifier>), Error> {
         // On their way together: one wait for both.
         let (columns, primary_key) =
-            try_join(self.columns(query, &wrapped, limits), self.primary_key(&query.key, limits)).await?;
-        query.key.among(&columns, primary_key).map_err(Error::Columns)
+            try_join(self.columns(query, wrapped, limits), self.primary_key(&query.key, limits)).await?;
+        let key = query.key.among(&columns, primary_key).map_err(Error::Columns)?;
+        Ok((columns, key))
     }
 
     async fn columns(&self, query: &Query, wrapped: &Wrapped, limits: &Limits) -> Result<Vec<String>, Error> {

@@ -13,7 +13,7 @@ use super::phrase::phrase;
 use super::tls::TlsFault;
 use crate::logic::columns::BadColumns;
 use crate::logic::detect::Undetectable;
-use crate::logic::sql::Statement;
+use crate::logic::sql::{BadKeys, Statement};
 use crate::logic::version::Unsupported;
 
 /// What a server says whose pg_hba.conf has no line, or none that fits, for a connection of this kind.
@@ -71,6 +71,9 @@ pub enum Error {
     /// Whoever asked for the rows does not take them any more.
     #[error("the rows were not wanted any more")]
     Abandoned,
+    /// Rows cannot be asked for by these keys.
+    #[error("{0}")]
+    Keys(#[source] BadKeys),
     /// Columns that cannot be told apart, or one of the key that is missing.
     #[error("{0}")]
     Columns(BadColumns),
@@ -161,6 +164,13 @@ impl Error {
             Self::Busy { .. } => "NoFreeConnection",
             _ => "QueryFailed",
         }
+    }
+
+    /// Of a read of some keys: whether it failed for what was asked and not for want of a database, so that a read of
+    /// everything may succeed, or tells what is wrong. Texts of keys come from anywhere: they may be no values of their
+    /// columns' types (class 22).
+    pub fn is_of_keys(&self) -> bool {
+        matches!(self, Self::Keys(_)) || ["22", "42", "0A", "54"].iter().any(|class| self.is_of_class(class))
     }
 
     /// Whether a statement failed with a SQLSTATE of this class.

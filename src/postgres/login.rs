@@ -1,12 +1,12 @@
 //! A connection to one address: encrypted or not, and in which order, is what sslmode says.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::{StreamExt, stream};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{ChannelBinding, SslMode, SslNegotiation};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{CancelToken, Client, Config, NoTls, Socket};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::Error;
@@ -20,9 +20,18 @@ pub(super) struct Login {
     /// Moves its messages until it is closed.
     pub(super) driver: JoinHandle<()>,
     pub(super) encryption: Encryption,
+    /// Who is told of notifications.
+    pub(super) ear: Ear,
     /// What the server says of its version.
     pub(super) version: Option<String>,
 }
+
+/// Is called with the payload of each notification, by the task that moves the connection's messages: it must not wait
+/// for anything, or the server's queue of notifications fills up.
+pub type Heard = Box<dyn Fn(&str) + Send + Sync>;
+
+/// Who is told of notifications, once somebody wants to know.
+pub(super) type Ear = Arc<OnceLock<Heard>>;
 
 /// How a connection is encrypted, for whatever else belongs to it.
 #[derive(Clone)]
@@ -149,6 +158,14 @@ where
     // Polled by hand, because the connection's own future writes the text of notices to the log. An error of the
     // connection is seen by whoever waits for an answer.
     let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
-    let driver = tokio::spawn(async move { while let Some(Ok(_)) = messages.next().await {} });
-    Ok(Login { client, driver, encryption, version })
+    let ear = Ear::default();
+    let heard = ear.clone();
+    let driver = tokio::spawn(async move {
+        while let Some(Ok(message)) = messages.next().await {
+            if let (AsyncMessage::Notification(notification), Some(heard)) = (message, heard.get()) {
+                heard(notification.payload());
+            }
+        }
+    });
+    Ok(Login { client, driver, encryption, ear, version })
 }

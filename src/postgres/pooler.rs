@@ -76,16 +76,25 @@ impl Session {
         Ok(())
     }
 
-    /// Begins a transaction. Through a pooler, the settings of the session come with it, in one message.
-    pub(super) async fn begin(&self, read_only: bool, limits: &Limits) -> Result<(), Error> {
+    /// Begins a transaction.
+    pub(super) async fn begin(&self, query: &Query, read_only: bool, limits: &Limits) -> Result<(), Error> {
+        self.own(&self.beginning(query, read_only, limits), limits).await
+    }
+
+    /// What begins a transaction, in one message: with our timeouts, unless they stand since before the setup
+    /// statements, and through a pooler with the settings of the session.
+    pub(super) fn beginning(&self, query: &Query, read_only: bool, limits: &Limits) -> String {
         let begin = if read_only { "BEGIN READ ONLY" } else { "BEGIN" };
+        if self.direct && query.setup.is_empty() {
+            return format!("{begin}; {}", timeouts("SET LOCAL", limits));
+        }
         if self.direct {
-            return self.own(begin, limits).await;
+            return begin.to_owned();
         }
         let fixed = FIXED.iter().map(|(name, value)| format!("SET LOCAL {name} = '{value}'"));
         let defaults = LEFT_BEHIND.iter().map(|name| format!("SET LOCAL {name} TO DEFAULT"));
         let last = [timeouts("SET LOCAL", limits), NOTICE.into()];
         let all = [begin.into()].into_iter().chain(defaults).chain(fixed).chain(last);
-        self.own(&all.collect::<Vec<String>>().join("; "), limits).await
+        all.collect::<Vec<String>>().join("; ")
     }
 }

@@ -22,7 +22,8 @@ const TABLES: &str = "\
         coalesce(c.usable AND has_any_column_privilege(c.oid, 'SELECT'), false), \
         coalesce(m.partly_foreign, false), coalesce(m.rows, 0)::float8, coalesce(m.bytes, 0)::int8, m.state, \
         pg_is_in_recovery(), current_setting('track_counts')::bool, \
-        concat_ws(', ', pg_stat_get_bgwriter_stat_reset_time(), pg_stat_get_db_stat_reset_time(d.oid))";
+        concat_ws(', ', pg_stat_get_bgwriter_stat_reset_time(), pg_stat_get_db_stat_reset_time(d.oid)), \
+        current_setting('max_prepared_transactions')::int4 > 0";
 
 /// $1 are the schemas, where given, $2 the tables, $3 the columns, where given.
 const FROM: &str = " \
@@ -74,13 +75,13 @@ impl Session {
     ) -> Result<Fingerprint, Error> {
         self.enter(query)?;
         self.set_up(query, limits).await?;
-        self.begin(true, limits).await?;
+        self.begin(query, true, limits).await?;
         let mut asks = before.map_or_else(|| detection.nothing(), Fingerprint::asks);
         let mut print = match self.look(detection, &asks, limits).await {
             // What was asked for may be gone: to ask for nothing tells what it is.
             Err(error) if before.is_some() && error.is_of_class("42") => {
                 self.own("ROLLBACK", limits).await?;
-                self.begin(true, limits).await?;
+                self.begin(query, true, limits).await?;
                 asks = detection.nothing();
                 self.look(detection, &asks, limits).await
             }
@@ -90,8 +91,7 @@ impl Session {
             asks = print.asks();
             print = self.look(detection, &asks, limits).await?;
         }
-        self.own("ROLLBACK", limits).await?;
-        self.reset(limits).await?;
+        self.roll_back(limits).await?;
         Ok(print)
     }
 
@@ -150,7 +150,12 @@ fn found(rows: &[Row]) -> Result<Found, tokio_postgres::Error> {
 }
 
 fn server(row: &Row) -> Result<Server, tokio_postgres::Error> {
-    Ok(Server { standby: row.try_get(9)?, track_counts: row.try_get(10)?, counting_since: row.try_get(11)? })
+    Ok(Server {
+        standby: row.try_get(9)?,
+        track_counts: row.try_get(10)?,
+        counting_since: row.try_get(11)?,
+        prepares: row.try_get(12)?,
+    })
 }
 
 fn table(row: &Row) -> Result<FoundTable, tokio_postgres::Error> {
@@ -168,5 +173,5 @@ fn table(row: &Row) -> Result<FoundTable, tokio_postgres::Error> {
             state: row.try_get::<_, Option<i64>>(8)?.unwrap_or_default(),
         }),
     };
-    Ok(FoundTable { relation, newest: row.try_get(12)?, count: row.try_get(13)? })
+    Ok(FoundTable { relation, newest: row.try_get(13)?, count: row.try_get(14)? })
 }

@@ -4,10 +4,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use futures::future::try_join;
 use tokio::sync::mpsc::Sender;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::{BorrowToSql, ToSql, Type};
 
 use super::batch::Batch;
 use super::error::place;
@@ -15,7 +16,7 @@ use super::pooler::timeouts;
 use super::{Error, Limits, Session};
 use crate::logic::columns;
 use crate::logic::row::Row;
-use crate::logic::sql::{Identifier, Query};
+use crate::logic::sql::{Identifier, Query, Wrapped};
 
 /// More than the server is given, so that its own timeout comes first and its error tells more.
 const GRACE: Duration = Duration::from_secs(2);
@@ -33,6 +34,12 @@ pub struct Read {
     pub key_columns: Vec<String>,
 }
 
+impl Read {
+    pub(super) fn new(rows: u64, key: &[Identifier]) -> Self {
+        Self { rows, key_columns: key.iter().map(|column| column.as_str().to_owned()).collect() }
+    }
+}
+
 impl Session {
     /// Reads all rows of the query into `rows`, each as one JSON text, with its key where columns name one, and returns
     /// how many there were. Ends the transaction before it returns. Rows count only once this has succeeded: an error may come after the last
@@ -40,24 +47,26 @@ impl Session {
     pub async fn read(&mut self, query: &Query, limits: &Limits, rows: Sender<Vec<Row>>) -> Result<Read, Error> {
         self.enter(query)?;
         self.set_up(query, limits).await?;
-        self.begin(limits.read_only, limits).await?;
+        self.begin(query, limits.read_only, limits).await?;
         let key = self.key_columns(query, limits).await?;
         let which = query.which(query.len());
-        let rows = bounded(&which, limits, self.stream(query, &key, limits, rows)).await??;
+        let wrapped = query.rows(&key);
+        let rows = bounded(&which, limits, self.stream(query, &wrapped, NONE, limits, rows)).await??;
         if limits.read_only {
-            self.own("ROLLBACK", limits).await?;
+            self.roll_back(limits).await?;
         } else {
             // Deferred constraints fail here.
             let commit = bounded(&which, limits, self.client.batch_execute("COMMIT")).await?;
             commit.map_err(|error| Error::statement(&error, which, &query.last, |_| None))?;
+            self.reset(limits).await?;
         }
-        self.reset(limits).await?;
-        Ok(Read { rows, key_columns: key.iter().map(|column| column.as_str().to_owned()).collect() })
+        Ok(Read::new(rows, &key))
     }
 
     /// Our timeouts first, so that a SET of the user can shorten them; then the setup statements, each for itself.
+    /// Without any, the timeouts come with the transaction.
     pub(super) async fn set_up(&self, query: &Query, limits: &Limits) -> Result<(), Error> {
-        if !self.direct {
+        if !self.direct || query.setup.is_empty() {
             return Ok(());
         }
         self.own(&timeouts("SET", limits), limits).await?;
@@ -71,14 +80,14 @@ impl Session {
 
     /// The result is text alone, a type that is known without asking the server; with others, the driver's request
     /// for them would wait behind these rows, and the rows for it.
-    async fn stream(
+    pub(super) async fn stream<P: BorrowToSql>(
         &self,
         query: &Query,
-        key: &[Identifier],
+        wrapped: &Wrapped,
+        parameters: impl IntoIterator<Item = (P, Type)>,
         limits: &Limits,
         rows: Sender<Vec<Row>>,
     ) -> Result<u64, Error> {
-        let wrapped = query.rows(key);
         let failed = |error: tokio_postgres::Error| {
             let key_column = place(&error).filter(|_| error.code() == Some(&SqlState::UNDEFINED_COLUMN));
             let key_column = key_column.and_then(|at| wrapped.key_at(at)).and_then(|index| query.key.missing(index));
@@ -88,10 +97,10 @@ impl Session {
             let which = query.which(query.len());
             Error::statement(&error, which, &query.last, |position| wrapped.position(position))
         };
-        let mut stream = pin!(self.client.query_typed_raw(&wrapped.text, NONE).await.map_err(failed)?);
+        let mut stream = pin!(self.client.query_typed_raw(&wrapped.text, parameters).await.map_err(failed)?);
         let mut batch = Batch::new(limits.max_rows);
         while let Some(row) = stream.try_next().await.map_err(failed)? {
-            let key = if key.is_empty() { None } else { row.try_get(1).map_err(failed)? };
+            let key = if row.len() > 1 { row.try_get(1).map_err(failed)? } else { None };
             let row = Row { json: row.try_get(0).map_err(failed)?, key };
             if batch.count() == 0 {
                 // What changes data could not be asked for its columns.
@@ -103,6 +112,14 @@ impl Session {
         }
         hand_on(&mut batch, &rows).await?;
         Ok(batch.count())
+    }
+
+    /// Ends a transaction and leaves nothing behind; both are on their way at once.
+    pub(super) async fn roll_back(&mut self, limits: &Limits) -> Result<(), Error> {
+        let discard = async { if self.direct { self.own("DISCARD ALL", limits).await } else { Ok(()) } };
+        try_join(self.own("ROLLBACK", limits), discard).await?;
+        self.in_use = false;
+        Ok(())
     }
 
     /// Leaves nothing behind that the query has set, and gives the session free.

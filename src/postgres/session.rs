@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Config};
 
 use super::error::{Error, Pooled};
 use super::hosts;
-use super::login::{Encryption, Login, login};
+use super::login::{Ear, Encryption, Login, login};
 use super::pool::Held;
 use super::pooler::Mark;
 use super::tls::Tls;
@@ -20,6 +20,8 @@ use crate::logic::version;
 
 /// How long to wait for a cancellation to be delivered.
 const CANCEL: Duration = Duration::from_secs(2);
+/// How long to wait for the settings of a session that stays.
+const STAY: Duration = Duration::from_secs(5);
 
 /// An open connection and the task that drives it. Dropped, it is closed, and what it was still doing is canceled.
 pub struct Session {
@@ -34,6 +36,8 @@ pub struct Session {
     pub(super) opened: Instant,
     /// What a pool counts it by, until it is closed.
     pub(super) held: Held,
+    /// Who is told of notifications.
+    pub(super) ear: Ear,
     driver: JoinHandle<()>,
     encryption: Encryption,
 }
@@ -104,7 +108,7 @@ impl Session {
         let mut config = config(settings, options);
         // The name is for certificates; it is not looked up again.
         config.host(&host.name).hostaddr(address).port(host.port);
-        let Login { client, driver, encryption, version } = login(&config, tls).await?;
+        let Login { client, driver, encryption, ear, version } = login(&config, tls).await?;
         version::check(version.as_deref()).map_err(Error::Version)?;
         Ok(Self {
             client,
@@ -113,9 +117,19 @@ impl Session {
             server: (host.name.clone(), host.port),
             opened: Instant::now(),
             held: Held::default(),
+            ear,
             driver,
             encryption,
         })
+    }
+
+    /// Lets it stay open and wait for as long as it takes, whatever the role's settings are.
+    pub(super) async fn stay(&self) -> Result<(), Error> {
+        const ENDLESS: &str = "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0; \
+                               SET idle_in_transaction_session_timeout = 0";
+        let done = timeout(STAY, self.client.batch_execute(ENDLESS)).await;
+        let done = done.map_err(|_| Error::Unreachable("no answer in time"))?;
+        done.map_err(|error| Error::ours(&error, "the session"))
     }
 
     /// Whether it is of no use any more: the connection is gone, or what was asked of it last did not end well.

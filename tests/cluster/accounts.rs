@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use dbqo::cluster::{AccountError, ApplyError, Change, Cluster, Deleted, FetchError, Finding, Limits, Scope, Terms};
+use dbqo::cluster::{
+    AccountError, ApplyError, Change, Cluster, Deleted, FetchError, Finding, Limits, Onlooker, Scope, Terms,
+};
 use dbqo::logic::account::Account;
 use dbqo::logic::object::Ownership;
 use k8s_openapi::api::core::v1::Secret;
@@ -37,7 +39,7 @@ async fn an_account_does_what_its_rules_allow_and_else_the_missing_rule_is_named
     writer.update(&world.owner, &changed, &known, &Terms::default()).await.unwrap();
     let own = Scope::Namespace(namespace.into());
     assert_eq!(writer.list_owned(&maps, &world.owner, &own).await.unwrap().len(), 1);
-    assert_eq!(writer.look_up(&maps, &[&desired.id], &world.owner).await.unwrap().len(), 1);
+    assert_eq!(writer.look_up(&maps, &[&desired.id], &Onlooker::of(&world.owner)).await.unwrap().len(), 1);
 
     let who = format!("the ServiceAccount {namespace}/writer is not allowed to");
     let error = writer.create(&world.owner, &world.desired(&secrets, "s", json!({}))).await.unwrap_err();
@@ -114,7 +116,7 @@ async fn an_account_takes_over_what_belonged_to_a_resource_that_it_may_not_know_
     let desired = world.desired_of(&earlier, &maps, "a", json!({}));
     world.cluster.create(&earlier, &desired).await.unwrap();
     let found = eventually("the rule counts", PATIENCE, async || {
-        writer.look_up(&maps, &[&desired.id], &world.owner).await.ok()
+        writer.look_up(&maps, &[&desired.id], &Onlooker::of(&world.owner)).await.ok()
     })
     .await;
     assert_eq!(found[&desired.id].1, Ownership::Abandoned);

@@ -1,6 +1,6 @@
 //! Objects that existed before us: shared, and released again.
 
-use dbqo::cluster::{Applied, ApplyError, Change, Conflict, Deleted, Terms};
+use dbqo::cluster::{Applied, ApplyError, Change, Conflict, Deleted, Onlooker, Terms};
 use dbqo::crd::ConflictPolicy;
 use dbqo::logic::object::{Desired, Hold, Kind, Known, Ownership, Wishes};
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -14,7 +14,7 @@ fn force() -> Terms {
 
 /// First contact with an object that is there.
 async fn adopt(world: &World, desired: &Desired, policy: ConflictPolicy) -> Result<Applied, ApplyError> {
-    let found = world.cluster.look_up(&desired.kind, &[&desired.id], &world.owner).await.unwrap();
+    let found = world.cluster.look_up(&desired.kind, &[&desired.id], &Onlooker::of(&world.owner)).await.unwrap();
     let (known, whose) = &found[&desired.id];
     assert!(matches!(whose, Ownership::Foreign | Ownership::Abandoned), "{whose:?}");
     world.cluster.adopt(&world.owner, desired, &known.uid, &Terms { policy, ..Terms::default() }).await
@@ -23,7 +23,7 @@ async fn adopt(world: &World, desired: &Desired, policy: ConflictPolicy) -> Resu
 /// What a restarted operator would know of an object of ours.
 async fn known(world: &World, kind: &Kind, name: &str) -> Known {
     let id = world.id(kind, name);
-    let mut found = world.cluster.look_up(kind, &[&id], &world.owner).await.unwrap();
+    let mut found = world.cluster.look_up(kind, &[&id], &Onlooker::of(&world.owner)).await.unwrap();
     let (known, whose) = found.remove(&id).unwrap();
     assert_eq!(whose, Ownership::Ours);
     known
@@ -224,7 +224,7 @@ async fn an_orphan_that_is_found_again_is_released_as_it_is() {
     merge(&world, &maps, "a", json!({"metadata": {"labels": {"seen-by": "somebody"}}})).await;
 
     let again = owner(world.namespace.name(), "shop", "33333333-0000-0000-0000-000000000003");
-    let found = world.cluster.look_up(&maps, &[&desired.id], &again).await.unwrap();
+    let found = world.cluster.look_up(&maps, &[&desired.id], &Onlooker::of(&again)).await.unwrap();
     let (known, whose) = &found[&desired.id];
     assert_eq!((known.hold, whose), (Hold::Adopted, &Ownership::Ours));
     let desired = world.desired_of(&again, &maps, "a", json!({"data": {"k": "w"}}));
@@ -256,12 +256,12 @@ async fn an_object_of_another_resource_is_its_own_as_long_as_that_lives() {
         world.cluster.create(&other, &desired).await.unwrap();
     }
     let (a, b) = (world.id(&maps, "a"), world.id(&maps, "b"));
-    let found = world.cluster.look_up(&maps, &[&a, &b], &world.owner).await.unwrap();
+    let found = world.cluster.look_up(&maps, &[&a, &b], &Onlooker::of(&world.owner)).await.unwrap();
     assert_eq!(found[&a].1, Ownership::OtherOwner { owner: format!("{}/other", world.namespace.name()) });
     assert_eq!(found[&b].1, Ownership::Abandoned);
     // Labels are anyone's to edit and give nothing away.
     merge(&world, &maps, "a", json!({"metadata": {"labels": {"konnektr.io/managed-by-namespace": "nowhere"}}})).await;
-    let found = world.cluster.look_up(&maps, &[&a], &world.owner).await.unwrap();
+    let found = world.cluster.look_up(&maps, &[&a], &Onlooker::of(&world.owner)).await.unwrap();
     assert!(matches!(found[&a].1, Ownership::OtherOwner { .. }));
 }
 
@@ -354,7 +354,8 @@ async fn an_object_of_the_go_operator_is_taken_over_with_all_it_held() {
     };
     let go = PatchParams::apply("databasequeryresource-controller").force();
     let id = world.id(&maps, "a");
-    let whose = async || world.cluster.look_up(&maps, &[&id], &owner).await.unwrap().remove(&id).unwrap();
+    let whose =
+        async || world.cluster.look_up(&maps, &[&id], &Onlooker::of(&owner)).await.unwrap().remove(&id).unwrap();
     for (object, expected) in [
         (object("other", &reference), Ownership::Foreign),
         (object("shop", &json!([])), Ownership::Foreign),
@@ -393,7 +394,7 @@ async fn a_take_over_that_was_interrupted_is_finished() {
     // As if its entry had been renamed and nothing else been done.
     world.api(&maps).patch("a", &PatchParams::apply("db-query-operator"), &Patch::Apply(&object)).await.unwrap();
     let id = world.id(&maps, "a");
-    let found = world.cluster.look_up(&maps, &[&id], &owner).await.unwrap();
+    let found = world.cluster.look_up(&maps, &[&id], &Onlooker::of(&owner)).await.unwrap();
     assert_eq!(found[&id].1, Ownership::Inherited);
     let desired = world.desired_of(&owner, &maps, "a", json!({"data": {"k": "new"}}));
     world.cluster.inherit(&owner, &desired, &found[&id].0, &Terms::default()).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dbqo::cluster::{Applied, ApplyError, Change, Conflict, KindError, Terms};
+use dbqo::cluster::{Applied, ApplyError, Change, Conflict, KindError, Onlooker, Terms};
 use dbqo::logic::object::Ownership;
 use dbqo::logic::queue::Work;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -154,7 +154,7 @@ async fn a_kind_is_known_soon_after_its_definition_came() {
     let desired = world.desired(&kind, "w", json!({"spec": {"size": 3}}));
     let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
     assert_eq!(world.update(&desired, &uid).await, Ok((Change::Updated, uid)));
-    let found = world.cluster.look_up(&kind, &[&desired.id], &world.owner).await.unwrap();
+    let found = world.cluster.look_up(&kind, &[&desired.id], &Onlooker::of(&world.owner)).await.unwrap();
     assert_eq!(found[&desired.id].1, Ownership::Ours);
     // Whatever has another's uid is refused for custom resources as well.
     let gone = world.update(&desired, "11111111-1111-1111-1111-111111111111").await;

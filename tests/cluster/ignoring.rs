@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dbqo::cluster::{Applied, ApplyError, Change, Deleted, Terms};
+use dbqo::cluster::{Applied, ApplyError, Change, Deleted, Onlooker, Terms};
 use dbqo::logic::object::{Desired, Kind, Known};
 use dbqo::logic::pointer::Pointer;
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -25,7 +25,7 @@ fn desired(world: &World, kind: &Arc<Kind>, lasting: Value, ignored: Value) -> D
 }
 
 async fn known(world: &World, desired: &Desired) -> Known {
-    let found = world.cluster.look_up(&desired.kind, &[&desired.id], &world.owner).await.unwrap();
+    let found = world.cluster.look_up(&desired.kind, &[&desired.id], &Onlooker::of(&world.owner)).await.unwrap();
     found[&desired.id].0.clone()
 }
 

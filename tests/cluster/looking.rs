@@ -1,6 +1,6 @@
 //! Listing and looking up.
 
-use dbqo::cluster::{Failure, Scope, Terms};
+use dbqo::cluster::{Failure, Onlooker, Scope, Terms};
 use dbqo::logic::object::{GroupKind, ObjectId, Ownership};
 use dbqo::logic::queue::Work;
 use futures::{StreamExt, stream};
@@ -34,7 +34,7 @@ async fn a_listing_of_many_pages_is_complete() {
         let names = (0..count).map(|i| format!("a{i}")).chain(["foreign".into(), "none".into()]);
         let ids: Vec<ObjectId> = names.map(|name| world.id(&maps, &name)).collect();
         let ids: Vec<&ObjectId> = ids.iter().collect();
-        let found = world.cluster.look_up(&maps, &ids, &world.owner).await.unwrap();
+        let found = world.cluster.look_up(&maps, &ids, &Onlooker::of(&world.owner)).await.unwrap();
         assert_eq!(found.len(), count + 1);
         assert_eq!(found[&world.id(&maps, "foreign")].1, Ownership::Foreign);
         assert_eq!(found[&world.id(&maps, "a0")].1, Ownership::Ours);

@@ -34,6 +34,25 @@ async fn a_missing_right_is_named() {
     assert_eq!(error.to_string(), format!("not allowed to patch {resource} in namespace {namespace}"));
 }
 
+#[tokio::test]
+async fn a_value_that_the_server_cannot_decode_is_told_by_what_it_should_be() {
+    let world = World::new("malformed").await;
+    for (kind, more, told) in [
+        ("LimitRange", json!({"spec": {"limits": [{"type": "Container", "max": {"cpu": "CANARY"}}]}}), "a quantity"),
+        ("Secret", json!({"data": {"k": "CANARY?"}}), "not base64"),
+        ("ConfigMap", json!({"binaryData": {"k": "CANARY?"}}), "not base64"),
+    ] {
+        let kind = world.kind("v1", kind).await;
+        let error = world.cluster.create(&world.owner, &world.desired(&kind, "a", more)).await.unwrap_err();
+        let shown = error.to_string();
+        assert!(
+            shown.starts_with("500 error (the server could not decode the object: ") && shown.contains(told),
+            "{shown}"
+        );
+        assert!(!error.is_retryable() && !format!("{error:?}").contains("CANARY"), "{error:?}");
+    }
+}
+
 /// A server that gives these answers, one for each request, the last one for ever.
 async fn answering(answers: &'static [&'static str]) -> (Cluster, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,11 +1,21 @@
 //! Never delete on doubt, and leave nothing behind.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use dbqo::logic::object::FINALIZER;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use http::Method;
+use http::request::Parts;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Client;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 
-use crate::support::eventually;
-use crate::support::world::{PATIENCE, World, condition};
+use crate::support::proxy::{Fate, Gate, Proxy, is_watch};
+use crate::support::world::{CONFIG_MAP, PATIENCE, World, condition};
+use crate::support::{Operator, TestNamespace, eventually};
 
 #[tokio::test]
 async fn a_failed_query_prunes_nothing() {
@@ -233,4 +243,84 @@ async fn foreign_finalizers_survive_ours() {
     })
     .await;
     world.patch("q", json!({"metadata": {"finalizers": null}})).await;
+}
+
+fn is_deletion(parts: &Parts) -> bool {
+    parts.method == Method::DELETE && parts.uri.path().contains("/configmaps/")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_takes_the_finalizer_off_ends_the_cleaning_up_and_the_next_of_that_name_has_what_is_left() {
+    const OBJECTS: usize = 40;
+    let deletions = Arc::new(AtomicUsize::new(0));
+    let counted = deletions.clone();
+    let proxy = Proxy::start(move |parts| {
+        if !is_deletion(parts) {
+            return Fate::Passes;
+        }
+        counted.fetch_add(1, Ordering::Relaxed);
+        Fate::Waits(Duration::from_secs(3))
+    })
+    .await;
+    let client = Client::try_default().await.unwrap();
+    let world = World::on(client, "stripped", &[], &["--allow-namespaces=*"], Some(proxy.kubeconfig)).await;
+    world.run_sql(&format!("INSERT INTO t SELECT 'n' || n, 'one' FROM generate_series(1, {OBJECTS}) n")).await;
+    // Elsewhere, where the garbage collector does not take them.
+    let other = TestNamespace::create(&world.client, "stripped-b").await;
+    let placed = CONFIG_MAP.replace("\ndata", &format!("\n  namespace: {}\ndata", other.name()));
+    let there: Api<ConfigMap> = Api::namespaced(world.client.clone(), other.name());
+    let uids = async || -> BTreeMap<String, String> {
+        let ours = there.list(&ListParams::default().labels("konnektr.io/managed-by")).await.unwrap();
+        ours.items.into_iter().map(|it| (it.metadata.name.unwrap(), it.metadata.uid.unwrap())).collect()
+    };
+    world.create("q", json!({"resourceTemplate": placed})).await;
+    world.ready("q").await;
+    world.delete("q").await;
+    let begun = async || (deletions.load(Ordering::Relaxed) > 0).then_some(());
+    eventually("it is in the middle of it", PATIENCE, begun).await;
+    world.patch("q", json!({"metadata": {"finalizers": null}})).await;
+    eventually("it does not go on", PATIENCE, async || {
+        world.operator.logs().contains("not cleaned up to the end").then_some(())
+    })
+    .await;
+    let left = uids().await;
+    assert_eq!(left.len(), OBJECTS - deletions.load(Ordering::Relaxed));
+    assert!(!left.is_empty());
+    world.create("q", json!({"resourceTemplate": placed})).await;
+    world.ready("q").await;
+    let now = uids().await;
+    assert_eq!(now.len(), OBJECTS);
+    assert!(left.iter().all(|(name, uid)| now.get(name) == Some(uid)), "they are taken over as they are");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cleaned_up_is_not_cleaned_up_again_when_there_is_another_of_that_name() {
+    let gate = Gate::open();
+    let proxy = Proxy::start(move |parts| {
+        if is_deletion(parts) {
+            // What becomes of the resource from now on this operator hears late.
+            gate.shut();
+        }
+        let is_told = is_watch(parts) && parts.uri.path().ends_with("/databasequeryresources");
+        if is_told { Fate::Gated(gate) } else { Fate::Passes }
+    })
+    .await;
+    let client = Client::try_default().await.unwrap();
+    let flags = ["--leader-elect=false"];
+    let world = World::on(client, "once", &["a", "b"], &flags, Some(proxy.kubeconfig)).await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    world.delete("q").await;
+    world.until_gone("q").await;
+    let another = Operator::start_with(world.namespace.name(), &flags, &[]);
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    let uids = world.uids().await;
+    assert_eq!(uids.len(), 2);
+    world.another_pass("q").await;
+    drop(another);
+    gate.reopen();
+    world.another_pass("q").await;
+    assert_eq!(world.uids().await, uids);
+    assert_eq!(world.operator.logs().matches("cleaned up").count(), 1);
 }

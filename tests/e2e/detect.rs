@@ -7,7 +7,7 @@ use crate::support::world::{PATIENCE, World, condition};
 
 /// Change detection with looks once a second that leaves a full read to changes alone.
 fn watch(more: Value) -> Value {
-    let mut changes = json!({"enabled": true, "resyncInterval": "1h"});
+    let mut changes = json!({"enabled": true, "mode": "Poll", "resyncInterval": "1h"});
     changes.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({ "changeDetection": changes })
 }

@@ -222,6 +222,9 @@ async fn a_kind_may_go_and_come_back_and_one_that_is_gone_keeps_nobody() {
     gadgets.serve(&["v1"]).await;
     world.ready("q").await;
     assert!(created().await.is_some());
+    // That it is watched again, too, is told by nothing else.
+    gadgets.objects("v1").delete("b", &DeleteParams::default()).await.unwrap();
+    eventually("what others delete is made again", PATIENCE, created).await;
 
     // Gone for good: for one resource while we look, for another while nobody does.
     gadgets.remove().await;

@@ -1,8 +1,14 @@
 //! What waits for a person, and whose objects stay when rows fail.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use http::Method;
+use kube::Client;
 use serde_json::{Value, json};
 
 use crate::support::eventually;
+use crate::support::proxy::{Fate, Proxy};
 use crate::support::world::{PATIENCE, World, condition};
 
 /// Waits until this many deletions are held back; the digest of the set.
@@ -117,4 +123,39 @@ async fn other_key_columns_prove_nothing_of_objects_that_were_marked_before() {
     until_managed(&world, &["a-one"]).await;
     world.another_pass("q").await;
     assert_eq!(world.get("q").await["status"]["keyColumns"], json!(["other"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_is_forbidden_is_told_once_and_tried_ever_more_seldom() {
+    const READS: usize = 12;
+    let (is_forbidden, tries) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (forbidden, counted) = (is_forbidden.clone(), tries.clone());
+    let proxy = Proxy::start(move |parts| {
+        if parts.method != Method::DELETE || !forbidden.load(Ordering::Relaxed) {
+            return Fate::Passes;
+        }
+        counted.fetch_add(1, Ordering::Relaxed);
+        Fate::Refused(403)
+    })
+    .await;
+    let client = Client::try_default().await.unwrap();
+    let world = World::on(client, "undeletable", &["a", "b", "c"], &[], Some(proxy.kubeconfig)).await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    world.run_sql("DELETE FROM t WHERE name = 'a'").await;
+    world.condition("q", "Ready", "False", Some("PruneFailed")).await;
+    let reads = || world.operator.logs().matches(" reconciled ").count();
+    let before = reads();
+    let more = async || (reads() >= before + READS).then_some(());
+    eventually("it read often", 2 * PATIENCE, more).await;
+    let tries = tries.load(Ordering::Relaxed);
+    assert!((2..READS).contains(&tries), "{tries} tries in {READS} reads");
+    assert_eq!(world.operator.logs().matches("could not be deleted").count(), 1);
+    world.condition("q", "Ready", "False", Some("PruneFailed")).await;
+
+    is_forbidden.store(false, Ordering::Relaxed);
+    // Asked for, it is tried at once.
+    world.another_pass("q").await;
+    assert_eq!(world.managed().await, ["b", "c"]);
+    world.ready("q").await;
 }

@@ -15,7 +15,7 @@ use crate::support::admission::Refusal;
 use crate::support::control_plane::OwnControlPlane;
 use crate::support::eventually;
 use crate::support::proxy::{Fate, Proxy, is_watch};
-use crate::support::world::{PATIENCE, World, condition};
+use crate::support::world::{CONFIG_MAP, PATIENCE, World, condition};
 
 /// What the rows want, by name.
 async fn wanted(world: &World) -> BTreeMap<String, String> {
@@ -157,6 +157,30 @@ async fn world_of_its_own(servers: &OwnControlPlane, test: &str, rows: usize) ->
     world.run_sql(&format!("INSERT INTO t SELECT 'n' || n, 'one' FROM generate_series(1001, {}) n", 1000 + rows)).await;
     world.create("q", json!({"pruneGuard": {"maxDeletions": 1000}})).await;
     world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_that_cannot_be_looked_up_fails_its_own_rows_alone() {
+    let is_away = Arc::new(AtomicBool::new(true));
+    let away = is_away.clone();
+    let proxy = Proxy::start(move |parts| {
+        let is_asked = parts.uri.path().contains("/serviceaccounts") && away.load(Ordering::Relaxed);
+        if is_asked { Fate::Refused(500) } else { Fate::Passes }
+    })
+    .await;
+    let client = Client::try_default().await.unwrap();
+    let world = World::on(client, "kind-away", &["a", "account"], &[], Some(proxy.kubeconfig)).await;
+    let template = format!(
+        "{{% if row.name == 'account' %}}\napiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: made\n{{% else %}}\n{CONFIG_MAP}{{% endif %}}"
+    );
+    world.create("q", json!({"resourceTemplate": template})).await;
+    let resource = world.condition("q", "Ready", "False", Some("PartiallyFailed")).await;
+    assert_eq!(resource["status"]["failedRows"], 1);
+    let object = resource["status"]["failures"][0]["object"].as_str().unwrap();
+    assert!(object.starts_with("ServiceAccount "), "{object}");
+    assert_eq!(world.value("a").await.as_deref(), Some("one"));
+    is_away.store(false, Ordering::Relaxed);
+    world.ready("q").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,19 +8,23 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, RETRY_AFTER};
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use kube::{Client, Config};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// What becomes of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Fate {
     /// It goes through.
     Passes,
     /// It goes through, later.
     Waits(Duration),
+    /// It goes through, and its answer passes this gate.
+    Gated(&'static Gate),
     /// It does not arrive, and this status is the answer; with `Retry-After: 1` where that is for another time.
     Refused(u16),
     /// It arrives, and the answer breaks off.
@@ -29,6 +33,28 @@ pub enum Fate {
     Lost,
     /// It arrives, and there is no answer.
     Unanswered,
+}
+
+/// Answers wait in front of it while it is shut, also the rest of those that have begun.
+#[derive(Debug)]
+pub struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    pub fn open() -> &'static Self {
+        Box::leak(Box::new(Self(watch::Sender::new(true))))
+    }
+
+    pub fn shut(&self) {
+        self.0.send_replace(false);
+    }
+
+    pub fn reopen(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn pass(&self) {
+        self.0.subscribe().wait_for(|is_open| *is_open).await.unwrap();
+    }
 }
 
 pub struct Proxy {
@@ -76,6 +102,13 @@ async fn pass(client: &Client, fate: Fate, parts: Parts, body: Body) -> Response
             tokio::time::sleep(time).await;
             forward(client, parts, body).await
         }
+        Fate::Gated(gate) => forward(client, parts, body).await.map(|body| {
+            let behind = body.into_data_stream().then(async |chunk| {
+                gate.pass().await;
+                chunk
+            });
+            Body::from_stream(behind)
+        }),
         Fate::Refused(code) => {
             let code = StatusCode::from_u16(code).unwrap();
             let another_time = matches!(code, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);

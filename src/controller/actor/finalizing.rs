@@ -24,6 +24,10 @@ impl Actor {
                 self.again = None;
                 self.finalized = true;
             }
+            Err(Error::Stopped) => {
+                tracing::warn!(dbqr = %self.owner, "not cleaned up to the end: its finalizer was taken off meanwhile");
+                self.finalized = true;
+            }
             Err(error) => {
                 tracing::warn!(dbqr = %self.owner, reason = error.reason(), "{error}");
                 self.series.failed(error.reason());
@@ -60,7 +64,10 @@ impl Actor {
         let kinds =
             self.memory.state.recorded().kinds.iter().cloned().chain(stored).collect::<BTreeSet<_>>().into_iter();
         let manner = Manner { keep, unattended: seen.unattended, account_is_gone: lost.is_some() };
-        let undone = cleanup::clean_up(&ctx, dbqr, &self.owner, kinds, manner).await?;
+        // Once it is gone there may be another of its name, whose objects have the same labels.
+        let watched = self.seen.clone();
+        let is_there = move || watched.has_changed().is_ok();
+        let undone = cleanup::clean_up(&ctx, dbqr, &self.owner, kinds, manner, &is_there).await?;
         if let Some(account) = lost.filter(|_| !undone.is_empty()) {
             let notice = outcome::left_behind(&account, &undone);
             tracing::warn!(dbqr = %self.owner, reason = notice.reason, "{}", notice.note);

@@ -7,13 +7,12 @@ use std::str::Chars;
 use super::ConnectionError::{self, Parameter};
 use super::parameters::Parameters;
 
-pub(super) fn read(text: &str) -> Result<Parameters, ConnectionError> {
-    let mut parameters = Parameters::default();
+pub(super) fn read(text: &str, parameters: &mut Parameters) -> Result<(), ConnectionError> {
     let mut rest = text.chars().peekable();
     loop {
         skip_space(&mut rest);
         if rest.peek().is_none() {
-            return Ok(parameters);
+            return Ok(());
         }
         let mut name = String::new();
         while let Some(c) = rest.next_if(|c| *c != '=' && !c.is_ascii_whitespace()) {

@@ -11,22 +11,24 @@ pub(super) fn is_uri(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, _)| scheme.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
-pub(super) fn read(uri: &str) -> Result<Parameters, ConnectionError> {
+pub(super) fn read(uri: &str, parameters: &mut Parameters) -> Result<(), ConnectionError> {
     let rest = ["postgresql://", "postgres://"].iter().find_map(|scheme| uri.strip_prefix(scheme));
     let rest = rest.ok_or(Parameter("scheme", "must be postgresql://"))?;
     let (rest, given) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, dbname) = rest.split_once('/').unwrap_or((rest, ""));
     let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
-    let mut parameters = Parameters::default();
-    parameters.set("user", decoded(user, "user name")?)?;
-    parameters.set("password", decoded(password, "password")?)?;
-    parameters.set("dbname", decoded(dbname, "database name")?)?;
+    let parts = [("user", user, "user name"), ("password", password, "password"), ("dbname", dbname, "database name")];
+    for (name, part, what) in parts.into_iter().filter(|(_, part, _)| !part.is_empty()) {
+        parameters.set(name, decoded(part, what)?)?;
+    }
     if !hosts.is_empty() {
         let (hosts, ports): (Vec<_>, Vec<_>) =
             hosts.split(',').map(host_and_port).collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
         parameters.set("host", hosts.join(","))?;
-        parameters.set("port", ports.join(","))?;
+        if ports.iter().any(|port| !port.is_empty()) {
+            parameters.set("port", ports.join(","))?;
+        }
     }
     for one in given.split('&').filter(|one| !one.is_empty()) {
         let (name, value) = match one.split_once('=').unwrap_or((one, "")) {
@@ -36,7 +38,7 @@ pub(super) fn read(uri: &str) -> Result<Parameters, ConnectionError> {
         };
         parameters.set(name, decoded(value, "parameters")?)?;
     }
-    Ok(parameters)
+    Ok(())
 }
 
 /// Host, and port or nothing.

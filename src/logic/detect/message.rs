@@ -3,14 +3,67 @@
 use std::time::Duration;
 
 use super::{Detection, Fingerprint, Kind, Mark, Watched};
-use crate::crd;
+use crate::crd::{self, ChangeDetectionMode};
 use crate::logic::schedule::Schedule;
 
 /// So many tables are named.
 const NAMED: usize = 4;
 
-/// What the condition says. `looked` is what is looked at, where changes are looked for, and what the last look found.
-pub fn message(schedule: &Schedule, looked: Option<(&Detection, &Fingerprint)>) -> String {
+/// How changes are noticed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Whether they are notified; else they are looked for.
+    pub notified: bool,
+    /// Whether something stands against what was asked for, or was had once: its reason.
+    pub fault: Option<&'static str>,
+    /// What is noticed how, and what is not.
+    pub message: String,
+}
+
+impl Told {
+    /// What is watched notifies. `whole` is why all rows are read after each change.
+    pub fn notified(schedule: &Schedule, looked: Option<(&Detection, &Fingerprint)>, whole: Option<&str>) -> Self {
+        let tables: Vec<(&Watched, &Mark)> =
+            looked.into_iter().flat_map(|(detection, print)| detection.tables.iter().zip(&print.tables)).collect();
+        let names = names(tables.iter()).unwrap_or_default();
+        let reads = match whole {
+            None if tables.len() > 1 => {
+                "rows that change in the first table are read by their keys, of others all".into()
+            }
+            None => "rows that change are read by their keys".into(),
+            Some(whole) => whole.to_owned(),
+        };
+        let message = format!(
+            "{names}: changes are notified; {reads}; the query runs every {} regardless. Seen only by the latter: results \
+             that change by time alone; changes of other tables",
+            every(schedule.full)
+        );
+        Self { notified: true, fault: None, message }
+    }
+
+    /// Changes are looked for, since notifications cannot be had for this reason, or nobody asked for them. `had` is
+    /// whether there were some before.
+    pub fn polled(
+        schedule: &Schedule,
+        looked: Option<(&Detection, &Fingerprint)>,
+        mode: ChangeDetectionMode,
+        why_not: Option<&str>,
+        had: bool,
+    ) -> Self {
+        let looking = message(schedule, looked);
+        let Some(why_not) = why_not.filter(|_| mode != ChangeDetectionMode::Poll) else {
+            return Self { notified: false, fault: None, message: looking };
+        };
+        let fault = match mode {
+            ChangeDetectionMode::Notify => Some("NotifyUnavailable"),
+            _ => had.then_some("NotificationsLost"),
+        };
+        Self { notified: false, fault, message: format!("changes are not notified: {why_not}. {looking}") }
+    }
+}
+
+/// What is said of looking. `looked` is what is looked at, where changes are looked for, and what the last look found.
+fn message(schedule: &Schedule, looked: Option<(&Detection, &Fingerprint)>) -> String {
     let full = every(schedule.full);
     let (Some((detection, print)), Some(probe)) = (looked, schedule.probe) else {
         return format!("the query runs every {full}");

@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::crd::ChangeDetectionMode;
 use crate::logic::schedule::Schedule;
 
 fn detection(changes: Value) -> Detection {
@@ -12,7 +13,7 @@ fn detection(changes: Value) -> Detection {
 }
 
 fn counting() -> Server {
-    Server { standby: false, track_counts: true, counting_since: "then".into() }
+    Server { standby: false, track_counts: true, prepares: false, counting_since: "then".into() }
 }
 
 /// A table of a few rows with everything that could be wished for.
@@ -198,13 +199,17 @@ fn a_look_knows_from_the_one_before_what_to_ask_for() {
     assert_eq!(print.asks(), [Ask { newest: true, count: true }, Ask::default()]);
 }
 
+fn polled(schedule: &Schedule, looked: Option<(&Detection, &Fingerprint)>) -> String {
+    Told::polled(schedule, looked, ChangeDetectionMode::Auto, None, false).message
+}
+
 fn says(changes: Value, server: Server, relation: Relation) -> String {
     let detection = detection(changes);
     let tables =
         detection.tables.iter().map(|_| FoundTable { relation: Some(relation.clone()), ..FoundTable::default() });
     let print = detection.fingerprint(Found { tables: tables.collect(), server }).unwrap();
     let schedule = Schedule { full: Duration::from_secs(600), probe: Some(Duration::from_secs(30)) };
-    message(&schedule, Some((&detection, &print)))
+    polled(&schedule, Some((&detection, &print)))
 }
 
 #[test]
@@ -212,7 +217,7 @@ fn the_message_says_how_changes_are_noticed_and_which_are_not() {
     let with = || json!({"tableName": "t", "timestampColumn": "at"});
     let without = || json!({"tableName": "t"});
     let off = Schedule { full: Duration::from_secs(60), probe: None };
-    assert_eq!(message(&off, None), "the query runs every 1m");
+    assert_eq!(polled(&off, None), "the query runs every 1m");
     let plain = says(with(), counting(), table());
     assert_eq!(
         plain,

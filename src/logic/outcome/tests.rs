@@ -1,7 +1,8 @@
 use super::*;
+use crate::logic::detect::Told;
+use crate::logic::failures::RowFailure;
 use crate::logic::guard::Blocked;
 use crate::logic::object::GroupKind;
-use crate::logic::render::RowFailure;
 use crate::logic::row::RowName;
 use k8s_openapi::jiff::Timestamp;
 
@@ -155,7 +156,7 @@ fn what_went_wrong_is_counted_under_the_reason_that_ready_gets() {
         assert_eq!(says(&status, condition::READY).unwrap().1, outcome.trouble().unwrap());
     }
     assert_eq!(Outcome::Done(Box::default()).trouble(), None);
-    assert_eq!(Outcome::Unchanged.trouble(), None);
+    assert_eq!(Outcome::Unchanged(Told::default()).trouble(), None);
 }
 
 #[test]

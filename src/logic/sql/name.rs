@@ -51,6 +51,11 @@ impl Identifier {
 }
 
 impl QualifiedName {
+    /// A table as the server's catalogs have it.
+    pub fn of_catalog(schema: String, table: String) -> Self {
+        Self(vec![Identifier(schema), Identifier(table)])
+    }
+
     /// The schema, where one was given.
     pub fn schema(&self) -> Option<&str> {
         self.0.iter().rev().nth(1).map(Identifier::as_str)

@@ -42,6 +42,23 @@ impl Query {
         false
     }
 
+    /// Whether the last statement changes data.
+    pub fn changes_data(&self) -> bool {
+        self.changes_data
+    }
+
+    /// The first setup statement that does more than set something for the session, by its number from 1: what others
+    /// make may be made of any table.
+    pub fn first_that_makes(&self) -> Option<usize> {
+        let sets = |statement: &Statement| {
+            let parts = split(&statement.text).unwrap_or_default();
+            let words = parts.first().map_or(Vec::new(), |part| words(part, &statement.text));
+            let word = |index: usize| words.get(index).map_or("", |word| word.text.as_str());
+            matches!((word(0), word(1)), ("SET" | "RESET" | "LOAD", _) | ("CREATE", "EXTENSION"))
+        };
+        self.setup.iter().position(|statement| !sets(statement)).map(|index| index + 1)
+    }
+
     /// How a sentence about statement `number` (from 1) begins.
     pub fn which(&self, number: usize) -> String {
         format!("statement {number} of {}", self.len())

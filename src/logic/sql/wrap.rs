@@ -22,6 +22,11 @@ const WRITE: [&str; 3] = ["WITH q AS (\n", "\n) SELECT row_to_json(q.*)::text", 
 /// The server sees that no row can come of it, and runs nothing of it.
 const COLUMNS: [&str; 2] =
     ["SELECT row_to_json(r.*)::text FROM (SELECT q.* FROM (SELECT) one LEFT JOIN (\n", "\n) q ON false) r"];
+/// PostgreSQL 18 knows one of these that others do not.
+const EXPLAIN: &str = "\
+    SELECT pg_catalog.set_config(name, 'off', true) FROM pg_catalog.pg_settings WHERE name IN ( \
+    'enable_partition_pruning', 'constraint_exclusion', 'enable_partitionwise_join', 'enable_self_join_elimination'); \
+    EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON)\n";
 
 impl Query {
     /// The last statement, so that each row is one JSON text; with a key, the row's key is a second one: the array of
@@ -33,6 +38,21 @@ impl Query {
         } else {
             wrapped.put(READ[0]).put_key(key).put(READ[1]).put_statement(self).put(READ[2]);
         }
+        wrapped
+    }
+
+    /// The same, of the rows that a condition on `q` allows. It must not change data.
+    pub(super) fn rows_where(&self, key: &[Identifier], condition: &str) -> Wrapped {
+        let mut wrapped = self.rows(key);
+        wrapped.put(" WHERE ").put(condition);
+        wrapped
+    }
+
+    /// How the server would run the last statement, as JSON, with the names of all that it has to do with. Only what
+    /// the statement says decides on it: no part is left out because of what it asks for now.
+    pub fn explained(&self) -> Wrapped {
+        let mut wrapped = Wrapped { text: String::new(), before: 0, inside: 0, keys: Vec::new() };
+        wrapped.put(EXPLAIN).put_statement(self);
         wrapped
     }
 

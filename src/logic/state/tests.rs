@@ -2,8 +2,13 @@
 
 mod model;
 
+use std::time::Instant;
+
 use proptest::prelude::*;
 
+use super::State;
+use crate::crd::ConflictPolicy;
+use crate::logic::object::{AppliedHash, Desired, GroupKind, Hold, Kind, ObjectId};
 use model::{Op, World};
 
 fn op() -> impl Strategy<Value = Op> {
@@ -22,9 +27,13 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Restart),
         1 => Just(Op::Relist),
         1 => Just(Op::Land),
+        1 => Just(Op::FailToLook),
         6 => Just(Op::Look { slow: 0, crash: None }),
         2 => any::<u8>().prop_map(|slow| Op::Look { slow, crash: None }),
         1 => (any::<u8>(), 0..4usize).prop_map(|(slow, begun)| Op::Look { slow, crash: Some(begun) }),
+        6 => Just(Op::LookAtChanged { slow: 0, crash: None }),
+        3 => any::<u8>().prop_map(|slow| Op::LookAtChanged { slow, crash: None }),
+        1 => (any::<u8>(), 0..4usize).prop_map(|(slow, begun)| Op::LookAtChanged { slow, crash: Some(begun) }),
     ]
 }
 
@@ -40,6 +49,31 @@ proptest! {
         ops.into_iter().for_each(|op| world.run(op));
         world.settle();
     }
+}
+
+fn desired(name: &str) -> Desired {
+    let group_kind = GroupKind { group: String::new(), kind: "Thing".into() };
+    let id = ObjectId { kind: group_kind.into(), namespace: None, name: name.into() };
+    let kind = Kind { group_kind: id.kind.clone(), version: "v1".into(), plural: "things".into(), namespaced: false };
+    Desired::new(id, kind.into(), AppliedHash("1".into()), 1, None)
+}
+
+#[test]
+fn when_many_applies_outlast_a_listing_one_more_is_enough_and_what_is_known_counts_until_then() {
+    let (mut state, now) = (State::default(), Instant::now());
+    state.listed([], now);
+    for name in ["a", "b"] {
+        state.meet(desired(name), None, ConflictPolicy::Protect);
+        assert!(state.next(now).is_some());
+    }
+    state.listed([], now);
+    let mut land = |name: &str| {
+        let known = desired(name).known(name.into(), Default::default(), Hold::Created, None);
+        let landing = state.landed(desired(name), Ok(known), now);
+        (landing.outdated, state.inventory(now).is_some(), state.known().map(|inventory| inventory.len()))
+    };
+    assert_eq!(land("a"), (false, true, Some(1)));
+    assert_eq!(land("b"), (true, false, Some(2)));
 }
 
 fn cases() -> u32 {

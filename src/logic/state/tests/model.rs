@@ -18,11 +18,15 @@ use crate::logic::object::{
     ADOPTED, APPLIED_HASH, Desired, GroupKind, Hold, Kind, Known, ObjectId, Owner, Ownership, Version,
 };
 use crate::logic::queue::{Found, Work};
-use crate::logic::render::Renderer;
+use crate::logic::render::{Rendered, Renderer};
 use crate::logic::rights::Rights;
 use crate::logic::row::Row;
+use crate::logic::rows::{Entangled, Keys};
 use crate::logic::state::{Read, Recorded, Refusal, State, Terms};
 use crate::logic::template::{Language, Template};
+
+/// So many applies are under way at once.
+const PLACES: usize = 2;
 
 const TEMPLATE: &str =
     "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: o{{ row.name }}\ndata:\n  v: v{{ row.value }}\n";
@@ -67,9 +71,16 @@ pub enum Op {
     Relist,
     /// What was slow has ended.
     Land,
+    /// A pass that fails before it applies anything.
+    FailToLook,
     /// A pass. Objects whose bit is set in `slow` are being applied still when it ends; the process may be killed after
     /// so many applies.
     Look {
+        slow: u8,
+        crash: Option<usize>,
+    },
+    /// The same of the rows that changed, where they can be read by their keys.
+    LookAtChanged {
         slow: u8,
         crash: Option<usize>,
     },
@@ -88,6 +99,8 @@ pub struct World {
     template: Template,
     /// By key: the object's name and its value; None where the row cannot be rendered.
     rows: BTreeMap<u8, (u8, Option<u8>)>,
+    /// The keys of the rows that changed since they were read.
+    changed: BTreeSet<u8>,
     live: BTreeMap<ObjectId, Live>,
     refused: BTreeSet<ObjectId>,
     news: VecDeque<(ObjectId, Sight)>,
@@ -108,6 +121,7 @@ impl World {
             keyed,
             template: Template::compile(TEMPLATE, Language::Jinja).unwrap(),
             rows: BTreeMap::new(),
+            changed: BTreeSet::new(),
             live: BTreeMap::new(),
             refused: BTreeSet::new(),
             news: VecDeque::new(),
@@ -122,6 +136,9 @@ impl World {
 
     pub fn run(&mut self, op: Op) {
         self.now += Duration::from_secs(1);
+        if let Op::SetRow { key, .. } | Op::DropRow { key } | Op::BreakRow { key } = op {
+            self.changed.insert(key);
+        }
         match op {
             Op::SetRow { key, name, value } => drop(self.rows.insert(key, (name, Some(value)))),
             Op::DropRow { key } => drop(self.rows.remove(&key)),
@@ -139,22 +156,32 @@ impl World {
             Op::Restart => self.restart(),
             Op::Relist => self.state.relist(),
             Op::Land => self.land(),
-            Op::Look { slow, crash } => self.look(slow, crash),
+            Op::FailToLook => {
+                self.read();
+                self.outdated = true;
+            }
+            Op::Look { slow, crash } => {
+                let read = self.read();
+                self.work(read, slow, crash);
+            }
+            Op::LookAtChanged { slow, crash } => self.look_at_changed(slow, crash),
         }
     }
 
     /// Nothing goes wrong any more, and whoever is told looks.
     pub fn settle(&mut self) {
         self.refused.clear();
+        let before = self.rows.clone();
         self.rows.values_mut().for_each(|row| row.1 = row.1.or(Some(0)));
         let mut names = BTreeSet::new();
         self.rows.retain(|_, (name, _)| names.insert(*name));
+        self.changed.extend(before.iter().filter(|(key, row)| self.rows.get(key) != Some(row)).map(|(key, _)| key));
         for _ in 0..8 {
             // Longer than anything rests.
             self.now += Duration::from_secs(60);
             self.land();
             (0..self.news.len()).for_each(|_| self.deliver());
-            self.look(0, None);
+            self.look_at_changed(0, None);
         }
         let wanted: BTreeMap<ObjectId, Option<u8>> =
             self.rows.values().map(|(name, value)| (id(*name), *value)).collect();
@@ -227,27 +254,36 @@ impl World {
 
     fn land(&mut self) {
         for (desired, result) in std::mem::take(&mut self.slow) {
-            let (_, outdated) = self.state.landed(desired, result, self.now);
-            self.outdated |= outdated;
+            self.outdated |= self.state.landed(desired, result, self.now).outdated;
         }
     }
 
-    fn look(&mut self, slow: u8, crash: Option<usize>) {
+    /// Reads all rows where something failed, or has to be looked at again, as an actor does.
+    fn look_at_changed(&mut self, slow: u8, crash: Option<usize>) {
+        let rows = self.state.rows();
+        let is_known = self.keyed && !rows.key_columns.is_empty() && self.state.is_certain();
+        let is_whole = !is_known || self.outdated || !rows.failures.is_empty() || self.state.unfinished() > 0;
+        let read = if is_whole { self.read() } else { self.read_changed() };
+        self.work(read, slow, crash);
+    }
+
+    fn work(&mut self, mut read: Read, slow: u8, crash: Option<usize>) {
         self.outdated = false;
-        let mut read = self.read();
         for desired in read.unmet().into_iter().flatten() {
             let existing = self
                 .live
                 .get(&desired.id)
                 .map(|live| (live.known.clone(), if live.is_foreign { Ownership::Foreign } else { Ownership::Ours }));
-            self.state.meet(&mut read, desired, existing, ConflictPolicy::Protect);
+            self.state.meet(desired, existing, ConflictPolicy::Protect);
         }
-        if let Some(recorded) = self.state.to_record(&read) {
+        if let Some(recorded) = self.state.to_record() {
             self.recorded = recorded.clone();
             self.state.record(recorded);
         }
         let mut begun = 0;
-        while let Some(work) = self.state.next(self.now) {
+        while self.state.under_way() < PLACES
+            && let Some(work) = self.state.next(self.now)
+        {
             if crash == Some(begun) {
                 return self.restart();
             }
@@ -257,18 +293,16 @@ impl World {
             if is_slow {
                 self.slow.push((work.desired, result));
             } else {
-                let (failure, outdated) = self.state.landed(work.desired, result, self.now);
-                read.failures.extend(failure);
-                self.outdated |= outdated;
+                self.outdated |= self.state.landed(work.desired, result, self.now).outdated;
             }
         }
         if crash.is_some() {
             return self.restart();
         }
         self.prune(&read);
-        self.state.close(&read);
+        self.state.close();
         let mut recorded = self.state.recorded().clone();
-        let is_certain = read.failures.is_empty() && self.state.under_way() == 0;
+        let is_certain = self.state.rows().failures.is_empty() && self.state.unfinished() == 0;
         if is_certain && self.live.values().all(|live| live.is_foreign) {
             recorded.kinds.clear();
         }
@@ -277,14 +311,35 @@ impl World {
     }
 
     fn read(&mut self) -> Read {
-        let ours = || self.live.iter().filter(|(_, live)| !live.is_foreign && !self.recorded.kinds.is_empty());
-        let known = match self.state.inventory(self.now) {
-            Some(known) => known.clone(),
-            None => {
-                let listed: Vec<_> = ours().map(|(id, live)| (id.clone(), live.known.clone())).collect();
-                self.state.listed(listed, self.now)
+        if self.state.inventory(self.now).is_none() {
+            let ours = || self.live.iter().filter(|(_, live)| !live.is_foreign && !self.recorded.kinds.is_empty());
+            let listed: Vec<_> = ours().map(|(id, live)| (id.clone(), live.known.clone())).collect();
+            self.state.listed(listed, self.now);
+        }
+        self.changed.clear();
+        let rendered = self.render(|_| true);
+        let key_columns = if self.keyed { vec!["key".to_owned()] } else { Vec::new() };
+        self.state.absorb(rendered, key_columns, self.now)
+    }
+
+    /// The rows that changed and those that they are entangled with, or all.
+    fn read_changed(&mut self) -> Read {
+        let mut keys: Keys = self.changed.iter().map(|key| json!([key]).to_string().into()).collect();
+        loop {
+            let rendered = self.render(|key| keys.contains(json!([key]).to_string().as_str()));
+            match self.state.absorb_keys(&keys, rendered, self.now) {
+                Ok(read) => {
+                    self.changed.clear();
+                    return read;
+                }
+                Err(Entangled::With(others)) => keys.extend(others),
+                Err(Entangled::AtOdds) => return self.read(),
             }
-        };
+        }
+    }
+
+    fn render(&self, is_read: impl Fn(u8) -> bool) -> Rendered {
+        let known = self.state.listing();
         let (owner, rights) =
             (Owner { name: "q".into(), namespace: "n".into(), uid: "owner".into() }, Rights::default());
         let frame =
@@ -292,18 +347,16 @@ impl World {
         let find_kind = |_: &str, _: &str| {
             Ok(Kind { group_kind: kind(), version: "v1".into(), plural: "configmaps".into(), namespaced: true }.into())
         };
-        let (dbqr, before) = (Json::Null, self.state.memo().clone());
+        let (dbqr, before) = (Json::Null, self.state.rows().memo.clone());
         let now = Timestamp::UNIX_EPOCH;
-        let mut renderer = Renderer::new(&self.template, &dbqr, now, frame, &find_kind, &known, &before);
-        for (key, (name, value)) in &self.rows {
+        let renderer = Renderer::new(&self.template, &dbqr, now, frame, &find_kind, &known, &before);
+        let mut renderer = renderer.grouping(self.keyed);
+        for (key, (name, value)) in self.rows.iter().filter(|(key, _)| is_read(**key)) {
             let mut row = json!({"name": name});
             value.iter().for_each(|value| row["value"] = json!(value));
             renderer.row(Row { json: row.to_string(), key: self.keyed.then(|| json!([key]).to_string()) });
         }
-        let rendered = renderer.finish();
-        drop(known);
-        let key_columns = if self.keyed { vec!["key".to_owned()] } else { Vec::new() };
-        self.state.absorb(rendered, key_columns, self.now)
+        renderer.finish()
     }
 
     /// What the server makes of an apply.
@@ -327,14 +380,16 @@ impl World {
         let Some(body) = desired.body(hold, uid.as_deref()) else { return refused("Empty", false) };
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["metadata"]["annotations"][APPLIED_HASH], desired.hash.0.as_str());
+        let value = body["data"]["v"].as_str().unwrap().to_owned();
+        let wants = |(name, wanted): &(u8, Option<u8>)| {
+            *name == number(&desired.id) && wanted.is_some_and(|wanted| value == format!("v{wanted}"))
+        };
+        assert!(self.rows.values().any(wants), "{} is applied as no row wants it any more", desired.id);
         let uid = uid.unwrap_or_else(|| format!("u{}", self.next()).into());
         let applied = desired.known(uid, self.version(), hold, Some(fields(&["v"], hold)));
         // What a watch sees of it.
         let seen = Known { applied: None, verified: false, ..applied.clone() };
-        self.live.insert(
-            desired.id.clone(),
-            Live { known: seen.clone(), value: body["data"]["v"].as_str().unwrap().into(), is_foreign: false },
-        );
+        self.live.insert(desired.id.clone(), Live { known: seen.clone(), value, is_foreign: false });
         self.change(&desired.id, Some(seen));
         Ok(applied)
     }
@@ -351,7 +406,7 @@ impl World {
         for (id, uid) in judgement.verdict.believed {
             let is_wanted = self.rows.values().any(|(name, value)| value.is_some() && number(&id) == *name);
             assert!(!is_wanted, "{id} has a row");
-            assert!(self.keyed || read.failures.is_empty(), "{id} may be a failed row's");
+            assert!(self.keyed || self.state.rows().failures.is_empty(), "{id} may be a failed row's");
             let inventory = self.state.known_mut().unwrap();
             let Some(live) = self.live.get_mut(&id).filter(|live| live.known.uid == uid && !live.is_foreign) else {
                 inventory.delete(&id);

@@ -1,0 +1,224 @@
+//! Who is notified of what: one connection listens to a database, for all resources that read it.
+
+mod line;
+mod talk;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use self::line::{Line, Open, Subscriber};
+use super::wakes::Wakes;
+use crate::logic::connection::Settings;
+
+/// All connections that listen.
+pub struct Listeners {
+    lines: Mutex<HashMap<Endpoint, Weak<Open>>>,
+    bounds: Bounds,
+    holder: String,
+    /// The Lease that says whose turn it is.
+    lease: OnceLock<String>,
+}
+
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Listeners of databases of one server; each has two connections.
+    pub per_server: usize,
+    /// Further ones of one listener that wait for locks.
+    pub waiting: usize,
+}
+
+/// What is listened to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Endpoint {
+    hosts: Vec<(String, u16)>,
+    dbname: String,
+}
+
+impl Endpoint {
+    fn of(settings: &Settings) -> Self {
+        let hosts = settings.hosts.iter().map(|host| (host.name.clone(), host.port)).collect();
+        Self { hosts, dbname: settings.dbname.clone() }
+    }
+}
+
+/// How the sessions of a listener are named: who finds one can tell whether there is anybody behind it.
+#[derive(Clone, Debug)]
+struct SessionName {
+    /// All processes that take turns by one Lease.
+    installation: Option<String>,
+    holder: String,
+}
+
+impl SessionName {
+    /// `lease` is the uid of the Lease that decides who is active; None where nothing decides.
+    fn new(lease: Option<&str>, holder: &str) -> Self {
+        Self { installation: lease.map(|uid| short(uid, 16)), holder: short(holder, 8) }
+    }
+
+    fn of(&self, endpoint: &Endpoint) -> String {
+        let Self { installation, holder } = self;
+        let endpoint = short(&format!("{endpoint:?}"), 8);
+        format!("db-query-operator {} {holder} {endpoint}", installation.as_deref().unwrap_or("-"))
+    }
+
+    /// Whether nobody is behind a session of this name: the holder of the Lease is another one by now, or it is of an
+    /// earlier connection of ours to the same endpoint.
+    fn is_dead(&self, name: &str, endpoint: &Endpoint) -> bool {
+        let Some(installation) = &self.installation else { return name == self.of(endpoint) };
+        let mut words = name.split(' ');
+        let is_ours = words.next() == Some("db-query-operator") && words.next() == Some(installation);
+        is_ours && (words.next().is_some_and(|holder| holder != self.holder) || name == self.of(endpoint))
+    }
+}
+
+fn short(text: &str, digits: usize) -> String {
+    let digest = Sha256::digest(text);
+    let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.truncate(digits);
+    hex
+}
+
+/// What a resource hears of its tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hearing {
+    /// It is not known yet.
+    Starting,
+    /// All that is committed is notified, or read from time to time where it is too much.
+    Listening,
+    /// Nothing is to be relied on, and why.
+    Not(String),
+}
+
+/// What a resource wants to be notified of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interest {
+    /// How to connect.
+    pub settings: Settings,
+    /// The tables, and how many slots the trigger of each has.
+    pub tables: Vec<(i64, i32)>,
+    /// The table whose rows can be read by key, and the columns of the key.
+    pub keyed: Option<(i64, Vec<String>)>,
+}
+
+/// Ended when it is dropped.
+pub struct Subscription {
+    line: Arc<Open>,
+    id: u64,
+    interest: Interest,
+    hearing: watch::Receiver<Hearing>,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.line.leave(self.id);
+    }
+}
+
+impl Subscription {
+    /// What it is for.
+    pub fn interest(&self) -> &Interest {
+        &self.interest
+    }
+
+    /// What is heard.
+    pub fn hearing(&self) -> Hearing {
+        self.hearing.borrow().clone()
+    }
+
+    /// Waits until something else is heard.
+    pub async fn changed(&mut self) {
+        if self.hearing.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until it is known whether something is heard, and not for long.
+    pub async fn settled(&mut self, limit: Duration) {
+        let _ = tokio::time::timeout(limit, self.hearing.wait_for(|hearing| *hearing != Hearing::Starting)).await;
+    }
+
+    /// All rows were read from `began` on, which took so long and changed so many objects.
+    pub fn read(&self, began: Instant, took: Duration, changed: usize) {
+        self.line.read(self.id, began, took, changed);
+    }
+}
+
+impl Listeners {
+    /// No connection yet. `holder` is a name that no other process has, past or present.
+    pub fn new(bounds: Bounds, holder: String) -> Self {
+        Self { lines: Mutex::default(), bounds, holder, lease: OnceLock::new() }
+    }
+
+    /// This process holds the Lease with this uid: sessions of others who held it before are of no use any more.
+    pub fn lead(&self, lease: &str) {
+        self.lease.get_or_init(|| lease.to_owned());
+    }
+
+    /// Listens for a resource. An error where there are as many listeners as there may be.
+    pub fn subscribe(&self, interest: Interest, wakes: Arc<Wakes>) -> Result<Subscription, String> {
+        let endpoint = Endpoint::of(&interest.settings);
+        let line = self.line(&endpoint)?;
+        let (sender, hearing) = watch::channel(Hearing::Starting);
+        let id = line.join(Subscriber { interest: interest.clone(), wakes, hearing: sender });
+        Ok(Subscription { line, id, interest, hearing })
+    }
+
+    fn line(&self, endpoint: &Endpoint) -> Result<Arc<Open>, String> {
+        let mut lines = self.lines();
+        lines.retain(|_, line| line.strong_count() > 0);
+        if let Some(line) = lines.get(endpoint).and_then(Weak::upgrade) {
+            return Ok(line);
+        }
+        let shares_server = |other: &&Endpoint| other.hosts.iter().any(|host| endpoint.hosts.contains(host));
+        if lines.keys().filter(shares_server).count() >= self.bounds.per_server {
+            let most = self.bounds.per_server;
+            return Err(format!(
+                "the operator listens to {most} databases of this server (--max-listeners-per-server)"
+            ));
+        }
+        let own = SessionName::new(self.lease.get().map(String::as_str), &self.holder);
+        let (name, of) = (own.of(endpoint), endpoint.clone());
+        let is_dead = move |name: &str| own.is_dead(name, &of);
+        let line = Open::start(Line::new(name, self.bounds.waiting, Box::new(is_dead)));
+        lines.insert(endpoint.clone(), Arc::downgrade(&line));
+        Ok(line)
+    }
+
+    fn lines(&self) -> MutexGuard<'_, HashMap<Endpoint, Weak<Open>>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(host: &str) -> Endpoint {
+        Endpoint { hosts: vec![(host.into(), 5432)], dbname: "app".into() }
+    }
+
+    #[test]
+    fn a_session_is_dead_if_another_process_has_the_lease_or_it_is_an_earlier_one_of_ours() {
+        let name = |installation, holder| SessionName::new(installation, holder);
+        let (ours, here) = (name(Some("uid"), "a"), endpoint("db"));
+        assert!(ours.is_dead(&ours.of(&here), &here), "an earlier connection to the same");
+        assert!(!ours.is_dead(&ours.of(&endpoint("alias")), &here), "in use");
+        assert!(ours.is_dead(&name(Some("uid"), "b").of(&endpoint("alias")), &here));
+        assert!(!ours.is_dead(&name(Some("other"), "b").of(&here), &here), "of another installation");
+        assert!(!ours.is_dead("psql", &here) && !ours.is_dead("", &here));
+        let endless = name(None, "a");
+        assert!(!endless.is_dead(&name(None, "b").of(&here), &here), "nothing says that it is dead");
+        assert!(endless.is_dead(&endless.of(&here), &here));
+    }
+
+    #[test]
+    fn a_session_name_is_not_cut_by_the_server() {
+        let name = SessionName::new(Some(&"x".repeat(300)), &"y".repeat(300)).of(&endpoint(&"z".repeat(300)));
+        assert!(name.len() < 64, "{name}");
+    }
+}

@@ -1,0 +1,335 @@
+//! One listener: who listens, for which tables, and what each of them hears.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use super::{Hearing, Interest, talk};
+use crate::controller::wakes::Wakes;
+use crate::logic::bell::{Act, Bell};
+use crate::logic::connection::Settings;
+use crate::logic::hint::Hint;
+use crate::logic::vigil::{Finding, Vigil};
+use crate::logic::wake::{Pending, Wake};
+use crate::postgres::Ping;
+
+/// Above this the triggers do not notify, so that the queue never fills up because of us.
+const FULL: f64 = 0.25;
+
+/// A listener, and the task that works for it. Ended when it is dropped.
+pub(super) struct Open {
+    line: Arc<Line>,
+    task: JoinHandle<()>,
+}
+
+impl Open {
+    pub(super) fn start(line: Line) -> Arc<Self> {
+        let line = Arc::new(line);
+        let task = tokio::spawn(talk::run(line.clone()));
+        Arc::new(Self { line, task })
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Deref for Open {
+    type Target = Line;
+
+    fn deref(&self) -> &Line {
+        &self.line
+    }
+}
+
+/// Whether there is nobody behind a session of this name.
+pub(super) type IsDead = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// What is known of a listener.
+pub(super) struct Line {
+    pub(super) name: String,
+    pub(super) waiting: usize,
+    pub(super) is_dead: IsDead,
+    state: Mutex<State>,
+    /// There is something to do.
+    pub(super) stirred: Notify,
+}
+
+/// One resource.
+pub(super) struct Subscriber {
+    pub(super) interest: Interest,
+    pub(super) wakes: Arc<Wakes>,
+    pub(super) hearing: watch::Sender<Hearing>,
+}
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    subscribers: HashMap<u64, Subscriber>,
+    tables: HashMap<i64, Table>,
+    acts: VecDeque<(i64, Act)>,
+    vigil: Vigil,
+    /// Whether there is a connection.
+    is_up: bool,
+    /// Whether the server's queue is too full to notify.
+    is_full: bool,
+}
+
+/// A table on its way to be read by all who are interested.
+struct Table {
+    bell: Bell,
+    asked: Instant,
+    unread: HashSet<u64>,
+    changed: usize,
+    took: Duration,
+}
+
+impl Line {
+    /// `name` is that of its sessions, at most `waiting` of which wait for locks.
+    pub(super) fn new(name: String, waiting: usize, is_dead: IsDead) -> Self {
+        Self { name, waiting, is_dead, state: Mutex::default(), stirred: Notify::new() }
+    }
+
+    pub(super) fn join(&self, subscriber: Subscriber) -> u64 {
+        let mut state = self.state();
+        state.next += 1;
+        let id = state.next;
+        state.subscribers.insert(id, subscriber);
+        state.follow_interests();
+        state.tell();
+        self.stirred.notify_one();
+        id
+    }
+
+    pub(super) fn leave(&self, id: u64) {
+        let mut state = self.state();
+        state.subscribers.remove(&id);
+        for table in state.tables.values_mut() {
+            table.unread.remove(&id);
+        }
+        state.follow_interests();
+        self.stirred.notify_one();
+    }
+
+    /// A resource has read all its rows.
+    pub(super) fn read(&self, id: u64, began: Instant, took: Duration, changed: usize) {
+        let mut state = self.state();
+        let State { tables, acts, .. } = &mut *state;
+        for (oid, table) in tables {
+            if began < table.asked || !table.unread.remove(&id) {
+                continue;
+            }
+            table.changed += changed;
+            table.took = table.took.max(took);
+            if table.unread.is_empty() {
+                acts.extend(table.bell.read(table.changed, table.took, Instant::now()).map(|act| (*oid, act)));
+            }
+        }
+        self.stirred.notify_one();
+    }
+
+    /// How to connect: by turns with what each resource has, as some may be refused. None where there is nobody.
+    pub(super) fn settings(&self, turn: usize) -> Option<Settings> {
+        let state = self.state();
+        let mut ids: Vec<&u64> = state.subscribers.keys().collect();
+        ids.sort();
+        let id = ids.get(turn.checked_rem(ids.len())?)?;
+        let settings = state.subscribers.get(id)?.interest.settings.clone();
+        Some(Settings { application_name: Some(self.name.clone()), ..settings })
+    }
+
+    /// The most slots that all tables have.
+    pub(super) fn slots(&self) -> i32 {
+        let state = self.state();
+        let slots = state.subscribers.values().flat_map(|one| &one.interest.tables).map(|(_, slots)| *slots);
+        slots.filter(|slots| *slots > 0).min().unwrap_or_default()
+    }
+
+    /// There is a connection.
+    pub(super) fn is_up(&self) {
+        let mut state = self.state();
+        state.is_up = true;
+        state.follow_interests();
+        state.tell();
+    }
+
+    /// There is none any more.
+    pub(super) fn is_down(&self, why: &str) {
+        let mut state = self.state();
+        (state.is_up, state.is_full) = (false, false);
+        state.tables.clear();
+        state.acts.clear();
+        state.vigil = Vigil::default();
+        for subscriber in state.subscribers.values() {
+            subscriber.hear(Hearing::Not(why.to_owned()));
+        }
+    }
+
+    /// A notification has arrived.
+    pub(super) fn heard(&self, hint: &Hint) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let State { subscribers, tables, acts, vigil, .. } = &mut *state;
+        let Some(table) = tables.get_mut(&hint.table) else { return };
+        vigil.notified(hint.table, now);
+        let act = table.bell.notified(now);
+        for subscriber in subscribers.values().filter(|one| one.is_interested_in(hint.table)) {
+            // What is quiet from now on will be read as a whole.
+            if !table.bell.is_masked() {
+                subscriber.wakes.leave(Pending::new(subscriber.wake(hint), now));
+            }
+        }
+        if let Some(act) = act {
+            acts.push_back((hint.table, act));
+            self.stirred.notify_one();
+        }
+    }
+
+    /// What was seen of all tables.
+    pub(super) fn look(&self, ping: &Ping) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let was_full = std::mem::replace(&mut state.is_full, ping.usage > FULL);
+        let State { subscribers, tables, vigil, .. } = &mut *state;
+        for (oid, table) in tables {
+            if table.bell.is_masked() {
+                vigil.notified(*oid, now);
+            }
+            let finding = vigil.look(*oid, ping.tables.get(oid).copied(), now);
+            if finding == Finding::Quiet {
+                continue;
+            }
+            let is_redefined = finding == Finding::Redefined;
+            for subscriber in subscribers.values().filter(|one| one.is_interested_in(*oid)) {
+                subscriber.wakes.leave(Pending { is_redefined, ..Pending::new(Wake::Everything, now) });
+            }
+        }
+        if was_full && !state.is_full {
+            let subscribers = state.subscribers.values();
+            subscribers.for_each(|one| one.wakes.leave(Pending::new(Wake::Everything, now)));
+        }
+        state.tell();
+    }
+
+    /// The tables to look at.
+    pub(super) fn tables(&self) -> Vec<i64> {
+        self.state().tables.keys().copied().collect()
+    }
+
+    /// What to do next. What is to be read, the resources are told here.
+    pub(super) fn next(&self) -> Option<(i64, Act)> {
+        let now = Instant::now();
+        let mut state = self.state();
+        let State { tables, acts, .. } = &mut *state;
+        for (oid, table) in tables {
+            acts.extend(table.bell.at(now).map(|act| (*oid, act)));
+        }
+        while let Some((oid, act)) = state.acts.pop_front() {
+            if act != Act::Read {
+                return Some((oid, act));
+            }
+            state.have_read(oid, now);
+        }
+        state.tell();
+        None
+    }
+
+    /// When there is something to do next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.state().tables.values().filter_map(|table| table.bell.due()).min()
+    }
+
+    /// What came of an act.
+    pub(super) fn done(&self, oid: i64, came: impl FnOnce(&mut Bell) -> Option<Act>) {
+        let mut state = self.state();
+        let State { tables, acts, .. } = &mut *state;
+        if let Some(table) = tables.get_mut(&oid) {
+            acts.extend(came(&mut table.bell).map(|act| (oid, act)));
+        } else {
+            acts.push_back((oid, Act::Disarm));
+        }
+        self.stirred.notify_one();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Listens for the tables that somebody is interested in, and for no others.
+    fn follow_interests(&mut self) {
+        let Self { subscribers, tables, acts, vigil, .. } = self;
+        if !self.is_up {
+            return;
+        }
+        let wanted: HashSet<i64> =
+            subscribers.values().flat_map(|one| &one.interest.tables).map(|(oid, _)| *oid).collect();
+        let gone: Vec<i64> = tables.keys().filter(|oid| !wanted.contains(oid)).copied().collect();
+        for oid in gone {
+            tables.remove(&oid);
+            acts.push_back((oid, Act::Disarm));
+        }
+        vigil.retain(|oid| wanted.contains(&oid));
+        for oid in wanted {
+            tables.entry(oid).or_insert_with(|| {
+                let (bell, act) = Bell::new();
+                acts.push_back((oid, act));
+                let (asked, took) = (Instant::now(), Duration::ZERO);
+                Table { bell, asked, unread: HashSet::new(), changed: 0, took }
+            });
+        }
+    }
+
+    /// All who are interested in a table are to read it.
+    fn have_read(&mut self, oid: i64, now: Instant) {
+        let Some(table) = self.tables.get_mut(&oid) else { return };
+        (table.asked, table.changed, table.took) = (now, 0, Duration::ZERO);
+        for (id, subscriber) in self.subscribers.iter().filter(|(_, one)| one.is_interested_in(oid)) {
+            table.unread.insert(*id);
+            subscriber.wakes.leave(Pending::new(Wake::Everything, now));
+        }
+    }
+
+    /// Each resource is told what it hears, once that is known of all its tables.
+    fn tell(&self) {
+        if !self.is_up {
+            return;
+        }
+        let is_decided = |oid: &i64| self.tables.get(oid).is_some_and(|table| table.bell.is_decided());
+        for subscriber in self.subscribers.values() {
+            if self.is_full {
+                let why = "the server's queue of notifications is more than a quarter full: somebody listens and does \
+                           not take what is notified (pg_notification_queue_usage)";
+                subscriber.hear(Hearing::Not(why.into()));
+            } else if subscriber.interest.tables.iter().all(|(oid, _)| is_decided(oid)) {
+                subscriber.hear(Hearing::Listening);
+            }
+        }
+    }
+}
+
+impl Subscriber {
+    fn is_interested_in(&self, oid: i64) -> bool {
+        self.interest.tables.iter().any(|(own, _)| *own == oid)
+    }
+
+    /// What a notification means to it.
+    fn wake(&self, hint: &Hint) -> Wake {
+        let keyed = self.interest.keyed.as_ref().filter(|(oid, _)| *oid == hint.table);
+        match keyed.and_then(|(_, columns)| hint.keys_by(columns)) {
+            Some(keys) => Wake::Keys(keys.iter().map(|key| key.text().into()).collect()),
+            None => Wake::Everything,
+        }
+    }
+
+    fn hear(&self, hearing: Hearing) {
+        self.hearing.send_if_modified(|before| std::mem::replace(before, hearing.clone()) != hearing);
+    }
+}

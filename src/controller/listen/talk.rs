@@ -1,0 +1,157 @@
+//! What a listener does on its connections: it listens, arms tables and lets them be, and looks now and then at what
+//! nobody notifies.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
+
+use super::line::Line;
+use crate::controller::actor::jitter;
+use crate::logic::bell::Act;
+use crate::logic::connection::Settings;
+use crate::logic::retry::Retry;
+use crate::postgres::{self, Arms, Deaf, Listener, Taken, Vigilant};
+
+/// How often to look at what nobody notifies, and whether the connections are alive.
+const PING: Duration = Duration::from_secs(10);
+/// Between attempts to connect.
+const DELAYS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+/// A connection that lasted for so long was a good one.
+const GOOD: Duration = Duration::from_secs(60);
+
+/// Listens for as long as the task lives.
+pub(super) async fn run(line: Arc<Line>) {
+    let mut retry = Retry::between(DELAYS.0, DELAYS.1, Instant::now());
+    for turn in 0.. {
+        let Some(settings) = line.settings(turn) else {
+            line.stirred.notified().await;
+            continue;
+        };
+        let begin = Instant::now();
+        let Err(why) = Talk::hold(&line, settings).await;
+        tracing::warn!("notifications are not heard: {why}");
+        line.is_down(&why);
+        if begin.elapsed() > GOOD {
+            retry.reset();
+        }
+        sleep(retry.next(jitter())).await;
+    }
+}
+
+/// The connections of one listener.
+struct Talk<'a> {
+    line: &'a Line,
+    settings: Settings,
+    listener: Listener,
+    arms: Option<Arms>,
+    /// Connections that wait for the lock of a table.
+    waiting: JoinSet<(i64, Result<Vigilant, postgres::Error>)>,
+    waits: HashMap<i64, AbortHandle>,
+    /// Connections that have it.
+    vigilant: HashMap<i64, Vigilant>,
+}
+
+impl<'a> Talk<'a> {
+    /// Until it breaks; tells why.
+    async fn hold(line: &'a Arc<Line>, settings: Settings) -> Result<Infallible, String> {
+        let heard = {
+            let line = line.clone();
+            move |hint| line.heard(&hint)
+        };
+        let listener = Listener::start(&settings, heard).await.map_err(|deaf: Deaf| deaf.to_string())?;
+        let arms = match line.slots() {
+            0 => None,
+            slots => {
+                let claimed = Arms::claim(&settings, slots, &line.is_dead).await.map_err(|error| error.to_string())?;
+                Some(claimed.map_err(|Taken| taken(slots))?)
+            }
+        };
+        tracing::info!(slot = arms.as_ref().map(Arms::slot), "listening for notifications");
+        let (waiting, waits, vigilant) = (JoinSet::new(), HashMap::new(), HashMap::new());
+        let mut talk = Self { line, settings, listener, arms, waiting, waits, vigilant };
+        line.is_up();
+        talk.go_on().await.map_err(|error| error.to_string())
+    }
+
+    async fn go_on(&mut self) -> Result<Infallible, postgres::Error> {
+        let mut pings = interval(PING);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            while let Some((table, act)) = self.line.next() {
+                self.act(table, act).await?;
+            }
+            let due = self.line.due();
+            tokio::select! {
+                () = self.line.stirred.notified() => {}
+                _ = pings.tick() => self.ping().await?,
+                Some(waited) = self.waiting.join_next() => {
+                    // One that was given up is no loss.
+                    let Ok((table, waited)) = waited else { continue };
+                    self.waits.remove(&table);
+                    self.vigilant.insert(table, waited?);
+                    self.line.done(table, |bell| bell.had(Instant::now()));
+                }
+                () = until(due) => {}
+            }
+        }
+    }
+
+    async fn act(&mut self, table: i64, act: Act) -> Result<(), postgres::Error> {
+        match (act, &self.arms) {
+            // All that is committed is notified.
+            (Act::Arm, None) => self.line.done(table, |bell| bell.had(Instant::now())),
+            (Act::Arm, Some(arms)) => {
+                let had = arms.arm(table).await?;
+                self.line.done(table, |bell| if had { bell.had(Instant::now()) } else { bell.not_had() });
+            }
+            (Act::Wait, Some(arms)) if self.waits.len() + self.vigilant.len() < self.line.waiting => {
+                let (settings, slot) = (self.settings.clone(), arms.slot());
+                let wait = async move { (table, Vigilant::wait(&settings, slot, table).await) };
+                self.waits.insert(table, self.waiting.spawn(wait));
+            }
+            (Act::Wait, _) => self.line.done(table, |bell| {
+                bell.no_place(Instant::now());
+                None
+            }),
+            (Act::Disarm, Some(arms)) => match (self.waits.remove(&table), self.vigilant.remove(&table)) {
+                (Some(wait), _) => wait.abort(),
+                (None, Some(_)) => {}
+                (None, None) => arms.disarm(table).await?,
+            },
+            (Act::Disarm | Act::Read, _) => {}
+        }
+        Ok(())
+    }
+
+    async fn ping(&mut self) -> Result<(), postgres::Error> {
+        let ping = self.listener.ping(&self.line.tables()).await?;
+        if let Some(arms) = &self.arms {
+            arms.ping().await?;
+        }
+        if self.vigilant.values().any(Vigilant::is_lost) {
+            return Err(postgres::Error::Unreachable("a connection that held a lock has ended"));
+        }
+        self.line.look(&ping);
+        Ok(())
+    }
+}
+
+fn taken(slots: i32) -> String {
+    format!(
+        "{slots} operators listen to this database already, or one under different names of it, and its triggers have \
+         no more slots: dbqo.watch(…, slots => {}) gives a table another one",
+        slots + 1
+    )
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => pending().await,
+    }
+}

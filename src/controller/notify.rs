@@ -1,0 +1,181 @@
+//! Has a resource notified of changes of its tables, where that can be had.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::listen::{Hearing, Interest, Subscription};
+use super::memory::Memory;
+use super::reconcile::{Pass, limits};
+use super::wakes::Wakes;
+use crate::crd::ChangeDetectionMode;
+use crate::logic::detect::{Detection, Fingerprint, Told};
+use crate::logic::keyed::{KeyedPlan, Whole};
+use crate::logic::outcome;
+use crate::logic::triggers::Wanted;
+use crate::logic::validate::Validated;
+use crate::postgres::{Lease, Pool};
+
+/// How long the first read waits for the listener, so that it need not be repeated.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// What could not be had is tried again after this time.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// How many operators may listen to a table that we have watched.
+const SLOTS: u16 = 1;
+
+/// What one resource has of notifications.
+#[derive(Default)]
+pub struct Notified {
+    /// Where reasons to look again are left.
+    pub wakes: Arc<Wakes>,
+    subscription: Option<Subscription>,
+    /// Whether rows may be read by their keys.
+    keyed: Option<Result<Arc<KeyedPlan>, Whole>>,
+    /// Why there are no notifications, and when that was found.
+    why_not: Option<(String, Instant)>,
+    /// Whether there were some once.
+    had: bool,
+}
+
+impl Notified {
+    /// Spec or Secret changed: all is found out anew. Until then what there is goes on.
+    pub fn forget(&mut self) {
+        self.keyed = None;
+        self.why_not = None;
+        self.had = false;
+    }
+
+    /// Nothing is to be read for now: nobody listens.
+    pub fn let_go(&mut self) {
+        self.subscription = None;
+        self.forget();
+    }
+
+    /// Whether all changes are notified, so that nobody has to look for them.
+    pub fn is_heard(&self) -> bool {
+        self.subscription.as_ref().is_some_and(|subscription| subscription.hearing() == Hearing::Listening)
+    }
+
+    /// How rows are read by their keys, if they may be.
+    pub fn keyed(&self) -> Option<&Arc<KeyedPlan>> {
+        self.keyed.as_ref()?.as_ref().ok()
+    }
+
+    /// Waits until something else is heard; for ever where nothing is to be heard.
+    pub async fn changed(&mut self) {
+        match &mut self.subscription {
+            Some(subscription) => subscription.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// All rows were read from `began` on.
+    pub fn read(&self, began: Instant, took: Duration, changed: usize) {
+        self.subscription.iter().for_each(|subscription| subscription.read(began, took, changed));
+    }
+
+    /// How changes are noticed, for the status.
+    pub fn told(&self, valid: &Validated, fingerprint: Option<&Fingerprint>) -> Told {
+        let looked = valid.detection.as_ref().zip(fingerprint);
+        let hearing = self.subscription.as_ref().map(Subscription::hearing);
+        let why_not = match (&hearing, &self.why_not) {
+            (Some(Hearing::Not(why)), _) => Some(why.as_str()),
+            (_, why_not) => why_not.as_ref().map(|(why, _)| why.as_str()),
+        };
+        match hearing {
+            Some(Hearing::Listening) => {
+                let whole = self.keyed.as_ref().and_then(|keyed| keyed.as_ref().err());
+                Told::notified(&valid.schedule, looked, whole.map(ToString::to_string).as_deref())
+            }
+            _ => Told::polled(&valid.schedule, looked, valid.mode, why_not, self.had),
+        }
+    }
+}
+
+impl Pass<'_> {
+    /// Listens for changes of the tables that were found, unless it does so already. What stands against it is no error:
+    /// changes are looked for then.
+    pub(super) async fn listen(
+        &self,
+        memory: &mut Memory,
+        valid: &Validated,
+        pool: &Arc<Pool>,
+        print: Option<&Fingerprint>,
+    ) {
+        let now = Instant::now();
+        let (Some(detection), Some(print)) = (&valid.detection, print) else {
+            memory.notified.subscription = None;
+            return;
+        };
+        if valid.mode == ChangeDetectionMode::Poll {
+            memory.notified.subscription = None;
+            return;
+        }
+        let notified = &mut memory.notified;
+        let is_known = notified.keyed.is_some() && notified.subscription.is_some();
+        let is_hopeless = notified.why_not.as_ref().is_some_and(|(_, at)| now.duration_since(*at) < AGAIN);
+        if !is_known && !is_hopeless {
+            match self.try_to_listen(notified, valid, detection, pool, print).await {
+                Ok(()) => notified.why_not = None,
+                Err(why) => {
+                    notified.subscription = None;
+                    notified.keyed = None;
+                    notified.why_not = Some((why, now));
+                }
+            }
+        }
+        if let Some(subscription) = &mut notified.subscription {
+            subscription.settled(PATIENCE).await;
+        }
+        notified.had |= notified.is_heard();
+    }
+
+    async fn try_to_listen(
+        &self,
+        notified: &mut Notified,
+        valid: &Validated,
+        detection: &Detection,
+        pool: &Arc<Pool>,
+        print: &Fingerprint,
+    ) -> Result<(), String> {
+        print.can_notify(detection, valid.mode)?;
+        let mut lease = pool.lease().await.map_err(|error| error.to_string())?;
+        let keyed = self.consider_keys(&mut lease, valid, detection).await?;
+        let names = |plan: &Arc<KeyedPlan>| plan.columns.iter().map(|column| column.as_str().to_owned()).collect();
+        let keys: Vec<String> = keyed.as_ref().map(names).unwrap_or_default();
+        let mut tables = Vec::new();
+        for (index, (watched, mark)) in detection.tables.iter().zip(print.tables()).enumerate() {
+            let keys = if index == 0 { keys.clone() } else { Vec::new() };
+            let wanted = Wanted { oid: mark.oid as u32, keys, slots: SLOTS };
+            let ensured = lease.session.ensure_watched(&wanted, self.ctx.installs_triggers, &limits(valid)).await;
+            let found = ensured.map_err(|why| format!("{}: {why}", watched.table_field()))?;
+            for created in &found.created {
+                let notice = outcome::installed(created);
+                tracing::info!(dbqr = %self.owner, "{}", notice.note);
+                self.ctx.cluster.publish(&self.dbqr.metadata, &notice).await;
+            }
+            tables.push((mark.oid, i32::from(found.slots)));
+        }
+        lease.give_back();
+        let keyed_by = tables.first().filter(|_| keyed.is_ok()).map(|(oid, _)| (*oid, keys));
+        let settings = valid.notify_settings.as_ref().unwrap_or(&valid.settings).clone();
+        let interest = Interest { settings, tables, keyed: keyed_by };
+        notified.keyed = Some(keyed);
+        if notified.subscription.as_ref().is_none_or(|subscription| *subscription.interest() != interest) {
+            let subscription = self.ctx.listeners.subscribe(interest, notified.wakes.clone());
+            notified.subscription = Some(subscription?);
+        }
+        Ok(())
+    }
+
+    async fn consider_keys(
+        &self,
+        lease: &mut Lease,
+        valid: &Validated,
+        detection: &Detection,
+    ) -> Result<Result<Arc<KeyedPlan>, Whole>, String> {
+        let Some(first) = detection.tables.first() else { return Err("no table is watched".into()) };
+        let considered = lease.session.may_read_keyed(&valid.query, &limits(valid), &first.table).await;
+        Ok(considered.map_err(|error| error.to_string())?.map(Arc::new))
+    }
+}

@@ -1,0 +1,78 @@
+//! Where reasons to look again are left for one DatabaseQueryResource; never a queue, as one look heeds them all.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use crate::logic::rows::Keys;
+use crate::logic::wake::{Pending, Wake};
+
+/// The reasons that one resource did not heed yet.
+#[derive(Default)]
+pub struct Wakes {
+    pending: Mutex<Option<Pending>>,
+    arrived: Notify,
+}
+
+impl Wakes {
+    /// Leaves one.
+    pub fn leave(&self, more: Pending) {
+        let mut pending = self.pending();
+        *pending = Some(match pending.take() {
+            Some(before) => before.and(more),
+            None => more,
+        });
+        self.arrived.notify_one();
+    }
+
+    /// Takes them all, to be heeded.
+    pub fn take(&self) -> Option<Pending> {
+        self.pending().take()
+    }
+
+    /// Takes them if they are about some keys alone; which, and when the first came.
+    pub fn take_keys(&self) -> Option<(Keys, Instant)> {
+        let mut pending = self.pending();
+        match pending.take() {
+            Some(Pending { wake: Wake::Keys(keys), since, is_redefined: false }) => Some((keys, since)),
+            other => {
+                *pending = other;
+                None
+            }
+        }
+    }
+
+    /// Whether they are about some keys alone.
+    pub fn are_keys(&self) -> bool {
+        matches!(&*self.pending(), Some(Pending { wake: Wake::Keys(_), is_redefined: false, .. }))
+    }
+
+    /// Whether one of them says that a table is not what it was.
+    pub fn is_redefined(&self) -> bool {
+        self.pending().as_ref().is_some_and(|pending| pending.is_redefined)
+    }
+
+    /// Whether there is one.
+    pub fn is_some(&self) -> bool {
+        self.pending().is_some()
+    }
+
+    /// Waits until there is one.
+    pub async fn arrived(&self) {
+        while !self.is_some() {
+            self.arrived.notified().await;
+        }
+    }
+
+    /// Waits until there are some about some keys alone.
+    pub async fn keys_arrived(&self) {
+        while !self.are_keys() {
+            self.arrived.notified().await;
+        }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Option<Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

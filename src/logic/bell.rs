@@ -1,0 +1,301 @@
+//! When a watched table notifies, and when it keeps quiet. To notify costs writers: while one of them commits, all others
+//! that notify wait. So a table that changes often is told to be quiet for a while and read as a whole then, as a network
+//! card is that has too much to interrupt for. The trigger asks by trying a lock: whoever wants to be notified holds it, or
+//! waits for it. Pure: the time is an argument.
+//!
+//! ```text
+//! Arming ──had──> Armed ──too often──> Masked ──time──> Reading ──much changed──> Masked
+//!    │ └─not had──> Waiting ──had──> Armed                └──quiet──> Arming
+//!    └──no place to wait──> Masked
+//! ```
+//!
+//! Waiting is as good as armed, but for writers that began before: their changes are read when the lock is had.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// More notifications than these within [`WINDOW`] are too many.
+const MOST: usize = 100;
+/// See [`MOST`].
+const WINDOW: Duration = Duration::from_secs(1);
+/// A read that changed no more than so many objects found little.
+const LITTLE: usize = 10;
+/// The shortest time to be quiet for.
+const SHORTEST: Duration = Duration::from_millis(200);
+/// The longest, but for reads that take long themselves.
+const LONGEST: Duration = Duration::from_secs(5);
+/// Of the time that a table is quiet, one part in so many is for reading it.
+const SHARE: u32 = 10;
+/// A table that has notified for so long without being too loud starts over with the shortest time.
+const CALM: Duration = Duration::from_secs(10);
+/// Nobody read in this time: whoever should have has other troubles.
+const UNREAD: Duration = Duration::from_secs(60);
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Ask for the lock, and not for long.
+    Arm,
+    /// Wait for it on a connection of its own, if there may be one more.
+    Wait,
+    /// Give it up.
+    Disarm,
+    /// Have all rows read.
+    Read,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Arming,
+    Waiting,
+    Armed { since: Instant },
+    Masked { until: Instant },
+    Reading { until: Instant },
+}
+
+/// One watched table.
+#[derive(Debug)]
+pub struct Bell {
+    phase: Phase,
+    /// When it notified, lately.
+    recent: VecDeque<Instant>,
+    /// How long it was quiet last.
+    pause: Duration,
+    /// How long it takes to read it.
+    cost: Duration,
+}
+
+impl Bell {
+    /// A table that is to notify from now on.
+    pub fn new() -> (Self, Act) {
+        let bell = Self { phase: Phase::Arming, recent: VecDeque::new(), pause: Duration::ZERO, cost: Duration::ZERO };
+        (bell, Act::Arm)
+    }
+
+    /// Whether it is left to its own for now, and read from time to time.
+    pub fn is_masked(&self) -> bool {
+        matches!(self.phase, Phase::Masked { .. } | Phase::Reading { .. })
+    }
+
+    /// Whether all that is committed from now on is notified.
+    pub fn is_armed(&self) -> bool {
+        matches!(self.phase, Phase::Armed { .. })
+    }
+
+    /// Whether it is known how its changes are noticed.
+    pub fn is_decided(&self) -> bool {
+        self.phase != Phase::Arming
+    }
+
+    /// It has notified.
+    pub fn notified(&mut self, now: Instant) -> Option<Act> {
+        let since = match self.phase {
+            Phase::Armed { since } => since,
+            Phase::Waiting => now,
+            _ => return None,
+        };
+        self.recent.push_back(now);
+        while self.recent.front().is_some_and(|at| now.saturating_duration_since(*at) > WINDOW) {
+            self.recent.pop_front();
+        }
+        if self.recent.len() <= MOST {
+            return None;
+        }
+        let is_calm = now.saturating_duration_since(since) > CALM;
+        self.pause = if is_calm { Duration::ZERO } else { self.pause * 2 };
+        self.mask(now);
+        Some(Act::Disarm)
+    }
+
+    /// The lock is had: every writer that did not notify has ended.
+    pub fn had(&mut self, now: Instant) -> Option<Act> {
+        match self.phase {
+            Phase::Arming | Phase::Waiting => {
+                self.phase = Phase::Armed { since: now };
+                Some(Act::Read)
+            }
+            // It is not wanted any more.
+            _ => Some(Act::Disarm),
+        }
+    }
+
+    /// The lock was not had: somebody who did not notify works on.
+    pub fn not_had(&mut self) -> Option<Act> {
+        (self.phase == Phase::Arming).then(|| {
+            self.phase = Phase::Waiting;
+            Act::Wait
+        })
+    }
+
+    /// There is no place to wait.
+    pub fn no_place(&mut self, now: Instant) {
+        if self.phase == Phase::Waiting {
+            self.mask(now);
+        }
+    }
+
+    /// All who are interested have read it: the slowest took so long, and so many objects were changed.
+    pub fn read(&mut self, changed: usize, took: Duration, now: Instant) -> Option<Act> {
+        self.cost = took;
+        let Phase::Reading { .. } = self.phase else { return None };
+        if changed > LITTLE {
+            self.mask(now);
+            return None;
+        }
+        self.phase = Phase::Arming;
+        Some(Act::Arm)
+    }
+
+    /// What it is time for.
+    pub fn at(&mut self, now: Instant) -> Option<Act> {
+        match self.phase {
+            Phase::Masked { until } if now >= until => {
+                self.phase = Phase::Reading { until: now + UNREAD };
+                Some(Act::Read)
+            }
+            Phase::Reading { until } if now >= until => {
+                self.phase = Phase::Arming;
+                Some(Act::Arm)
+            }
+            _ => None,
+        }
+    }
+
+    /// When it is time for something next.
+    pub fn due(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Masked { until } | Phase::Reading { until } => Some(until),
+            _ => None,
+        }
+    }
+
+    fn mask(&mut self, now: Instant) {
+        let least = SHORTEST.max(self.cost * SHARE);
+        self.pause = self.pause.clamp(least, LONGEST.max(least));
+        self.recent.clear();
+        self.phase = Phase::Masked { until: now + self.pause };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn armed(now: Instant) -> Bell {
+        let (mut bell, act) = Bell::new();
+        assert_eq!(act, Act::Arm);
+        assert_eq!(bell.had(now), Some(Act::Read), "what was committed before the lock was had");
+        bell
+    }
+
+    /// Notifies until it is too often; returns when that was.
+    fn flood(bell: &mut Bell, mut now: Instant) -> Instant {
+        for _ in 0..MOST {
+            assert_eq!(bell.notified(now), None);
+            now += MS;
+        }
+        assert_eq!(bell.notified(now), Some(Act::Disarm));
+        now
+    }
+
+    fn pause(bell: &Bell, now: Instant) -> Duration {
+        bell.due().unwrap() - now
+    }
+
+    #[test]
+    fn a_table_that_changes_now_and_then_stays_armed() {
+        let mut now = Instant::now();
+        let mut bell = armed(now);
+        for _ in 0..10 * MOST {
+            now += WINDOW / 50;
+            assert_eq!(bell.notified(now), None);
+        }
+        assert!(bell.is_armed() && bell.due().is_none());
+    }
+
+    #[test]
+    fn a_table_that_changes_often_is_read_from_time_to_time_until_it_is_quiet() {
+        let now = Instant::now();
+        let mut bell = armed(now);
+        let now = flood(&mut bell, now);
+        assert!(bell.is_masked());
+        assert_eq!(bell.at(now), None);
+        let now = now + SHORTEST;
+        assert_eq!(bell.at(now), Some(Act::Read));
+        assert_eq!(bell.read(LITTLE + 1, MS, now), None, "much has changed, and more will");
+        let now = now + SHORTEST;
+        assert_eq!(bell.at(now), Some(Act::Read));
+        assert_eq!(bell.read(LITTLE, MS, now), Some(Act::Arm));
+        assert_eq!(bell.had(now), Some(Act::Read), "once more, after the last writer that kept quiet");
+        assert!(bell.is_armed());
+    }
+
+    #[test]
+    fn the_louder_it_stays_the_longer_it_is_quiet() {
+        let mut now = Instant::now();
+        let mut bell = armed(now);
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            now = flood(&mut bell, now);
+            pauses.push(pause(&bell, now));
+            now += *pauses.last().unwrap();
+            assert_eq!(bell.at(now), Some(Act::Read));
+            assert_eq!(bell.read(0, MS, now), Some(Act::Arm));
+            bell.had(now);
+        }
+        assert_eq!(pauses[..3], [SHORTEST, 2 * SHORTEST, 4 * SHORTEST]);
+        assert_eq!(pauses[6], LONGEST);
+        now = flood(&mut bell, now + 2 * CALM);
+        assert_eq!(pause(&bell, now), SHORTEST, "it was calm for long");
+    }
+
+    #[test]
+    fn what_takes_long_to_read_is_read_seldom() {
+        let now = Instant::now();
+        let mut bell = armed(now);
+        bell.read(0, 2 * LONGEST, now);
+        let now = flood(&mut bell, now);
+        assert_eq!(pause(&bell, now), 2 * LONGEST * SHARE);
+    }
+
+    #[test]
+    fn who_waits_for_the_lock_is_notified_and_reads_when_it_is_had() {
+        let now = Instant::now();
+        let (mut bell, _) = Bell::new();
+        assert_eq!(bell.not_had(), Some(Act::Wait));
+        assert!(!bell.is_armed() && !bell.is_masked());
+        assert_eq!(bell.notified(now), None);
+        assert_eq!(bell.had(now), Some(Act::Read));
+    }
+
+    #[test]
+    fn without_a_place_to_wait_it_is_read_from_time_to_time() {
+        let now = Instant::now();
+        let (mut bell, _) = Bell::new();
+        bell.not_had();
+        bell.no_place(now);
+        assert!(bell.is_masked());
+        assert_eq!(bell.at(now + SHORTEST), Some(Act::Read));
+    }
+
+    #[test]
+    fn a_lock_that_is_had_too_late_is_given_up() {
+        let now = Instant::now();
+        let (mut bell, _) = Bell::new();
+        bell.not_had();
+        let now = flood(&mut bell, now);
+        assert_eq!(bell.had(now), Some(Act::Disarm));
+        assert!(bell.is_masked());
+    }
+
+    #[test]
+    fn a_table_that_nobody_reads_is_armed_all_the_same() {
+        let now = Instant::now();
+        let mut bell = armed(now);
+        let now = flood(&mut bell, now) + SHORTEST;
+        bell.at(now);
+        assert_eq!(bell.at(now + UNREAD), Some(Act::Arm));
+    }
+}

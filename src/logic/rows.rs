@@ -1,0 +1,105 @@
+//! What the rows of a query want, as they were read last: all of them together, or the rows of some keys since. Pure.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::failures::Failures;
+use super::memo::{Memo, RowHash};
+use super::object::ObjectId;
+use super::render::Rendered;
+use super::row::RowName;
+
+/// Keys of rows, as texts.
+pub type Keys = BTreeSet<Arc<str>>;
+
+/// All rows. Takes about 250 bytes for each row with one object, and its key twice.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// How many there are.
+    pub count: u64,
+    /// The columns that name them; none where nothing does.
+    pub key_columns: Vec<String>,
+    /// Those that failed, at whichever step.
+    pub failures: Failures,
+    /// What they came to when they were rendered.
+    pub memo: Arc<Memo>,
+    claims: HashMap<ObjectId, RowName>,
+    disputed: HashSet<ObjectId>,
+    groups: HashMap<Arc<str>, Group>,
+}
+
+/// The rows of one key.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// The rows.
+    pub rows: Vec<RowHash>,
+    /// The objects that they want.
+    pub objects: Vec<ObjectId>,
+}
+
+/// Why rows of some keys cannot be taken alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entangled {
+    /// They want what rows of other keys want: those have to be read as well.
+    With(Keys),
+    /// Rows are at odds about an object.
+    AtOdds,
+}
+
+impl Rows {
+    /// All rows were read.
+    pub fn whole(rendered: Rendered, key_columns: Vec<String>) -> Self {
+        let Rendered { rows, claims, disputed, groups, failures, memo, .. } = rendered;
+        Self { count: rows, key_columns, failures, memo: memo.into(), claims, disputed, groups }
+    }
+
+    /// Whether a row wants the object.
+    pub fn want(&self, id: &ObjectId) -> bool {
+        self.claims.contains_key(id)
+    }
+
+    /// The key of the row that wants the object.
+    pub fn key_of(&self, id: &ObjectId) -> Option<&Arc<str>> {
+        self.claims.get(id)?.key.as_ref()
+    }
+
+    /// Whether the rows of some keys can be taken without the others, as far as that can be known before.
+    pub fn check(&self, keys: &Keys, rendered: &Rendered) -> Result<(), Entangled> {
+        let objects = self.of(keys).flat_map(|group| &group.objects);
+        if !rendered.disputed.is_empty() || objects.chain(rendered.claims.keys()).any(|id| self.disputed.contains(id)) {
+            return Err(Entangled::AtOdds);
+        }
+        let others = rendered.claims.keys().filter_map(|id| self.claims.get(id)).map(|row| row.key.as_ref());
+        let others: Option<Keys> = others.map(Option::<&Arc<str>>::cloned).collect();
+        let mut others = others.ok_or(Entangled::AtOdds)?;
+        others.retain(|key| !keys.contains(key) && !rendered.groups.contains_key(key));
+        if others.is_empty() { Ok(()) } else { Err(Entangled::With(others)) }
+    }
+
+    /// The rows of these keys were read: they take the place of those before. Returns the objects that are wanted no
+    /// more. Call [`Self::check`] before.
+    pub fn replace(&mut self, keys: &Keys, rendered: Rendered) -> Vec<ObjectId> {
+        let Rendered { rows, claims, groups, failures, memo, .. } = rendered;
+        let own = Arc::make_mut(&mut self.memo);
+        let mut before = Vec::new();
+        for key in keys.iter().chain(groups.keys()) {
+            self.failures.forget(key);
+            let Some(group) = self.groups.remove(key) else { continue };
+            self.count -= group.rows.len() as u64;
+            group.rows.iter().for_each(|row| own.remove(row));
+            before.extend(group.objects);
+        }
+        before.iter().for_each(|id| drop(self.claims.remove(id)));
+        self.count += rows;
+        own.merge(memo);
+        self.claims.extend(claims);
+        self.groups.extend(groups);
+        self.failures.merge(failures);
+        before.retain(|id| !self.claims.contains_key(id));
+        before
+    }
+
+    fn of<'a>(&'a self, keys: &'a Keys) -> impl Iterator<Item = &'a Group> {
+        keys.iter().filter_map(|key| self.groups.get(key))
+    }
+}

@@ -1,0 +1,60 @@
+use super::*;
+use crate::logic::sql::qualified_name;
+
+fn wanted(keys: &[&str], slots: u16) -> Wanted {
+    Wanted { oid: 1, keys: keys.iter().map(ToString::to_string).collect(), slots }
+}
+
+fn sends(keys: &[&str], slots: u16) -> Sends {
+    Sends { keys: wanted(keys, 0).keys, slots }
+}
+
+#[test]
+fn more_keys_and_slots_than_wanted_serve_and_fewer_do_not() {
+    assert!(sends(&["id", "slug"], 2).serves(&wanted(&["slug"], 1)));
+    assert!(sends(&["id"], 1).serves(&wanted(&[], 1)));
+    assert!(!sends(&["id"], 1).serves(&wanted(&["slug"], 1)));
+    assert!(!sends(&["id"], 1).serves(&wanted(&["id"], 2)));
+    assert!(sends(&["id"], 0).serves(&wanted(&["id"], 2)), "without a bell all are told");
+}
+
+#[test]
+fn a_comment_that_somebody_else_wrote_says_nothing() {
+    assert_eq!(Sends::from_comment(r#"{"keys" : ["id","B c"], "slots" : 1}"#), Some(sends(&["id", "B c"], 1)));
+    for text in
+        ["", "our tenants", "[]", r#"{"keys":["id"]}"#, r#"{"keys":"id","slots":1}"#, r#"{"keys":[],"slots":-1}"#]
+    {
+        assert_eq!(Sends::from_comment(text), None, "{text}");
+    }
+}
+
+#[test]
+fn the_statement_to_run_has_all_names_quoted_as_they_have_to_be() {
+    for (table, keys, slots, statement) in [
+        ("public.tenants", vec!["id"], 1, "SELECT dbqo.watch('public.tenants', '{id}');"),
+        ("t", vec![], 0, "SELECT dbqo.watch('t', '{}', 0);"),
+        (
+            "\"S t\".\"O'Hara\"",
+            vec!["a b", "C", "null", "d'd"],
+            1,
+            "SELECT dbqo.watch('\"S t\".\"O''Hara\"', '{\"a b\",C,\"null\",\"d''d\"}');",
+        ),
+        ("t", vec!["a\"\\"], 1, "SELECT dbqo.watch('t', E'{\"a\\\\\"\\\\\\\\\"}');"),
+    ] {
+        assert_eq!(watch_statement(&qualified_name(table).unwrap(), &wanted(&keys, slots)), statement);
+    }
+}
+
+#[test]
+fn what_is_missing_is_told_with_what_to_run() {
+    let table = qualified_name("t").unwrap();
+    let said = |why| Missing::of(why, Some(&table), &wanted(&["id"], 1)).to_string();
+    assert!(said(Why::NotInstalled).ends_with("run: dbqo sql install (or psql -f sql/install.sql)"));
+    assert!(said(Why::NotWatched).ends_with("run: SELECT dbqo.watch('t', '{id}');"));
+    let name = || Identifier::of_catalog("dbqo_1_ins".into());
+    let triggers = vec![Trigger { name: name(), table: QualifiedName::of_catalog("S t".into(), "t".into()) }];
+    let disabled = |always| said(Why::Disabled { triggers: triggers.clone(), always });
+    assert!(disabled(false).ends_with("run: ALTER TABLE \"S t\".t ENABLE TRIGGER dbqo_1_ins;"));
+    assert!(disabled(true).ends_with("run: ALTER TABLE \"S t\".t ENABLE ALWAYS TRIGGER dbqo_1_ins;"));
+    assert!(!said(Why::Standby).contains("run:") && !said(Why::Newer(2)).contains("run:"));
+}

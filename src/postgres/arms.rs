@@ -1,0 +1,159 @@
+//! The locks by which a listener says for which tables it wants to be notified; on connections of their own, as nobody
+//! hears anything on one that waits. They end with the connection.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::{Error, Session};
+use crate::logic::connection::Settings;
+
+/// First of the numbers that our advisory locks have; the triggers use the same. Slot n is claimed by (this + 2n, 0), and
+/// table t armed for it by (this + 2n + 1, t).
+const FIRST: i32 = 1_684_173_167;
+/// How long to wait for a lock before that is left to a connection of its own.
+const SHORT: &str = "200ms";
+/// A server that does not answer for so long does not answer at all.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How a sentence about it begins.
+const WHICH: &str = "the connection for locks";
+
+/// Who holds a slot, if the server says so.
+const HOLDERS: &str = "\
+    SELECT l.pid, coalesce(a.application_name, '') \
+    FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+    WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted AND l.objid = 0 \
+    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()) \
+    AND l.classid = $1::int8::oid AND l.pid <> pg_backend_pid()";
+
+/// A slot of a database, and locks on it for tables.
+pub struct Arms {
+    session: Session,
+    slot: i32,
+}
+
+/// All slots of the database have other holders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken;
+
+impl Arms {
+    /// Claims a slot, of so many. Sessions that hold one although `is_dead` says of their name that there is nobody behind
+    /// them are ended.
+    pub async fn claim(
+        settings: &Settings,
+        slots: i32,
+        is_dead: impl Fn(&str) -> bool,
+    ) -> Result<Result<Self, Taken>, Error> {
+        let session = Session::connect(settings).await?;
+        session.stay().await?;
+        let mut arms = Self { session, slot: 0 };
+        for slot in 0..slots {
+            arms.slot = slot;
+            for (pid, name) in arms.holders().await? {
+                if is_dead(&name) {
+                    tracing::info!(slot, "ended a session of before that still held locks for notifications");
+                    arms.end(pid).await?;
+                }
+            }
+            if arms.try_claim().await? {
+                return Ok(Ok(arms));
+            }
+        }
+        Ok(Err(Taken))
+    }
+
+    /// Asks for the lock of a table; tells whether it was had in a short time.
+    pub async fn arm(&self, table: i64) -> Result<bool, Error> {
+        let sql = format!("SET lock_timeout = '{SHORT}'; {}", self.lock(table));
+        match timeout(PATIENCE, self.session.client.batch_execute(&sql)).await {
+            Err(_) => Err(SILENT),
+            Ok(Ok(())) => Ok(true),
+            Ok(Err(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(false),
+            Ok(Err(error)) => Err(Error::ours(&error, WHICH)),
+        }
+    }
+
+    /// Gives up the lock of a table.
+    pub async fn disarm(&self, table: i64) -> Result<(), Error> {
+        let sql = format!("SELECT pg_catalog.pg_advisory_unlock({}, {})", FIRST + 2 * self.slot + 1, as_int4(table));
+        let done = timeout(PATIENCE, self.session.client.batch_execute(&sql)).await.map_err(|_| SILENT)?;
+        done.map_err(|error| Error::ours(&error, WHICH))
+    }
+
+    /// The slot that was claimed, from 0.
+    pub fn slot(&self) -> i32 {
+        self.slot
+    }
+
+    /// Whether the connection is alive.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let done = timeout(PATIENCE, self.session.client.batch_execute("")).await.map_err(|_| SILENT)?;
+        done.map_err(|error| Error::ours(&error, WHICH))
+    }
+
+    fn lock(&self, table: i64) -> String {
+        lock(self.slot, table)
+    }
+
+    async fn try_claim(&self) -> Result<bool, Error> {
+        let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({}, 0)", FIRST + 2 * self.slot);
+        let rows = timeout(PATIENCE, self.session.client.query_typed(&sql, &[])).await.map_err(|_| SILENT)?;
+        let had = rows.and_then(|rows| rows.first().map_or(Ok(false), |row| row.try_get(0)));
+        had.map_err(|error| Error::ours(&error, WHICH))
+    }
+
+    async fn holders(&self) -> Result<Vec<(i32, String)>, Error> {
+        let class = i64::from(FIRST + 2 * self.slot);
+        let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&class, Type::INT8)];
+        let rows = timeout(PATIENCE, self.session.client.query_typed(HOLDERS, &parameters)).await;
+        let rows = rows.map_err(|_| SILENT)?.map_err(|error| Error::ours(&error, WHICH))?;
+        let read = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+        read.collect::<Result<_, _>>().map_err(|error| Error::ours(&error, WHICH))
+    }
+
+    async fn end(&self, pid: i32) -> Result<(), Error> {
+        // Waits for its end, so that the slot is free.
+        let sql = format!("SELECT pg_catalog.pg_terminate_backend({pid}, 2000)");
+        match timeout(PATIENCE, self.session.client.batch_execute(&sql)).await {
+            Err(_) => Err(SILENT),
+            // Not ours to end.
+            Ok(Err(error)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(()),
+            Ok(done) => done.map_err(|error| Error::ours(&error, WHICH)),
+        }
+    }
+}
+
+/// A lock of one table, waited for or had on a connection of its own, which it ends with.
+pub struct Vigilant(Session);
+
+impl Vigilant {
+    /// Waits for the lock of a table as long as it takes.
+    pub async fn wait(settings: &Settings, slot: i32, table: i64) -> Result<Self, Error> {
+        let mut session = Session::connect(settings).await?;
+        session.stay().await?;
+        // Given up, it is canceled: a server does not notice by itself that nobody waits any more.
+        session.in_use = true;
+        session.client.batch_execute(&lock(slot, table)).await.map_err(|error| Error::ours(&error, WHICH))?;
+        session.in_use = false;
+        Ok(Self(session))
+    }
+
+    /// Whether the lock is lost.
+    pub fn is_lost(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+fn lock(slot: i32, table: i64) -> String {
+    format!("SELECT pg_catalog.pg_advisory_lock({}, {})", FIRST + 2 * slot + 1, as_int4(table))
+}
+
+/// Locks have 32 bits with a sign, and oids 32 without.
+#[expect(clippy::cast_possible_truncation, reason = "oids have 32 bits")]
+fn as_int4(oid: i64) -> i32 {
+    oid as u32 as i32
+}
+
+const SILENT: Error = Error::Unreachable("no answer in time");

@@ -1,0 +1,145 @@
+//! The connection that listens: what others notify comes in by itself, and every few seconds one statement asks for all
+//! that nobody notifies.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::{Error, Session};
+use crate::logic::connection::Settings;
+use crate::logic::hint::{CHANNEL, Hint};
+use crate::logic::vigil::Sight;
+
+/// A server that does not answer a small statement for so long does not answer at all.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How a sentence about it begins.
+const WHICH: &str = "the listening connection";
+
+/// $1 are the oids. All descendants of a table count: they are read through it. A trigger that is switched off, for all
+/// sessions or for ordinary ones, is as if it was not there.
+const PING: &str = "\
+    SELECT pg_notification_queue_usage(), t.oid, t.counters, t.definition, t.triggers \
+    FROM (SELECT) AS one \
+    LEFT JOIN (SELECT t.oid, m.* FROM unnest($1) AS t(oid) \
+        JOIN pg_catalog.pg_class c ON c.oid = t.oid::oid \
+        CROSS JOIN LATERAL ( \
+            WITH RECURSIVE tree(oid, leaving) AS ( \
+                SELECT c.oid, false \
+                UNION SELECT i.inhrelid, i.inhdetachpending \
+                FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid \
+            ) \
+            SELECT hashtextextended(string_agg(format('%s %s %s', pg_stat_get_tuples_inserted(r.oid), \
+                    pg_stat_get_tuples_updated(r.oid), pg_stat_get_tuples_deleted(r.oid)), ',' ORDER BY r.oid), 0) \
+                    AS counters, \
+                hashtextextended(string_agg(format('%s %s %s %s', r.oid, r.xmin, tree.leaving, \
+                    pg_relation_filenode(r.oid)), ',' ORDER BY r.oid), 0) AS definition, \
+                (SELECT CASE WHEN bool_and(g.tgenabled IN ('O', 'A')) THEN \
+                    hashtextextended(string_agg(format('%s %s %s %s', g.oid, g.tgenabled, p.oid, p.xmin), ',' \
+                        ORDER BY g.oid), 0) END \
+                FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid \
+                WHERE g.tgrelid IN (SELECT tree.oid FROM tree) AND p.proname = concat('n_', c.oid)::name \
+                AND p.pronamespace = (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = 'dbqo') \
+                ) AS triggers \
+            FROM tree JOIN pg_catalog.pg_class r ON r.oid = tree.oid \
+        ) m \
+    ) t ON true";
+
+/// Why a connection is none to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Deaf {
+    /// Nothing is notified there.
+    #[error("the server is a standby, where nobody can listen")]
+    Standby,
+    /// What is notified does not arrive.
+    #[error(
+        "the connection goes through a pooler, which lets no notification through: \
+         database.notifyConnectionSecretRef can name a direct connection for them"
+    )]
+    Pooler,
+    /// It does not come about, or broke.
+    #[error("{0}")]
+    Broken(#[from] Error),
+}
+
+/// What one look found.
+#[derive(Clone, Debug, Default)]
+pub struct Ping {
+    /// How full the server's queue of notifications is, from 0 to 1.
+    pub usage: f64,
+    /// The tables; those that are not there are missing.
+    pub tables: HashMap<i64, Sight>,
+}
+
+/// A connection that listens.
+pub struct Listener {
+    session: Session,
+}
+
+impl Listener {
+    /// Connects, listens, and makes sure that what is notified arrives. `heard` is called with each hint, and must not
+    /// wait for anything.
+    pub async fn start(settings: &Settings, heard: impl Fn(Hint) + Send + Sync + 'static) -> Result<Self, Deaf> {
+        let session = Session::connect(settings).await?;
+        let echo = format!("echo {:016x}", RandomState::new().hash_one(0));
+        let (sender, arrived) = oneshot::channel();
+        let (expected, sender) = (echo.clone(), Mutex::new(Some(sender)));
+        let ear = Box::new(move |payload: &str| match Hint::parse(payload) {
+            Some(hint) => heard(hint),
+            None if payload == expected => {
+                let sender = sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+                sender.into_iter().for_each(|sender| sender.send(()).unwrap_or_default());
+            }
+            None => {}
+        });
+        // Nobody else has it yet.
+        let _ = session.ear.set(ear);
+        let listener = Self { session };
+        if !listener.session.direct {
+            return Err(Deaf::Pooler);
+        }
+        listener.session.stay().await?;
+        // Statements of their own: nothing is listened to before the first has ended.
+        listener.run(&format!("LISTEN {CHANNEL}")).await?;
+        listener.run(&format!("NOTIFY {CHANNEL}, '{echo}'")).await?;
+        match timeout(PATIENCE, arrived).await {
+            Ok(Ok(())) => Ok(listener),
+            _ => Err(Deaf::Pooler),
+        }
+    }
+
+    /// Asks how the tables are; the answer shows as well that the connection is alive.
+    pub async fn ping(&self, tables: &[i64]) -> Result<Ping, Error> {
+        let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&tables, Type::INT8_ARRAY)];
+        let rows = timeout(PATIENCE, self.session.client.query_typed(PING, &parameters)).await;
+        let rows = rows.map_err(|_| SILENT)?.map_err(|error| Error::ours(&error, WHICH))?;
+        let mut ping = Ping::default();
+        for row in &rows {
+            let mut read = || {
+                ping.usage = row.try_get(0)?;
+                if let Some(oid) = row.try_get(1)? {
+                    let (counters, definition) = (row.try_get(2)?, row.try_get(3)?);
+                    ping.tables.insert(oid, Sight { counters, definition, triggers: row.try_get(4)? });
+                }
+                Ok(())
+            };
+            read().map_err(|error| Error::ours(&error, WHICH))?;
+        }
+        Ok(ping)
+    }
+
+    async fn run(&self, sql: &str) -> Result<(), Deaf> {
+        let done = timeout(PATIENCE, self.session.client.batch_execute(sql)).await.map_err(|_| SILENT)?;
+        done.map_err(|error| match error.code() {
+            Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => Deaf::Standby,
+            _ => Deaf::Broken(Error::ours(&error, WHICH)),
+        })
+    }
+}
+
+const SILENT: Error = Error::Unreachable("no answer in time");

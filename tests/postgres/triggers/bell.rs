@@ -1,0 +1,165 @@
+//! The bell: who is told, and whom an operator that comes for its lock waits for.
+
+use dbqo::logic::triggers::Why;
+use serde_json::json;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::{Listener, oid, wanted, why};
+use crate::support::{TestDatabase, eventually};
+use crate::{LIMITS, session};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A table that is watched, with these slots, and nobody armed.
+async fn table(test: &str, slots: u16) -> (TestDatabase, Client, Listener, u32) {
+    let database = TestDatabase::create(test).await;
+    let client = database.client().await;
+    client.batch_execute("CREATE TABLE t (id int)").await.unwrap();
+    let t = oid(&client, "t").await;
+    session(&database).await.ensure_watched(&wanted(t, &["id"], slots), true, &LIMITS).await.unwrap();
+    let listener = Listener::new(&database).await;
+    (database, client, listener, t)
+}
+
+/// The call of a function on the lock by which a slot is armed.
+fn lock(function: &str, slot: i32, table: u32) -> String {
+    format!("SELECT {function}({}, {table})", 1_684_173_167 + 2 * slot + 1)
+}
+
+async fn arm(client: &Client, slot: i32, table: u32) {
+    client.batch_execute(&lock("pg_advisory_lock", slot, table)).await.unwrap();
+}
+
+async fn disarm(client: &Client, slot: i32, table: u32) {
+    client.batch_execute(&lock("pg_advisory_unlock", slot, table)).await.unwrap();
+}
+
+/// Whether the lock can be had at once.
+async fn may_arm(client: &Client, slot: i32, table: u32) -> bool {
+    let armed: bool = client.query_one(&lock("pg_try_advisory_lock", slot, table), &[]).await.unwrap().get(0);
+    if armed {
+        disarm(client, slot, table).await;
+    }
+    armed
+}
+
+#[tokio::test]
+async fn nobody_is_told_unless_somebody_is_armed() {
+    let (database, client, mut listener, t) = table("bell armed", 1).await;
+    client.batch_execute("INSERT INTO t VALUES (1)").await.unwrap();
+    assert_eq!(listener.keys().await, Vec::<serde_json::Value>::new());
+    let operator = database.client().await;
+    arm(&operator, 0, t).await;
+    client.batch_execute("INSERT INTO t VALUES (2)").await.unwrap();
+    assert_eq!(listener.keys().await, [json!([["2"]])]);
+    disarm(&operator, 0, t).await;
+    client.batch_execute("INSERT INTO t VALUES (3); TRUNCATE t").await.unwrap();
+    assert_eq!(listener.keys().await, Vec::<serde_json::Value>::new());
+    // Another table's lock is not this one's.
+    arm(&operator, 0, t + 1).await;
+    client.batch_execute("INSERT INTO t VALUES (4)").await.unwrap();
+    assert_eq!(listener.keys().await, Vec::<serde_json::Value>::new());
+}
+
+#[tokio::test]
+async fn whoever_arms_waits_for_those_that_told_nobody_and_is_told_of_all_others_meanwhile() {
+    let (database, client, mut listener, t) = table("bell waits", 1).await;
+    client.batch_execute("BEGIN; INSERT INTO t VALUES (1)").await.unwrap();
+    let operator = database.client().await;
+    let waiting = tokio::spawn(async move {
+        arm(&operator, 0, t).await;
+        operator
+    });
+    let other = database.client().await;
+    eventually("the operator waits", PATIENCE, async || {
+        let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        (other.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 1).then_some(())
+    })
+    .await;
+    other.batch_execute("INSERT INTO t VALUES (2)").await.unwrap();
+    assert_eq!(listener.keys().await, [json!([["2"]])], "to wait is to be armed");
+    // Whoever has told nobody so far has no need to begin with it: the operator waits for the end.
+    client.batch_execute("INSERT INTO t VALUES (3)").await.unwrap();
+    assert!(!waiting.is_finished());
+    client.batch_execute("COMMIT").await.unwrap();
+    let operator = waiting.await.unwrap();
+    assert_eq!(listener.keys().await, Vec::<serde_json::Value>::new());
+    client.batch_execute("INSERT INTO t VALUES (4)").await.unwrap();
+    assert_eq!(listener.keys().await, [json!([["4"]])]);
+    drop(operator);
+}
+
+#[tokio::test]
+async fn what_was_rolled_back_is_not_waited_for() {
+    let (database, client, mut listener, t) = table("bell savepoint", 1).await;
+    let operator = database.client().await;
+    client.batch_execute("BEGIN; SAVEPOINT s; INSERT INTO t VALUES (1)").await.unwrap();
+    assert!(!may_arm(&operator, 0, t).await);
+    client.batch_execute("ROLLBACK TO s").await.unwrap();
+    assert!(may_arm(&operator, 0, t).await);
+    // Told within a savepoint, and then not.
+    arm(&operator, 0, t).await;
+    client.batch_execute("SAVEPOINT u; INSERT INTO t VALUES (2)").await.unwrap();
+    disarm(&operator, 0, t).await;
+    client.batch_execute("ROLLBACK TO u; INSERT INTO t VALUES (3)").await.unwrap();
+    assert!(!may_arm(&operator, 0, t).await, "of the second row nobody was told");
+    client.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(listener.keys().await, Vec::<serde_json::Value>::new());
+}
+
+#[tokio::test]
+async fn each_slot_is_told_and_waited_for_by_itself() {
+    let (database, client, mut listener, t) = table("bell slots", 2).await;
+    let (first, second) = (database.client().await, database.client().await);
+    arm(&second, 1, t).await;
+    client.batch_execute("BEGIN; INSERT INTO t VALUES (1)").await.unwrap();
+    assert!(!may_arm(&first, 0, t).await, "though the other one is told");
+    client.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(listener.keys().await, [json!([["1"]])]);
+    arm(&first, 0, t).await;
+    disarm(&second, 1, t).await;
+    client.batch_execute("BEGIN; INSERT INTO t VALUES (2)").await.unwrap();
+    assert!(!may_arm(&second, 1, t).await, "the first one being armed is no reason not to try the second lock");
+    client.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(listener.keys().await, [json!([["2"]])]);
+}
+
+#[tokio::test]
+async fn one_more_slot_waits_for_those_that_do_not_know_of_it() {
+    let (database, client, _listener, t) = table("bell more", 1).await;
+    client.batch_execute("BEGIN; INSERT INTO t VALUES (1)").await.unwrap();
+    let mut session = session(&database).await;
+    let (refused, statement) = why(session.ensure_watched(&wanted(t, &["id"], 2), true, &LIMITS).await.unwrap_err());
+    assert_eq!((refused, statement.as_deref()), (Why::Busy, Some("SELECT dbqo.watch('public.t', '{id}', 2);")));
+    client.batch_execute("COMMIT").await.unwrap();
+    let watched = session.ensure_watched(&wanted(t, &["id"], 2), true, &LIMITS).await.unwrap();
+    assert_eq!(watched.slots, 2);
+    let fewer = session.ensure_watched(&wanted(t, &["id"], 1), true, &LIMITS).await.unwrap();
+    assert_eq!((fewer.slots, fewer.created.len()), (2, 0), "nobody's slot is taken away");
+}
+
+#[tokio::test]
+async fn a_writer_that_prepares_its_transaction_is_waited_for_or_is_refused() {
+    let mut server = crate::support::server::Server::start("bell prepared").await;
+    server.set("max_prepared_transactions = 5");
+    server.crash("QUIT");
+    server.start_again().await;
+    let (client, operator) = (server.admin().await, server.admin().await);
+    client.batch_execute(dbqo::logic::triggers::files::INSTALL).await.unwrap();
+    client.batch_execute("CREATE TABLE t (id int); SELECT dbqo.watch('t', '{id}')").await.unwrap();
+    let t = oid(&client, "t").await;
+    let sql = "SELECT problem FROM dbqo.check() WHERE watched IS NULL";
+    let said: String = client.query_one(sql, &[]).await.unwrap().get(0);
+    assert!(said.contains("max_prepared_transactions"), "{said}");
+
+    client.batch_execute("BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'one'").await.unwrap();
+    assert!(!may_arm(&operator, 0, t).await, "as long as it is neither committed nor rolled back");
+    client.batch_execute("COMMIT PREPARED 'one'").await.unwrap();
+    arm(&operator, 0, t).await;
+    client.batch_execute("BEGIN; INSERT INTO t VALUES (2)").await.unwrap();
+    let refused = client.batch_execute("PREPARE TRANSACTION 'two'").await.unwrap_err();
+    assert_eq!(refused.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED), "PostgreSQL cannot keep a notification");
+}

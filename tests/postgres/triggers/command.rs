@@ -1,0 +1,110 @@
+//! `dbqo sql`, as a person uses it.
+
+use std::process::{Command, Output};
+
+use super::role;
+use crate::support::{TestDatabase, env};
+
+/// Runs it, with the database told in the environment.
+fn dbqo(database: &TestDatabase, user: &str, password: &str, arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dbqo"));
+    command.arg("sql").args(arguments).env_remove("DATABASE_URL");
+    command.env("PGHOST", database.host()).env("PGPORT", database.port().to_string());
+    command.env("PGUSER", user).env("PGPASSWORD", password).env("PGDATABASE", database.name());
+    said(&command.output().unwrap())
+}
+
+fn said(output: &Output) -> (bool, String) {
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test]
+async fn a_person_installs_watches_checks_and_removes() {
+    let database = TestDatabase::create("command").await;
+    let client = database.client().await;
+    client.batch_execute("CREATE TABLE \"T t\" (id int, \"B b\" int)").await.unwrap();
+    let admin = |arguments: &[&str]| dbqo(&database, database.user(), database.password(), arguments);
+    let watch = ["watch", "--table", "\"T t\"", "--keys", "id,\"B b\""];
+    let (well, text) = admin(&["check"]);
+    assert!(!well && text.contains("not installed") && text.contains("run: dbqo sql install"), "{text}");
+    let (well, text) = admin(&watch);
+    assert!(!well && text.contains("not installed"), "{text}");
+    for again in ["is installed\n", "is installed already\n"] {
+        let (well, text) = admin(&["install"]);
+        assert!(well && text.ends_with(again), "{text}");
+    }
+    assert!(admin(&["check"]).1.contains("no table is watched"));
+    let (well, text) = admin(&["check", "--table", "\"T t\""]);
+    assert!(!well && text.contains("SELECT dbqo.watch('public.\"T t\"'"), "{text}");
+
+    let reader = role(&database, &client, "command").await;
+    let reader = |arguments: &[&str]| dbqo(&database, &reader.user, "secret", arguments);
+    let (well, text) = reader(&watch);
+    assert!(!well && text.contains("run: SELECT dbqo.watch('public.\"T t\"', '{id,\"B b\"}');"), "{text}");
+    let (well, text) = admin(&watch);
+    assert!(well && text.contains("made trigger dbqo_") && text.contains("key columns: id, B b"), "{text}");
+    let (well, text) = admin(&watch);
+    assert!(well && text.contains("nothing was missing"), "{text}");
+    let (well, text) = reader(&["check"]);
+    assert!(well && text.contains("public.\"T t\": all is there"), "{text}");
+    let (well, text) = reader(&["uninstall"]);
+    assert!(!well && text.contains("permission denied"), "{text}");
+    let (well, text) = admin(&["watch", "--table", "nowhere"]);
+    assert!(!well && text.contains("there is no table nowhere"), "{text}");
+
+    let (well, text) = admin(&["unwatch", "--table", "\"T t\""]);
+    assert!(well && text.contains("removed function dbqo.n_"), "{text}");
+    let (well, text) = admin(&["unwatch", "--table", "\"T t\""]);
+    assert!(well && text.contains("it was not watched"), "{text}");
+}
+
+#[tokio::test]
+async fn a_connection_string_wins_over_the_environment() {
+    let database = TestDatabase::create("command dsn").await;
+    let uri = format!("postgresql://{}@{}:{}/{}", database.user(), database.host(), database.port(), database.name());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dbqo"));
+    command.args(["sql", "install", "--dsn", &uri]).env("PGHOST", "nowhere.invalid").env("PGUSER", "nobody");
+    let (well, text) = said(&command.env("PGPASSWORD", database.password()).output().unwrap());
+    assert!(well, "{text}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dbqo"));
+    command.args(["sql", "check"]).env("DATABASE_URL", format!("{uri}?password=CANARY"));
+    let (well, text) = said(&command.output().unwrap());
+    assert!(!well && !text.contains("CANARY"), "{text}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dbqo"));
+    command.args(["sql", "check", "--help"]).env("DATABASE_URL", "CANARY");
+    assert!(!said(&command.output().unwrap()).1.contains("CANARY"));
+}
+
+#[tokio::test]
+async fn psql_does_the_same_with_the_printed_files() {
+    let database = TestDatabase::create("command psql").await;
+    database.client().await.batch_execute("CREATE TABLE t (id int)").await.unwrap();
+    let folder = std::path::PathBuf::from(env("DIR")).join(database.name());
+    std::fs::create_dir(&folder).unwrap();
+    let psql = |file: &str, variables: &[&str]| {
+        let printed = Command::new(env!("CARGO_BIN_EXE_dbqo")).args(["sql", "print", file]).output().unwrap();
+        let path = folder.join(file);
+        std::fs::write(&path, printed.stdout).unwrap();
+        let mut command = Command::new(std::path::PathBuf::from(env("PG_BIN")).join("psql"));
+        command.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1"]);
+        for variable in variables {
+            command.args(["-v", variable]);
+        }
+        command.arg("-f").arg(path).env("PGHOST", database.host()).env("PGPORT", database.port().to_string());
+        command.env("PGUSER", database.user()).env("PGPASSWORD", database.password());
+        said(&command.env("PGDATABASE", database.name()).output().unwrap())
+    };
+    for (file, variables, expected) in [
+        ("install", &[][..], "DO"),
+        ("version", &[], "1|1"),
+        ("watch", &["table=t", "keys={id}", "slots=2"], "trigger dbqo_"),
+        ("watch", &["table=t"], "{}"),
+        ("check", &[], "|{id}|2||"),
+        ("check", &["table=t"], "public.t|t|t|t|t|"),
+        ("unwatch", &["table=t"], "trigger dbqo_"),
+    ] {
+        let (well, text) = psql(file, variables);
+        assert!(well && text.contains(expected), "{file}: {text}");
+    }
+}
