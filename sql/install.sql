@@ -135,12 +135,16 @@ BEGIN
     SELECT EXISTS (SELECT FROM pg_subscription_rel s WHERE s.srrelid IN (SELECT dbqo.tree(root)))
   $f$;
 
-  -- Whether its triggers are for each row rather than for each statement. A statement's triggers are those of the
-  -- table that it names, so a write to a partition would not be seen through its parent, nor the other way round;
-  -- triggers for each row are handed on to partitions by PostgreSQL, to those that are attached later, too.
+  -- Whether its triggers are for each row rather than for each statement: for all that is part of another table or has
+  -- parts. A statement fires only the triggers of the table that it names, so a write to a part would not be seen through
+  -- the whole, nor the other way round; and one that reaches a foreign table fails where triggers for each statement
+  -- collect its rows. Triggers for each row are handed on to partitions by PostgreSQL, to those that are attached later,
+  -- too. Subscriptions fire no others.
   CREATE OR REPLACE FUNCTION dbqo.per_row(root oid) RETURNS bool LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp AS $f$
-    SELECT c.relkind = 'p' OR c.relispartition OR dbqo.subscribed(root) FROM pg_class c WHERE c.oid = root
+    SELECT c.relkind = 'p' OR dbqo.subscribed(root)
+      OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = root OR i.inhrelid = root)
+    FROM pg_class c WHERE c.oid = root
   $f$;
 
   -- The triggers that a watched table has to have. Their names tell whose they are, so that a table may be watched
@@ -150,7 +154,8 @@ BEGIN
   CREATE OR REPLACE FUNCTION dbqo.triggers(root oid, has_keys bool)
     RETURNS TABLE (n int8, relation oid, name name, type int2, new_table name, old_table name, definition text)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $f$
-    SELECT row_number() OVER (ORDER BY c.oid <> root, c.oid, e.bit), c.oid, t.name, t.type, t.new_table, t.old_table, format(
+    SELECT row_number() OVER (ORDER BY c.oid <> root, c.oid, e.bit),
+        c.oid, t.name, t.type, t.new_table, t.old_table, format(
         'CREATE OR REPLACE TRIGGER %I AFTER %s ON %I.%I%s FOR EACH %s EXECUTE FUNCTION dbqo.%I()',
         t.name, e.event, n.nspname, c.relname,
         CASE WHEN t.new_table IS NOT NULL OR t.old_table IS NOT NULL THEN ' REFERENCING' ELSE '' END
@@ -357,7 +362,8 @@ END$b$,
   -- called for it anyway.
   CREATE OR REPLACE FUNCTION dbqo.make(root oid, asked_keys name[], asked_slots int,
       OUT created text[], OUT keys name[], OUT slots int, OUT slots_differ bool)
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $f$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s'
+    SET client_min_messages = warning AS $f$
   DECLARE
     called CONSTANT text := format('n_%s', root);
     kind "char";
@@ -498,7 +504,8 @@ END$b$,
   -- Ends it: drops the table's function, and its triggers with it. Needs the right TRIGGER on the table. A table that is
   -- gone is named by its number: dbqo.unwatch(16384::oid).
   CREATE OR REPLACE FUNCTION dbqo.unwatch(rel regclass) RETURNS text[]
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' SET client_min_messages = warning AS $f$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s'
+    SET client_min_messages = warning AS $f$
   DECLARE
     called CONSTANT text := format('dbqo.n_%s()', rel::oid);
     removed text[];
@@ -520,7 +527,8 @@ END$b$,
   -- Ends all of it: all functions with their triggers, the schema, and the role dbqo_owner where no other database needs
   -- it. Waits for locks two seconds in all; on a busy database, unwatch the tables one by one before.
   CREATE OR REPLACE FUNCTION dbqo.uninstall() RETURNS text[]
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' SET client_min_messages = warning AS $f$
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s'
+    SET client_min_messages = warning AS $f$
   DECLARE
     owner CONSTANT name := (SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace n WHERE n.nspname = 'dbqo');
     until CONSTANT timestamptz := clock_timestamp() + interval '2s';
@@ -611,7 +619,8 @@ END$b$,
         SELECT FROM pg_attribute a WHERE a.attrelid = root AND a.attname = k AND a.attnum > 0 AND NOT a.attisdropped);
       IF found IS NOT NULL THEN
         is_current := false;
-        problems := problems || format('there is no key column %s any more, so every change counts as one of all rows', found);
+        problems := problems
+          || format('there is no key column %s any more, so every change counts as one of all rows', found);
         statements := statements || again;
       ELSIF has_function AND NOT is_current THEN
         problems := problems || 'its function is not as this version makes it'::text; statements := statements || again;

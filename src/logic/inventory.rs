@@ -1,7 +1,7 @@
 //! The objects of one DatabaseQueryResource as the cluster was last seen to have them, and what follows from
 //! comparing them with what should be. Pure.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::json::Json;
@@ -12,6 +12,8 @@ use super::prune::Stale;
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     objects: HashMap<ObjectId, Known>,
+    /// How many there are of each kind.
+    kinds: BTreeMap<Arc<GroupKind>, usize>,
     /// By uid: a watch may tell late of how an object was before it went, and so may an apply.
     gone: HashMap<Arc<str>, Gone>,
 }
@@ -100,7 +102,9 @@ pub struct Census {
 impl Inventory {
     /// From a listing.
     pub fn of(objects: impl IntoIterator<Item = (ObjectId, Known)>) -> Self {
-        Self { objects: objects.into_iter().collect(), gone: HashMap::new() }
+        let mut inventory = Self::default();
+        objects.into_iter().for_each(|(id, known)| inventory.put(id, known));
+        inventory
     }
 
     /// How many objects there are.
@@ -207,7 +211,7 @@ impl Inventory {
             if self.gone.get(&uid) != Some(&Gone::ByUs) {
                 self.gone.insert(uid, Gone::AsOf(version));
             }
-            return is_it && self.objects.remove(id).is_some();
+            return is_it && self.take(id).is_some();
         };
         match known {
             _ if self.gone.get(&uid).is_some_and(|gone| !gone.is_over(version)) => false,
@@ -222,7 +226,7 @@ impl Inventory {
                     Some(known) => seen.remembering(known),
                     None => seen,
                 };
-                self.objects.insert(id.clone(), seen);
+                self.put(id.clone(), seen);
                 true
             }
         }
@@ -252,7 +256,7 @@ impl Inventory {
                 false
             }
             _ => {
-                self.objects.insert(id, known);
+                self.put(id, known);
                 true
             }
         }
@@ -261,7 +265,7 @@ impl Inventory {
     /// The object is like that.
     pub fn insert(&mut self, id: ObjectId, known: Known) {
         self.gone.remove(&known.uid);
-        self.objects.insert(id, known);
+        self.put(id, known);
     }
 
     /// The object must not be deleted.
@@ -273,25 +277,40 @@ impl Inventory {
 
     /// We deleted the object.
     pub fn delete(&mut self, id: &ObjectId) {
-        if let Some(known) = self.objects.remove(id) {
+        if let Some(known) = self.take(id) {
             self.gone.insert(known.uid, Gone::ByUs);
         }
     }
 
     /// The object is gone, or is not ours after all.
     pub fn remove(&mut self, id: &ObjectId) {
-        self.objects.remove(id);
+        self.take(id);
     }
 
     /// Whether there are objects of this kind. Mostly one of the first is of it.
     pub fn has(&self, kind: &GroupKind) -> bool {
-        self.objects.keys().any(|id| *id.kind == *kind)
+        self.kinds.contains_key(kind)
     }
 
     /// The kinds there are objects of.
-    pub fn kinds(&self) -> BTreeSet<GroupKind> {
-        let kinds: HashSet<&GroupKind> = self.objects.keys().map(|id| &*id.kind).collect();
-        kinds.into_iter().cloned().collect()
+    pub fn kinds(&self) -> impl Iterator<Item = &GroupKind> {
+        self.kinds.keys().map(|kind| &**kind)
+    }
+
+    fn put(&mut self, id: ObjectId, known: Known) {
+        let kind = id.kind.clone();
+        if self.objects.insert(id, known).is_none() {
+            *self.kinds.entry(kind).or_default() += 1;
+        }
+    }
+
+    fn take(&mut self, id: &ObjectId) -> Option<Known> {
+        let known = self.objects.remove(id)?;
+        if let Some(count) = self.kinds.get_mut(&id.kind) {
+            *count -= 1;
+        }
+        self.kinds.retain(|_, count| *count > 0);
+        Some(known)
     }
 }
 

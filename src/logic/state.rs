@@ -258,7 +258,7 @@ impl State {
     pub fn to_record(&self) -> Option<Recorded> {
         let mut recorded = self.recorded.clone();
         let kept = self.known().into_iter().flat_map(Inventory::kinds);
-        recorded.kinds.extend(kept.chain(self.queue.kinds().into_iter().cloned()));
+        recorded.kinds.extend(kept.chain(self.queue.kinds()).cloned());
         recorded.marked_by.take_if(|columns| *columns != self.rows.key_columns);
         (recorded != self.recorded).then_some(recorded)
     }

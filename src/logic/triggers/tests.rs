@@ -1,5 +1,23 @@
+use sha2::{Digest, Sha256};
+
 use super::*;
 use crate::logic::sql::qualified_name;
+
+/// Of `sql/install.sql`. Where it differs, raise `revision` there and [`REVISION`] here, unless that edition was never
+/// released: a database that has it would be left as it is.
+const DIGEST: &str = "f944e4dbdcd63f868294e1483f627327e9bcc366aba5cd9ac956a8ad4deb4be3";
+
+#[test]
+fn each_edition_of_what_is_installed_has_a_number_of_its_own() {
+    let digest = Sha256::digest(files::INSTALL).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_eq!(digest, DIGEST, "sql/install.sql has changed");
+    for (name, number) in [("version", VERSION), ("revision", REVISION)] {
+        assert!(files::INSTALL.contains(&format!("{name} CONSTANT int := {number};")), "{name}");
+    }
+    assert!(
+        files::INSTALL.contains(&format!("dbqo.version() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT {VERSION}'"))
+    );
+}
 
 fn wanted(keys: &[&str], slots: u16) -> Wanted {
     Wanted { oid: 1, keys: keys.iter().map(ToString::to_string).collect(), slots }
