@@ -126,6 +126,8 @@ pub struct Installed {
     pub may_install: bool,
     /// Whether the server only replays another one's changes.
     pub standby: bool,
+    /// Whether transactions can be prepared (two-phase commit): one that notified cannot.
+    pub prepares: bool,
     /// Who owns the schema, unless it is somebody whose functions may be called: `dbqo_owner`, this role, the
     /// database's owner or a superuser.
     pub stranger: Option<String>,

@@ -19,6 +19,7 @@ const WATCHING: &str = "making triggers";
 const INSTALLED: &str = "\
     SELECT max(f.number) FILTER (WHERE f.name = 'version'), max(f.number) FILTER (WHERE f.name = 'revision'), \
         has_database_privilege(current_database(), 'CREATE'), pg_is_in_recovery(), \
+        current_setting('max_prepared_transactions')::int4 > 0, \
         (SELECT r.rolname::text FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner \
             WHERE n.nspname = 'dbqo' AND NOT (r.rolname IN ('dbqo_owner', current_user) OR r.rolsuper \
                 OR r.oid = (SELECT d.datdba FROM pg_catalog.pg_database d WHERE d.datname = current_database()))) \
@@ -47,7 +48,8 @@ const TRIGGERS: &str = "\
         ) \
         SELECT array_agg(tree.oid) AS oids, \
             EXISTS (SELECT FROM pg_catalog.pg_subscription_rel r WHERE r.srrelid IN (SELECT tree.oid FROM tree)) \
-                AS subscribed \
+                AS subscribed, \
+            EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid OR i.inhrelid = c.oid) AS inherits \
         FROM tree \
     ) k ON true \
     LEFT JOIN LATERAL ( \
@@ -56,7 +58,7 @@ const TRIGGERS: &str = "\
         JOIN pg_catalog.pg_class r ON r.oid = part.oid AND r.relkind IN ('r', 'p') \
         JOIN pg_catalog.pg_namespace rs ON rs.oid = r.relnamespace \
         CROSS JOIN LATERAL (SELECT concat('dbqo_', c.oid, '_', suffix) AS name, \
-            (suffix <> 'trunc' AND (c.relkind = 'p' OR c.relispartition OR k.subscribed))::int4 AS per_row \
+            (suffix <> 'trunc' AND (c.relkind = 'p' OR k.inherits OR k.subscribed))::int4 AS per_row \
             FROM unnest(ARRAY['ins', 'upd', 'del', 'trunc']) AS suffix) e \
         LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND t.tgname = e.name::name AND t.tgfoid = p.oid \
         WHERE t.tgtype & 1 IS DISTINCT FROM e.per_row \
@@ -96,7 +98,8 @@ impl Session {
                 revision: row.try_get(1)?,
                 may_install: row.try_get(2)?,
                 standby: row.try_get(3)?,
-                stranger: row.try_get(4)?,
+                prepares: row.try_get(4)?,
+                stranger: row.try_get(5)?,
             })
         };
         installed().map_err(failed)
@@ -161,6 +164,8 @@ impl Session {
         if may_make && watch.may_make && watch.table.is_some() {
             match self.watch(wanted, limits).await {
                 Ok(made) => created.extend(made),
+                // What is missing then tells more.
+                Err(error) if error.is_of_class(DENIED) => {}
                 Err(error) => refused = Some(refusal(&error).ok_or(error)?),
             }
             watch = self.one(wanted.oid, limits).await?;
@@ -246,8 +251,7 @@ impl Session {
         self.in_use = true;
         self.own(&format!("BEGIN; {READ_COMMITTED}; {}", timeouts("SET LOCAL", limits)), limits).await?;
         let session: &Self = self;
-        let run = work(session);
-        let done = match run.await {
+        let done = match work(session).await {
             Ok(done) => session.own("COMMIT", limits).await.map(|()| done),
             Err(error) => Err(error),
         };
@@ -271,7 +275,6 @@ const BUSY: &str = "55P03";
 fn refusal(error: &Error) -> Option<Why> {
     let of = |state| error.is_of_class(state);
     match () {
-        () if of(DENIED) || of("3F000") || of("42883") => Some(Why::NotWatched),
         () if of(BUSY) || of("57014") || of("40P01") => Some(Why::Busy),
         () if of("42703") => Some(Why::NoKeyColumn),
         () if of("42809") => Some(Why::NotATable),

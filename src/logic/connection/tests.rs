@@ -319,3 +319,35 @@ fn a_password_cut_at_the_wrong_place_is_not_told() {
     }
     assert_eq!(format!("{:?}", uri("postgresql://u:CANARY@h/d").unwrap()), "Settings(…)");
 }
+
+#[test]
+fn what_a_command_line_does_not_say_is_taken_of_the_environment() {
+    let otherwise = [("host", "localhost"), ("port", "6432"), ("user", "me"), ("password", "secret")];
+    let otherwise = otherwise.map(|(name, value)| (name, value.to_owned()));
+    let given = |text: &str| super::given(text, &otherwise, &Certificates::default()).unwrap();
+    let of = |settings: &Settings| (settings.hosts[0].name.clone(), settings.hosts[0].port, settings.dbname.clone());
+    assert_eq!(of(&given("")), ("localhost".into(), 6432, "me".into()));
+    let uri = given("postgresql://other@db/data");
+    assert_eq!(of(&uri), ("db".into(), 6432, "data".into()));
+    assert_eq!((uri.user.as_str(), uri.password.as_deref()), ("other", Some("secret")));
+    assert_eq!(of(&given("host=db port=1 dbname=data password=p")), ("db".into(), 1, "data".into()));
+    assert_eq!(given("host=db password=p").password.as_deref(), Some("p"));
+    let nobody = super::given("host=db", &[], &Certificates::default()).err().unwrap();
+    assert_eq!(nobody.to_string(), "the connection string's user is missing");
+}
+
+#[test]
+fn a_replica_is_found_on_its_own_host_and_else_as_the_primary_is() {
+    let primary = settings(&keys(false), &data(&WHOLE)).unwrap();
+    let replica = |value: &str| super::replica(&primary, "ro", &data(&[("ro", value)]));
+    assert_eq!(hosts(&replica("db-ro.example\n").unwrap()), [("db-ro.example", 5432)]);
+    assert_eq!(hosts(&replica("db-ro.example:6432").unwrap()), [("db-ro.example", 6432)]);
+    assert_eq!(hosts(&replica("fd00::1").unwrap()), [("fd00::1", 5432)]);
+    assert_eq!((replica("x").unwrap().user, replica("x").unwrap().dbname), ("u".into(), "d".into()));
+    for (value, part) in
+        [("", "missing"), ("x:0", "no port"), ("x:y", "no port"), ("/socket", "socket"), ("a,b", "single")]
+    {
+        let error = replica(value).unwrap_err().to_string();
+        assert!(error.contains("`ro`") && error.contains(part), "{error}");
+    }
+}

@@ -109,6 +109,45 @@ async fn changes_of_inheritance_children_are_seen_as_their_parents() {
 }
 
 #[tokio::test]
+async fn a_child_is_seen_through_its_parent() {
+    let tables =
+        "CREATE TABLE parent (id int, v int); CREATE TABLE t () INHERITS (parent); INSERT INTO t VALUES (1, 0)";
+    let (_database, client, mut listener) = watched("shapes child", tables, "t", &["id"]).await;
+    client.batch_execute("UPDATE parent SET v = 1; INSERT INTO parent VALUES (2, 0)").await.unwrap();
+    assert_eq!(listener.keys().await, [json!([["1"]])]);
+}
+
+#[tokio::test]
+async fn a_statement_that_reaches_a_foreign_child_does_not_fail() {
+    let tables = "CREATE TABLE t (id int, v int); CREATE TABLE far (id int, v int); INSERT INTO far VALUES (7, 0);
+        INSERT INTO t VALUES (1, 0); CREATE EXTENSION postgres_fdw";
+    let (database, client, mut listener) = watched("shapes foreign", tables, "t", &["id"]).await;
+    let foreign = format!(
+        "CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{}', port '{}', dbname '{}');
+         CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (user '{}', password '{}');
+         CREATE FOREIGN TABLE child () INHERITS (t) SERVER far OPTIONS (table_name 'far')",
+        database.host(),
+        database.port(),
+        database.name(),
+        database.user(),
+        database.password()
+    );
+    client.batch_execute(&foreign).await.unwrap();
+    // Triggers for each statement will not do any more.
+    let t = oid(&client, "t").await;
+    let mut session = session(&database).await;
+    let before = session.triggers(&[t], &LIMITS).await.unwrap().remove(0);
+    assert_eq!(before.missing.len(), 3);
+    session.ensure_watched(&wanted(t, &["id"], 0), true, &LIMITS).await.unwrap();
+    client.batch_execute("UPDATE t SET v = 1").await.unwrap();
+    assert_eq!(listener.keys().await, [json!([["1"]])]);
+    let (said, statement) = problem(&client, "t").await;
+    assert!(
+        said.unwrap().contains("foreign tables that are part of it are not seen: public.child") && statement.is_none()
+    );
+}
+
+#[tokio::test]
 async fn what_has_no_rows_of_its_own_cannot_be_watched() {
     let database = crate::support::TestDatabase::create("shapes none").await;
     let client = database.client().await;
