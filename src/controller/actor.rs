@@ -2,6 +2,7 @@
 //! own, one that waits for a silent database keeps nobody else waiting.
 
 mod drifting;
+mod due;
 mod finalizing;
 
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ use crate::logic::contest::Contests;
 use crate::logic::object::{FINALIZER, Owner};
 use crate::logic::outcome::{self, Changed, Outcome};
 use crate::logic::retry::Retry;
-use crate::logic::schedule::{Look, Schedule};
+use crate::logic::schedule::Look;
 use crate::logic::validate::InvalidSpec;
 use crate::metrics::{Series, Source};
 
@@ -202,51 +203,6 @@ impl Actor {
         } else if let Some(look) = self.look(dbqr, Instant::now()) {
             self.pass(dbqr, look).await;
         }
-    }
-
-    /// What is due at `now`.
-    fn look(&self, dbqr: &Dbqr, now: Instant) -> Option<Look> {
-        if dbqr.is_suspended() {
-            return None;
-        }
-        let Some((full, look)) = self.last else { return Some(Look::Full) };
-        match self.again {
-            Some(again) if now >= again.at => Some(Look::Full),
-            Some(Again { holds: true, .. }) => None,
-            _ if self.restore.is_some_and(|at| now >= at) => Some(Look::Full),
-            // Without a valid spec only a change is a reason to look.
-            _ => match self.schedule()?.due(full, look, now) {
-                None if self.memory.notified.wakes.is_some() => Some(Look::Woken),
-                None if self.in_doubt => Some(Look::Probe),
-                due => due,
-            },
-        }
-    }
-
-    fn schedule(&self) -> Option<Schedule> {
-        let schedule = self.memory.valid.as_ref()?.schedule;
-        Some(if self.memory.notified.is_heard() { schedule.notified() } else { schedule })
-    }
-
-    /// Whether what is notified is a reason to look now.
-    fn heeds_wakes(&self, dbqr: &Dbqr) -> bool {
-        let holds = dbqr.is_deleting() || dbqr.is_suspended() || self.again.is_some_and(|again| again.holds);
-        !holds && self.last.is_some() && self.memory.valid.is_some()
-    }
-
-    /// When to look again without being told.
-    fn next(&self, dbqr: &Dbqr) -> Instant {
-        const FAR: Duration = Duration::from_secs(24 * 3600);
-        let suspended = !dbqr.is_deleting() && dbqr.is_suspended();
-        let holds = dbqr.is_deleting() || self.again.is_some_and(|again| again.holds);
-        let scheduled = match (self.last, &self.memory.valid) {
-            (Some(_), Some(_)) if self.in_doubt && !holds => Some(Instant::now()),
-            (Some((full, look)), Some(_)) if !holds => self.schedule().map(|schedule| schedule.next(full, look)),
-            _ => None,
-        };
-        let restore = self.restore.filter(|_| !holds);
-        let work = [self.again.map(|again| again.at), scheduled, restore].into_iter().flatten().filter(|_| !suspended);
-        work.chain(self.report.due()).min().unwrap_or_else(|| Instant::now() + FAR)
     }
 
     /// One pass and what it came to.

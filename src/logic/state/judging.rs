@@ -1,0 +1,116 @@
+//! What a state makes of objects that no row wants: which of them may go. Pure: the time is an argument.
+
+use std::time::Instant;
+
+use super::{Read, State};
+use crate::logic::guard::Guard;
+use crate::logic::inventory::Doubt;
+use crate::logic::object::ObjectId;
+use crate::logic::prune::{Held, Situation, Stale, Verdict};
+use crate::logic::rest::Resting;
+
+/// How deletions are to be judged.
+#[derive(Debug)]
+pub struct Terms<'a> {
+    /// Whether there are to be any.
+    pub prune: bool,
+    /// How many.
+    pub guard: &'a Guard,
+    /// The digest that a person approved.
+    pub approved: Option<&'a str>,
+    /// Different each time.
+    pub nonce: u128,
+}
+
+/// Which deletions are right.
+#[derive(Debug, Default)]
+pub struct Judgement {
+    /// Whether nothing is deleted, since it cannot be told which objects are doubtful.
+    pub all_kept: bool,
+    /// What to delete.
+    pub verdict: Verdict,
+}
+
+impl State {
+    /// What has no row and may go, now that all of the read was worked through: nothing of rows that failed or are still
+    /// being applied, and nothing at all where it cannot be told which objects are theirs.
+    pub fn judge(&mut self, read: &Read, terms: Terms<'_>, now: Instant) -> Judgement {
+        let doubt = self.doubt();
+        let all_kept = matches!(doubt, Doubt::All);
+        if !terms.prune {
+            self.pruning.forget();
+            self.undeletable = Resting::default();
+        }
+        if !terms.prune || all_kept {
+            return Judgement { all_kept, verdict: Verdict::default() };
+        }
+        let stale = self.stale(&doubt);
+        let Some(inventory) = self.certain() else { return Judgement::default() };
+        let leaves_some = inventory.keeps_any(|id| self.rows.want(id));
+        self.undeletable.retain(|id| stale.binary_search_by_key(&id, |(id, _)| id).is_ok());
+        let Terms { guard, approved, nonce, .. } = terms;
+        let situation = Situation { objects: read.existed, leaves_some, stale, approved, nonce };
+        let mut verdict = self.pruning.judge(guard, situation, now);
+        for objects in [&mut verdict.believed, &mut verdict.approved] {
+            objects.retain(|(id, uid)| self.undeletable.still(id, uid, now).is_none());
+        }
+        Judgement { all_kept, verdict }
+    }
+
+    /// An object could not be deleted: it is left alone for a while.
+    pub fn undeleted(&mut self, (id, uid): &Stale, reason: &'static str, message: &str, now: Instant) {
+        self.undeletable.failed(id, uid, reason, message, now);
+    }
+
+    /// One of those that could not be deleted, and why; always the same one.
+    pub fn undeletable(&self) -> Option<(&ObjectId, &str)> {
+        self.undeletable.first()
+    }
+
+    /// An approved deletion is done, or not ours to do.
+    pub fn settled(&mut self, id: &ObjectId) {
+        self.pruning.settled(id);
+    }
+
+    /// So many deletions that the guard believed are done.
+    pub fn deleted(&mut self, number: usize, now: Instant) {
+        self.pruning.deleted(number, now);
+    }
+
+    /// The deletions that are held back.
+    pub fn held(&self) -> Option<Held> {
+        self.pruning.held()
+    }
+
+    /// All of a read was worked through. If nothing is left of rows named otherwise, all objects are marked by its columns.
+    pub fn close(&mut self) {
+        let columns = &self.rows.key_columns;
+        if columns.is_empty() || self.recorded.marked_by.as_ref() == Some(columns) {
+            return;
+        }
+        let is_certain = self.rows.failures.is_empty() && self.queue.is_idle() && self.certain().is_some();
+        if is_certain && self.stale(&Doubt::None).is_empty() {
+            self.recorded.marked_by = Some(self.rows.key_columns.clone());
+        }
+    }
+
+    /// What exists, has no row and may be deleted, as far as what exists is certain. O(objects) after a read of all rows,
+    /// else O(what has no row).
+    fn stale(&mut self, doubt: &Doubt) -> Vec<Stale> {
+        let Some((inventory, Some(_))) = &self.listed else { return Vec::new() };
+        let rows = &self.rows;
+        let loose = self.loose.get_or_insert_with(|| inventory.without(|id| rows.want(id)));
+        loose.retain(|id| inventory.exists(id));
+        inventory.stale(loose.iter().filter(|id| !self.queue.is_under_way(id)), doubt)
+    }
+
+    fn doubt(&self) -> Doubt {
+        let under_way = self.queue.rows().map(|row| row.key.as_ref());
+        let columns = &self.rows.key_columns;
+        match Doubt::about(self.rows.failures.keys().chain(under_way)) {
+            Doubt::Of(_) if columns.is_empty() => Doubt::All,
+            Doubt::Of(_) if self.recorded.marked_by.as_ref() != Some(columns) => Doubt::All,
+            doubt => doubt,
+        }
+    }
+}
