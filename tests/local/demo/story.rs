@@ -59,9 +59,12 @@ pub async fn tell(world: &mut World, keep: bool) -> Result<(), String> {
         .await?;
     for name in ["tenant-config", "tenant-apps"] {
         world.expect(&format!("dbqr/{name}"), "is Ready", |object| is(object, "Ready")).await?;
+        world
+            .expect(&format!("dbqr/{name}"), "is notified of changes", |o| at(o, "/status/mode") == json!("Notify"))
+            .await?;
     }
 
-    println!("\nRows change, objects follow:\n");
+    println!("\nRows change, and objects follow at once, although the query runs by itself only every hour:\n");
     world.sql("UPDATE tenants SET replicas = 3, version = '1.1' WHERE name = 'acme'").await?;
     world.expect("deployments/acme", "wants 3 replicas", |o| at(o, "/spec/replicas") == json!(3)).await?;
     world.sql("UPDATE tenants SET tier = 'gold' WHERE name = 'globex'").await?;

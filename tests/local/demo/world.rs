@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 const NAMESPACE: &str = "demo";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the demo looks whether something happened; bounds how exactly it can tell when.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Everything the demo works with.
 pub struct World {
@@ -91,7 +91,8 @@ impl World {
             "apiVersion": "konnektr.io/v1alpha1", "kind": "DatabaseQueryResource",
             "metadata": {"name": name},
             "spec": {
-                "pollInterval": "1s",
+                "pollInterval": "1h",
+                "changeDetection": {"enabled": true, "tableName": "tenants"},
                 "database": {"connectionSecretRef": {"name": "tenants-db"}},
                 "query": "SELECT * FROM tenants",
                 "resourceTemplate": template,
