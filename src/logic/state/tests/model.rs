@@ -84,7 +84,7 @@ pub enum Op {
         slow: u8,
         crash: Option<usize>,
     },
-    /// A pass that others overtake after so many applies: it prunes nothing.
+    /// A pass that others overtake after so many applies.
     LookInterrupted {
         whole: bool,
         slow: u8,
@@ -334,11 +334,10 @@ impl World {
                 self.outdated |= self.state.landed(work.desired, result, self.now).outdated;
             }
         }
-        match end {
-            End::Whole => self.prune(&read),
-            End::Crash(_) => return self.restart(),
-            End::Interrupted(_) => {}
+        if let End::Crash(_) = end {
+            return self.restart();
         }
+        self.prune(&read);
         self.state.close();
         let mut recorded = self.state.recorded().clone();
         let is_certain = self.state.rows().failures.is_empty() && self.state.unfinished() == 0;
