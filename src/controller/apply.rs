@@ -23,15 +23,6 @@ use crate::logic::validate::Validated;
 #[derive(Default)]
 pub struct Applies(JoinSet<(Work, Result<cluster::Applied, ApplyError>)>);
 
-/// How far the applies of a pass came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Applied {
-    /// All but the slow.
-    All,
-    /// Some rows have to be read again first; the next pass goes on with the others.
-    Some,
-}
-
 /// An apply that has ended.
 pub type Landed = Result<(Work, Result<cluster::Applied, ApplyError>), JoinError>;
 
@@ -103,8 +94,9 @@ impl Pass<'_> {
     }
 
     /// Applies what differs. What is slow is left to itself after a while, so that it holds up nothing else; once the
-    /// pass has lost its point nothing new begins, and what has begun is finished.
-    pub(super) async fn apply(&self, memory: &mut Memory, valid: &Validated) -> Result<Applied, Error> {
+    /// pass has lost its point nothing new begins, and what has begun is finished. Where rows have to be read again
+    /// meanwhile, the next pass goes on.
+    pub(super) async fn apply(&self, memory: &mut Memory, valid: &Validated) -> Result<(), Error> {
         let terms = Terms { policy: self.spec.conflict_policy, ignored: valid.ignored.clone() };
         loop {
             if !self.stop.go_on() {
@@ -127,15 +119,13 @@ impl Pass<'_> {
                     memory.land(&self.owner, landed);
                 }
                 // What they say overtakes what waits.
-                () = memory.notified.wakes.keys_arrived(), if memory.notified.keyed().is_some() => {
-                    return Ok(Applied::Some);
-                }
+                () = memory.notified.wakes.keys_arrived(), if memory.notified.keyed().is_some() => break,
                 // Thousands of them would wait for the end of a long pass; most tell of what was just applied.
                 () = memory.inbox.arrived() => memory.absorb(),
                 () = sleep_until(slow_from.into()) => {}
             }
         }
-        if self.stop.go_on() { Ok(Applied::All) } else { Err(Error::Stopped) }
+        if self.stop.go_on() { Ok(()) } else { Err(Error::Stopped) }
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::apply::Applied;
 use super::detect::Sought;
 use super::memory::Memory;
 use super::prune::Pruned;
@@ -57,9 +56,11 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     pass.meet(memory, &mut read).await?;
     pass.track(memory).await?;
     pass.join(memory).await;
-    let applied = pass.apply(memory, &valid).await?;
+    pass.apply(memory, &valid).await?;
     pass.follow(memory).await;
-    let pruned = if applied == Applied::All { pass.prune(memory, &valid, &read).await } else { Pruned::default() };
+    // Also where others wait: were it left to a pass that nothing overtakes, rows that go would never be heeded while
+    // others change all the time. What is not applied yet keeps what it has.
+    let pruned = pass.prune(memory, &valid, &read).await;
     let done = pass.done(memory, &valid, seen, pruned).await;
     memory.look_for_heritage();
     Ok(Outcome::Done(done.into()))

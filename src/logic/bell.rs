@@ -110,7 +110,8 @@ impl Bell {
     /// The lock is had: every writer that did not notify has ended.
     pub fn had(&mut self, now: Instant) -> Option<Act> {
         match self.phase {
-            Phase::Arming | Phase::Waiting => {
+            // Had twice, there may have been a time between.
+            Phase::Arming | Phase::Waiting | Phase::Armed { .. } => {
                 self.phase = Phase::Armed { since: now };
                 Some(Act::Read)
             }

@@ -118,11 +118,16 @@ impl Queue {
         }
     }
 
-    /// The same of a later read of some rows: these objects are wanted by them, or not any more.
+    /// The same of a later read of some rows: these objects are wanted by them, or not any more. What is put of them
+    /// next overtakes all that waits: somebody has just changed it.
     pub fn overtake_those<'a>(&mut self, objects: impl Iterator<Item = (&'a ObjectId, bool)>) {
         for (id, is_wanted) in objects {
             // Its place in line is skipped.
             self.waiting.remove(id);
+            if is_wanted {
+                let line = if goes_first(&id.kind) { &mut self.first } else { &mut self.rest };
+                line.push_front(id.clone());
+            }
             if let Some(it) = self.under_way.get_mut(id) {
                 it.then = None;
                 it.meanwhile.overtaken |= !is_wanted;
@@ -285,6 +290,22 @@ mod tests {
         assert_eq!([next(&mut queue), next(&mut queue)], [Some("b 2".into()), Some("c 1".into())]);
         assert_eq!(next(&mut queue), None, "a may be as it should be by now");
         assert!(queue.landed(&id("Thing", "under way")).0.overtaken);
+    }
+
+    #[test]
+    fn what_has_just_changed_overtakes_what_waits() {
+        let mut queue = Queue::default();
+        for name in ["changed", "a", "b", "changed too"] {
+            queue.put(work(id("Thing", name), "1"));
+        }
+        assert_eq!(next(&mut queue), Some("changed 1".into()));
+        queue.landed(&id("Thing", "changed"));
+        let changed = ["changed", "changed too"].map(|name| id("Thing", name));
+        queue.overtake_those(changed.iter().map(|id| (id, true)));
+        changed.into_iter().for_each(|id| queue.put(work(id, "2")));
+        let order: Vec<_> = std::iter::from_fn(|| next(&mut queue)).collect();
+        assert_eq!(order, ["changed too 2", "changed 2", "a 1", "b 1"]);
+        assert!(queue.waiting.is_empty());
     }
 
     #[test]

@@ -93,6 +93,11 @@ impl Arms {
         done.map_err(|error| Error::ours(&error, WHICH))
     }
 
+    /// Waits until the connection, and with it every lock, is gone. Of no use afterwards.
+    pub async fn ended(&mut self) {
+        self.session.ended().await;
+    }
+
     fn lock(&self, table: i64) -> String {
         lock(self.slot, table)
     }
@@ -140,9 +145,9 @@ impl Vigilant {
         Ok(Self(session))
     }
 
-    /// Whether the lock is lost.
-    pub fn is_lost(&self) -> bool {
-        self.0.is_closed()
+    /// Waits until the lock is lost. Of no use afterwards.
+    pub async fn ended(&mut self) {
+        self.0.ended().await;
     }
 }
 

@@ -133,6 +133,11 @@ impl Listener {
         Ok(ping)
     }
 
+    /// Waits until the connection is gone. Of no use afterwards.
+    pub async fn ended(&mut self) {
+        self.session.ended().await;
+    }
+
     async fn run(&self, sql: &str) -> Result<(), Deaf> {
         let done = timeout(PATIENCE, self.session.client.batch_execute(sql)).await.map_err(|_| SILENT)?;
         done.map_err(|error| match error.code() {

@@ -7,6 +7,8 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+use futures::future::select_all;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
@@ -22,7 +24,7 @@ const PING: Duration = Duration::from_secs(10);
 /// Between attempts to connect.
 const DELAYS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
 /// A connection that lasted for so long was a good one.
-const GOOD: Duration = Duration::from_secs(60);
+const GOOD: Duration = Duration::from_secs(10);
 
 /// Listens for as long as the task lives.
 pub(super) async fn run(line: Arc<Line>) {
@@ -97,6 +99,7 @@ impl<'a> Talk<'a> {
                     self.line.done(table, |bell| bell.had(Instant::now()));
                 }
                 () = until(due) => {}
+                () = ended(&mut self.listener, &mut self.arms, &mut self.vigilant) => return Err(ENDED),
             }
         }
     }
@@ -133,12 +136,19 @@ impl<'a> Talk<'a> {
         if let Some(arms) = &self.arms {
             arms.ping().await?;
         }
-        if self.vigilant.values().any(Vigilant::is_lost) {
-            return Err(postgres::Error::Unreachable("a connection that held a lock has ended"));
-        }
         self.line.look(&ping);
         Ok(())
     }
+}
+
+/// Nothing more is heard, or locks are lost.
+const ENDED: postgres::Error = postgres::Error::Unreachable("a connection for notifications has ended");
+
+/// Waits until one of the connections is gone.
+async fn ended(listener: &mut Listener, arms: &mut Option<Arms>, vigilant: &mut HashMap<i64, Vigilant>) {
+    let arms = arms.iter_mut().map(|arms| arms.ended().boxed());
+    let vigilant = vigilant.values_mut().map(|vigilant| vigilant.ended().boxed());
+    select_all(arms.chain(vigilant).chain([listener.ended().boxed()])).await;
 }
 
 fn taken(slots: i32) -> String {

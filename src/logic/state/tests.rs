@@ -34,6 +34,9 @@ fn op() -> impl Strategy<Value = Op> {
         6 => Just(Op::LookAtChanged { slow: 0, crash: None }),
         3 => any::<u8>().prop_map(|slow| Op::LookAtChanged { slow, crash: None }),
         1 => (any::<u8>(), 0..4usize).prop_map(|(slow, begun)| Op::LookAtChanged { slow, crash: Some(begun) }),
+        2 => (any::<bool>(), any::<u8>(), 0..4usize)
+            .prop_map(|(whole, slow, begun)| Op::LookInterrupted { whole, slow, begun }),
+        1 => Just(Op::LoseChanges),
     ]
 }
 

@@ -84,6 +84,29 @@ pub enum Op {
         slow: u8,
         crash: Option<usize>,
     },
+    /// A pass that others overtake after so many applies.
+    LookInterrupted {
+        whole: bool,
+        slow: u8,
+        begun: usize,
+    },
+    /// Nobody tells of the changes of late but that there may be some.
+    LoseChanges,
+}
+
+/// How far a pass comes.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Whole,
+    /// The process is killed after so many applies.
+    Crash(usize),
+    Interrupted(usize),
+}
+
+impl From<Option<usize>> for End {
+    fn from(crash: Option<usize>) -> Self {
+        crash.map_or(Self::Whole, Self::Crash)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -97,10 +120,12 @@ struct Live {
 pub struct World {
     keyed: bool,
     template: Template,
-    /// By key: the object's name and its value; None where the row cannot be rendered.
+    /// By number: the object's name and its value; None where the row cannot be rendered.
     rows: BTreeMap<u8, (u8, Option<u8>)>,
     /// The keys of the rows that changed since they were read.
-    changed: BTreeSet<u8>,
+    changed: Keys,
+    /// Whether rows may have changed of which nobody told.
+    unheard: bool,
     live: BTreeMap<ObjectId, Live>,
     refused: BTreeSet<ObjectId>,
     news: VecDeque<(ObjectId, Sight)>,
@@ -121,7 +146,8 @@ impl World {
             keyed,
             template: Template::compile(TEMPLATE, Language::Jinja).unwrap(),
             rows: BTreeMap::new(),
-            changed: BTreeSet::new(),
+            changed: Keys::new(),
+            unheard: false,
             live: BTreeMap::new(),
             refused: BTreeSet::new(),
             news: VecDeque::new(),
@@ -137,7 +163,7 @@ impl World {
     pub fn run(&mut self, op: Op) {
         self.now += Duration::from_secs(1);
         if let Op::SetRow { key, .. } | Op::DropRow { key } | Op::BreakRow { key } = op {
-            self.changed.insert(key);
+            self.changed.insert(key_of(key));
         }
         match op {
             Op::SetRow { key, name, value } => drop(self.rows.insert(key, (name, Some(value)))),
@@ -162,9 +188,18 @@ impl World {
             }
             Op::Look { slow, crash } => {
                 let read = self.read();
-                self.work(read, slow, crash);
+                self.work(read, slow, crash.into());
             }
-            Op::LookAtChanged { slow, crash } => self.look_at_changed(slow, crash),
+            Op::LookAtChanged { slow, crash } => self.look_at_changed(slow, crash.into()),
+            Op::LookInterrupted { whole: true, slow, begun } => {
+                let read = self.read();
+                self.work(read, slow, End::Interrupted(begun));
+            }
+            Op::LookInterrupted { whole: false, slow, begun } => self.look_at_changed(slow, End::Interrupted(begun)),
+            Op::LoseChanges => {
+                self.changed.clear();
+                self.unheard = true;
+            }
         }
     }
 
@@ -175,13 +210,16 @@ impl World {
         self.rows.values_mut().for_each(|row| row.1 = row.1.or(Some(0)));
         let mut names = BTreeSet::new();
         self.rows.retain(|_, (name, _)| names.insert(*name));
-        self.changed.extend(before.iter().filter(|(key, row)| self.rows.get(key) != Some(row)).map(|(key, _)| key));
+        let changed = before.iter().filter(|(number, row)| self.rows.get(number) != Some(row));
+        self.changed.extend(changed.map(|(number, _)| key_of(*number)));
         for _ in 0..8 {
             // Longer than anything rests.
             self.now += Duration::from_secs(60);
             self.land();
             (0..self.news.len()).for_each(|_| self.deliver());
-            self.look_at_changed(0, None);
+            // An actor reads all again where something failed, or has waited for its place.
+            self.outdated |= !self.state.rows().failures.is_empty() || self.state.unfinished() > 0;
+            self.look_at_changed(0, End::Whole);
         }
         let wanted: BTreeMap<ObjectId, Option<u8>> =
             self.rows.values().map(|(name, value)| (id(*name), *value)).collect();
@@ -258,16 +296,15 @@ impl World {
         }
     }
 
-    /// Reads all rows where something failed, or has to be looked at again, as an actor does.
-    fn look_at_changed(&mut self, slow: u8, crash: Option<usize>) {
-        let rows = self.state.rows();
-        let is_known = self.keyed && !rows.key_columns.is_empty() && self.state.is_certain();
-        let is_whole = !is_known || self.outdated || !rows.failures.is_empty() || self.state.unfinished() > 0;
+    /// Reads all rows where nobody knows which have changed.
+    fn look_at_changed(&mut self, slow: u8, end: End) {
+        let is_known = self.keyed && !self.state.rows().key_columns.is_empty() && self.state.is_certain();
+        let is_whole = !is_known || self.outdated || self.unheard;
         let read = if is_whole { self.read() } else { self.read_changed() };
-        self.work(read, slow, crash);
+        self.work(read, slow, end);
     }
 
-    fn work(&mut self, mut read: Read, slow: u8, crash: Option<usize>) {
+    fn work(&mut self, mut read: Read, slow: u8, end: End) {
         self.outdated = false;
         for desired in read.unmet().into_iter().flatten() {
             let existing = self
@@ -281,12 +318,13 @@ impl World {
             self.state.record(recorded);
         }
         let mut begun = 0;
-        while self.state.under_way() < PLACES
-            && let Some(work) = self.state.next(self.now)
-        {
-            if crash == Some(begun) {
-                return self.restart();
+        while self.state.under_way() < PLACES {
+            match end {
+                End::Crash(point) if begun == point => return self.restart(),
+                End::Interrupted(point) if begun == point => break,
+                _ => {}
             }
+            let Some(work) = self.state.next(self.now) else { break };
             begun += 1;
             let is_slow = slow & (1 << number(&work.desired.id)) != 0;
             let result = self.apply(&work);
@@ -296,7 +334,7 @@ impl World {
                 self.outdated |= self.state.landed(work.desired, result, self.now).outdated;
             }
         }
-        if crash.is_some() {
+        if let End::Crash(_) = end {
             return self.restart();
         }
         self.prune(&read);
@@ -317,6 +355,7 @@ impl World {
             self.state.listed(listed, self.now);
         }
         self.changed.clear();
+        self.unheard = false;
         let rendered = self.render(|_| true);
         let key_columns = if self.keyed { vec!["key".to_owned()] } else { Vec::new() };
         self.state.absorb(rendered, key_columns, self.now)
@@ -324,9 +363,9 @@ impl World {
 
     /// The rows that changed and those that they are entangled with, or all.
     fn read_changed(&mut self) -> Read {
-        let mut keys: Keys = self.changed.iter().map(|key| json!([key]).to_string().into()).collect();
+        let mut keys = self.changed.clone();
         loop {
-            let rendered = self.render(|key| keys.contains(json!([key]).to_string().as_str()));
+            let rendered = self.render(|number| keys.contains(&key_of(number)));
             match self.state.absorb_keys(&keys, rendered, self.now) {
                 Ok(read) => {
                     self.changed.clear();
@@ -351,10 +390,10 @@ impl World {
         let now = Timestamp::UNIX_EPOCH;
         let renderer = Renderer::new(&self.template, &dbqr, now, frame, &find_kind, &known, &before);
         let mut renderer = renderer.grouping(self.keyed);
-        for (key, (name, value)) in self.rows.iter().filter(|(key, _)| is_read(**key)) {
+        for (number, (name, value)) in self.rows.iter().filter(|(number, _)| is_read(**number)) {
             let mut row = json!({"name": name});
             value.iter().for_each(|value| row["value"] = json!(value));
-            renderer.row(Row { json: row.to_string(), key: self.keyed.then(|| json!([key]).to_string()) });
+            renderer.row(Row { json: row.to_string(), key: self.keyed.then(|| key_of(*number).to_string()) });
         }
         renderer.finish()
     }
@@ -412,8 +451,8 @@ impl World {
                 inventory.delete(&id);
                 continue;
             };
-            let of = |key: &u8| live.known.row_key.as_deref() == Some(json!([key]).to_string().as_str());
-            let is_failed = self.rows.iter().any(|(key, (_, value))| of(key) && value.is_none());
+            let of = |number: &u8| live.known.row_key.as_deref() == Some(&*key_of(*number));
+            let is_failed = self.rows.iter().any(|(number, (_, value))| of(number) && value.is_none());
             assert!(!is_failed, "{id} is a failed row's");
             if live.known.hold == Hold::Adopted {
                 inventory.remove(&id);
@@ -436,6 +475,11 @@ fn kind() -> Arc<GroupKind> {
 
 fn id(name: u8) -> ObjectId {
     ObjectId { kind: kind(), namespace: Some("n".into()), name: format!("o{name}") }
+}
+
+/// Some rows have a key together.
+fn key_of(number: u8) -> Arc<str> {
+    json!([number % 3]).to_string().into()
 }
 
 fn number(id: &ObjectId) -> u8 {
