@@ -132,6 +132,11 @@ impl Session {
         done.map_err(|error| Error::ours(&error, "the session"))
     }
 
+    /// Waits until the connection has ended; once.
+    pub(super) async fn ended(&mut self) {
+        let _ = (&mut self.driver).await;
+    }
+
     /// Whether it is of no use any more: the connection is gone, or what was asked of it last did not end well.
     pub fn is_closed(&self) -> bool {
         self.in_use || self.client.is_closed()

@@ -64,10 +64,11 @@ impl<'a> Talk<'a> {
             move |hint| line.heard(&hint)
         };
         let listener = Listener::start(&settings, heard).await.map_err(|deaf: Deaf| deaf.to_string())?;
+        listener.end_the_dead(&line.is_dead).await.map_err(|error| error.to_string())?;
         let arms = match line.slots() {
             0 => None,
             slots => {
-                let claimed = Arms::claim(&settings, slots, &line.is_dead).await.map_err(|error| error.to_string())?;
+                let claimed = Arms::claim(&settings, slots).await.map_err(|error| error.to_string())?;
                 Some(claimed.map_err(|Taken| taken(slots))?)
             }
         };
@@ -97,6 +98,8 @@ impl<'a> Talk<'a> {
                     self.line.done(table, |bell| bell.had(Instant::now()));
                 }
                 () = until(due) => {}
+                () = self.listener.ended() => return Err(ENDED),
+                () = ended(self.arms.as_mut()) => return Err(ENDED),
             }
         }
     }
@@ -134,10 +137,19 @@ impl<'a> Talk<'a> {
             arms.ping().await?;
         }
         if self.vigilant.values().any(Vigilant::is_lost) {
-            return Err(postgres::Error::Unreachable("a connection that held a lock has ended"));
+            return Err(ENDED);
         }
         self.line.look(&ping);
         Ok(())
+    }
+}
+
+const ENDED: postgres::Error = postgres::Error::Unreachable("the connection has ended");
+
+async fn ended(arms: Option<&mut Arms>) {
+    match arms {
+        Some(arms) => arms.ended().await,
+        None => pending().await,
     }
 }
 
