@@ -23,6 +23,9 @@ const RECONCILIATION: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 /// In seconds: from an index look-up to the longest statement that most settings allow.
 const QUERY: [f64; 11] = [0.001, 0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 100.0];
 
+/// In seconds: from one small row to a first read of a large table after a long time of silence.
+const LAG: [f64; 12] = [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
 /// Labels of what is told of one DatabaseQueryResource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Resource {
@@ -49,6 +52,11 @@ struct Write {
     namespace: String,
     name: String,
     operation: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Listener {
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -116,6 +124,7 @@ pub struct Metrics {
     registry: Registry,
     reconciliations: Histograms,
     queries: Histograms,
+    lags: Histograms,
     objects: Gauges,
     errors: Family<Error, Counter>,
     wakes: Family<Wake, Counter>,
@@ -128,6 +137,8 @@ pub struct Metrics {
     success: Family<Resource, Gauge<f64, AtomicU64>>,
     leader: Gauge,
     connections: Gauge,
+    listeners: Family<Listener, Gauge>,
+    usage: Gauge<f64, AtomicU64>,
     requests: Family<Request, Counter>,
     live: Mutex<HashMap<Resource, Live>>,
 }
@@ -146,6 +157,7 @@ impl Metrics {
         let r = &mut registry;
         let reconciliations: fn() -> Histogram = || Histogram::new(RECONCILIATION);
         let queries: fn() -> Histogram = || Histogram::new(QUERY);
+        let lags: fn() -> Histogram = || Histogram::new(LAG);
         r.register("dbqo_build", "The version that runs", Info::new([("version", version)]));
         Arc::new(Self {
             // The four names of the documentation. A counter gets its `_total` by itself.
@@ -168,6 +180,12 @@ impl Metrics {
                 "Looks and clean-ups that did not go well, by the reason that Ready has then",
             ),
             // And more.
+            lags: add(
+                r,
+                "dbqr_notification_lag_seconds",
+                "Time from the first notification that a look heeded until all that it found was applied",
+                Family::new_with_constructor(lags),
+            ),
             wakes: new(r, "dbqr_wakes", "Looks at a resource, by what made the operator look"),
             rows: new(r, "dbqr_rows", "Rows that the query returned last"),
             failed_rows: new(r, "dbqr_failed_rows", "Rows among them that could not be rendered or applied"),
@@ -182,6 +200,16 @@ impl Metrics {
             ),
             leader: new(r, "dbqo_leader", "Whether this process is the one that works (1) or stands by (0)"),
             connections: new(r, "dbqo_database_connections", "Open connections to PostgreSQL"),
+            listeners: new(
+                r,
+                "dbqo_listeners",
+                "Databases that are listened to (listening), or are to be and cannot be at the moment (connecting)",
+            ),
+            usage: new(
+                r,
+                "dbqo_notification_queue_usage",
+                "How full PostgreSQL's queue of notifications is, 0 to 1, where it is fullest; above 0.25 nothing is notified",
+            ),
             requests: new(
                 r,
                 "dbqo_api_requests",
@@ -207,6 +235,14 @@ impl Metrics {
     /// How many connections to PostgreSQL are open.
     pub fn connections(&self, open: usize) {
         self.connections.set(gauge(open));
+    }
+
+    /// How many databases are listened to, how many are to be and are not, and how full the fullest queue is.
+    pub fn listeners(&self, (listening, connecting, usage): (usize, usize, f64)) {
+        for (state, count) in [("listening", listening), ("connecting", connecting)] {
+            self.listeners.get_or_create(&Listener { state }).set(gauge(count));
+        }
+        self.usage.set(usage);
     }
 
     /// A request to the API server was answered with this status; None: it was not answered.
@@ -254,6 +290,11 @@ impl Series {
     /// The query returned all its rows after so long.
     pub fn queried(&self, took: Duration) {
         self.metrics.queries.get_or_create(&self.resource).observe(took.as_secs_f64());
+    }
+
+    /// What was notified is applied, so long after its arrival.
+    pub fn caught_up(&self, took: Duration) {
+        self.metrics.lags.get_or_create(&self.resource).observe(took.as_secs_f64());
     }
 
     /// The rows were worked through.
@@ -335,6 +376,7 @@ impl Drop for Series {
         metrics.success.remove(resource);
         metrics.reconciliations.remove(resource);
         metrics.queries.remove(resource);
+        metrics.lags.remove(resource);
         reasons.into_iter().for_each(|reason| _ = metrics.errors.remove(&self.error(reason)));
         Source::ALL.into_iter().for_each(|source| _ = metrics.wakes.remove(&self.wake(source)));
         OPERATIONS.into_iter().for_each(|operation| _ = metrics.writes.remove(&self.write(operation)));
@@ -364,6 +406,8 @@ mod tests {
         series.woken(Source::Poll);
         series.reconciled(Duration::from_millis(30));
         series.queried(Duration::from_millis(20));
+        series.caught_up(Duration::from_millis(3));
+        metrics.listeners((2, 1, 0.5));
         series.synced(Sync { rows: 5, failed_rows: 1, objects: 4, blocked: 2, created: 3, updated: 0, deleted: 1 });
         series.failed("PartiallyFailed");
         series.ready(true);
@@ -383,6 +427,9 @@ mod tests {
             format!(r#"dbqr_wakes_total{{{labels},source="poll"}} 1"#),
             format!(r#"dbqr_object_writes_total{{{labels},operation="created"}} 3"#),
             format!("dbqr_prune_blocked{{{labels}}} 2"),
+            format!("dbqr_notification_lag_seconds_count{{{labels}}} 1"),
+            r#"dbqo_listeners{state="connecting"} 1"#.to_owned(),
+            "dbqo_notification_queue_usage 0.5".to_owned(),
             "dbqo_leader 0".to_owned(),
             r#"dbqo_build_info{version="1.2.3"} 1"#.to_owned(),
         ] {

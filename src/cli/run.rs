@@ -170,8 +170,13 @@ async fn operate(flags: &Flags) -> Result<(), String> {
     let (health, pulse) = Health::new();
     let (health, metrics) = (Arc::new(health), Metrics::new(VERSION));
     let pools = Arc::new(Pools::new(flags.max_connections_per_server.into(), Pools::PATIENCE));
+    let bounds = controller::Bounds {
+        per_server: flags.max_listeners_per_server.into(),
+        waiting: flags.max_waiting_per_listener.into(),
+    };
+    let listeners = Arc::new(Listeners::new(bounds, election::identity()));
     if let Listen::On(address) = flags.listen {
-        serve(address, &health, &metrics, &pools).await?;
+        serve(address, &health, &metrics, &pools, &listeners).await?;
     }
     let config = kube::Config::infer().await.map_err(|error| format!("no cluster to work on: {error}"))?;
     let limits = cluster::Limits {
@@ -193,10 +198,6 @@ async fn operate(flags: &Flags) -> Result<(), String> {
         require_account: flags.require_service_account,
     };
     let watch_namespace = flags.watch_namespace.clone();
-    let bounds = controller::Bounds {
-        per_server: flags.max_listeners_per_server.into(),
-        waiting: flags.max_waiting_per_listener.into(),
-    };
     let context = Context {
         cluster,
         pools,
@@ -205,7 +206,7 @@ async fn operate(flags: &Flags) -> Result<(), String> {
         health,
         metrics,
         drift: Arc::default(),
-        listeners: Arc::new(Listeners::new(bounds, election::identity())),
+        listeners,
         installs_triggers: flags.install_triggers == InstallTriggers::Auto,
         stopping,
     };
@@ -232,13 +233,15 @@ async fn serve(
     health: &Arc<Health>,
     metrics: &Arc<Metrics>,
     pools: &Arc<Pools>,
+    listeners: &Arc<Listeners>,
 ) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("cannot listen on {address} (--listen): {error}");
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let (health, metrics, pools) = (health.clone(), metrics.clone(), pools.clone());
+    let (health, metrics, pools, listeners) = (health.clone(), metrics.clone(), pools.clone(), listeners.clone());
     let scrape = move || {
         metrics.connections(pools.open_connections());
+        metrics.listeners(listeners.census());
         Some((metrics::MEDIA_TYPE, metrics.text().ok()?))
     };
     tokio::spawn(admin::serve(listener, health, Arc::new(scrape)));

@@ -242,6 +242,12 @@ impl Actor {
             let changed = created + updated + deleted + adopted + released;
             self.memory.notified.read(begin, done.query_time, changed);
         }
+        if let Outcome::Done(done) = &outcome
+            && done.under_way == 0
+            && let Some(since) = self.memory.since.take()
+        {
+            self.series.caught_up(since.elapsed());
+        }
         self.plan_retry(&outcome);
         let status = outcome::status(
             self.report.latest(),

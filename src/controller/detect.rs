@@ -1,6 +1,7 @@
 //! Whether anything may have changed in the database since it was last read, and which rows it may be.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::error::Error;
 use super::memory::Memory;
@@ -51,24 +52,33 @@ impl Pass<'_> {
             return Ok(keys);
         }
         let print = self.unless_stopped(look(pool, valid, memory.fingerprint.as_ref())).await?;
+        if memory.notified.wakes.is_redefined() {
+            memory.notified.found_wrong();
+        }
         if why == Look::Probe && print.is_some() && print == memory.fingerprint && !memory.notified.wakes.is_some() {
+            if memory.notified.again().is_some_and(|at| Instant::now() >= at) {
+                self.listen(memory, valid, pool, print.as_ref()).await;
+            }
             return Ok(Sought::Nothing);
         }
-        if memory.notified.wakes.is_redefined() {
-            memory.notified.forget();
-        }
         self.listen(memory, valid, pool, print.as_ref()).await;
-        memory.since = memory.notified.wakes.take().map(|pending| pending.since);
+        let since = memory.notified.wakes.take().map(|pending| pending.since);
+        memory.heed(since);
         Ok(Sought::All(print))
     }
 }
 
 impl Memory {
+    /// What came then is read now; what was read before and not applied is older.
+    fn heed(&mut self, since: Option<Instant>) {
+        self.since = [self.since, since].into_iter().flatten().min();
+    }
+
     /// The keys that were notified, where it is enough to read their rows.
     fn keys_that_woke(&mut self) -> Option<Sought> {
         let plan = self.notified.keyed().filter(|_| self.state.is_certain())?.clone();
         let (keys, since) = self.notified.wakes.take_keys()?;
-        self.since = Some(since);
+        self.heed(Some(since));
         Some(Sought::Keys(plan, keys))
     }
 }

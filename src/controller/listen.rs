@@ -168,6 +168,14 @@ impl Listeners {
         Ok(Subscription { line, id, interest, hearing })
     }
 
+    /// How many there are that have a connection and that have none, and how full the fullest queue of notifications was.
+    pub fn census(&self) -> (usize, usize, f64) {
+        let lines = self.lines();
+        let usages: Vec<Option<f64>> = lines.values().filter_map(Weak::upgrade).map(|line| line.usage()).collect();
+        let up: Vec<f64> = usages.iter().copied().flatten().collect();
+        (up.len(), usages.len() - up.len(), up.iter().copied().fold(0.0, f64::max))
+    }
+
     fn line(&self, endpoint: &Endpoint) -> Result<Arc<Open>, String> {
         let mut lines = self.lines();
         lines.retain(|_, line| line.strong_count() > 0);

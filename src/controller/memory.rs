@@ -31,7 +31,7 @@ pub struct Memory {
     pub state: State,
     /// What is notified of its tables.
     pub notified: Notified,
-    /// When that came which the last read heeds, where it was notified.
+    /// When the first came of what was notified, read and not applied yet.
     pub since: Option<Instant>,
     /// Where news of its objects are left.
     pub inbox: Arc<Inbox>,

@@ -31,8 +31,10 @@ pub struct Notified {
     subscription: Option<Subscription>,
     /// Whether rows may be read by their keys.
     keyed: Option<Result<Arc<KeyedPlan>, Whole>>,
-    /// Why there are no notifications, and when that was found.
-    why_not: Option<(String, Instant)>,
+    /// Why there are no notifications.
+    why_not: Option<String>,
+    /// When it was found out what there is to be had.
+    tried: Option<Instant>,
     /// Whether there were some once.
     had: bool,
 }
@@ -40,9 +42,13 @@ pub struct Notified {
 impl Notified {
     /// Spec or Secret changed: all is found out anew. Until then what there is goes on.
     pub fn forget(&mut self) {
-        self.keyed = None;
-        self.why_not = None;
+        self.found_wrong();
         self.had = false;
+    }
+
+    /// A table is not what it was: all is found out anew.
+    pub fn found_wrong(&mut self) {
+        (self.keyed, self.why_not, self.tried) = (None, None, None);
     }
 
     /// Nothing is to be read for now: nobody listens.
@@ -54,6 +60,11 @@ impl Notified {
     /// Whether all changes are notified, so that nobody has to look for them.
     pub fn is_heard(&self) -> bool {
         self.subscription.as_ref().is_some_and(|subscription| subscription.hearing() == Hearing::Listening)
+    }
+
+    /// When to try again to have them, where they were not to be had: somebody may have mended it.
+    pub fn again(&self) -> Option<Instant> {
+        self.tried.filter(|_| !self.is_heard()).map(|at| at + AGAIN)
     }
 
     /// How rows are read by their keys, if they may be.
@@ -80,7 +91,7 @@ impl Notified {
         let hearing = self.subscription.as_ref().map(Subscription::hearing);
         let why_not = match (&hearing, &self.why_not) {
             (Some(Hearing::Not(why)), _) => Some(why.as_str()),
-            (_, why_not) => why_not.as_ref().map(|(why, _)| why.as_str()),
+            (_, why_not) => why_not.as_deref(),
         };
         match hearing {
             Some(Hearing::Listening) => {
@@ -112,15 +123,14 @@ impl Pass<'_> {
             return;
         }
         let notified = &mut memory.notified;
-        let is_known = notified.keyed.is_some() && notified.subscription.is_some();
-        let is_hopeless = notified.why_not.as_ref().is_some_and(|(_, at)| now.duration_since(*at) < AGAIN);
-        if !is_known && !is_hopeless {
+        if notified.tried.is_none() || notified.again().is_some_and(|at| now >= at) {
+            notified.tried = Some(now);
             match self.try_to_listen(notified, valid, detection, pool, print).await {
                 Ok(()) => notified.why_not = None,
                 Err(why) => {
                     notified.subscription = None;
                     notified.keyed = None;
-                    notified.why_not = Some((why, now));
+                    notified.why_not = Some(why);
                 }
             }
         }

@@ -131,6 +131,8 @@ impl Bell {
     /// There is no place to wait.
     pub fn no_place(&mut self, now: Instant) {
         if self.phase == Phase::Waiting {
+            // The longer somebody works on, the longer that may take yet.
+            self.pause *= 2;
             self.mask(now);
         }
     }
@@ -278,7 +280,12 @@ mod tests {
         bell.not_had();
         bell.no_place(now);
         assert!(bell.is_masked());
-        assert_eq!(bell.at(now + SHORTEST), Some(Act::Read));
+        let now = now + SHORTEST;
+        assert_eq!(bell.at(now), Some(Act::Read));
+        bell.read(0, MS, now);
+        bell.not_had();
+        bell.no_place(now);
+        assert_eq!(pause(&bell, now), 2 * SHORTEST, "seldom, where somebody works on for long");
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
 
 use super::{Error, Session};
 use crate::logic::connection::Settings;
@@ -20,14 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How a sentence about it begins.
 const WHICH: &str = "the connection for locks";
 
-/// Who holds a slot, if the server says so.
-const HOLDERS: &str = "\
-    SELECT l.pid, coalesce(a.application_name, '') \
-    FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
-    WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted AND l.objid = 0 \
-    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()) \
-    AND l.classid = $1::int8::oid AND l.pid <> pg_backend_pid()";
-
 /// A slot of a database, and locks on it for tables.
 pub struct Arms {
     session: Session,
@@ -39,24 +30,13 @@ pub struct Arms {
 pub struct Taken;
 
 impl Arms {
-    /// Claims a slot, of so many. Sessions that hold one although `is_dead` says of their name that there is nobody behind
-    /// them are ended.
-    pub async fn claim(
-        settings: &Settings,
-        slots: i32,
-        is_dead: impl Fn(&str) -> bool,
-    ) -> Result<Result<Self, Taken>, Error> {
+    /// Claims a slot, of so many.
+    pub async fn claim(settings: &Settings, slots: i32) -> Result<Result<Self, Taken>, Error> {
         let session = Session::connect(settings).await?;
         session.stay().await?;
         let mut arms = Self { session, slot: 0 };
         for slot in 0..slots {
             arms.slot = slot;
-            for (pid, name) in arms.holders().await? {
-                if is_dead(&name) {
-                    tracing::info!(slot, "ended a session of before that still held locks for notifications");
-                    arms.end(pid).await?;
-                }
-            }
             if arms.try_claim().await? {
                 return Ok(Ok(arms));
             }
@@ -107,26 +87,6 @@ impl Arms {
         let rows = timeout(PATIENCE, self.session.client.query_typed(&sql, &[])).await.map_err(|_| SILENT)?;
         let had = rows.and_then(|rows| rows.first().map_or(Ok(false), |row| row.try_get(0)));
         had.map_err(|error| Error::ours(&error, WHICH))
-    }
-
-    async fn holders(&self) -> Result<Vec<(i32, String)>, Error> {
-        let class = i64::from(FIRST + 2 * self.slot);
-        let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&class, Type::INT8)];
-        let rows = timeout(PATIENCE, self.session.client.query_typed(HOLDERS, &parameters)).await;
-        let rows = rows.map_err(|_| SILENT)?.map_err(|error| Error::ours(&error, WHICH))?;
-        let read = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-        read.collect::<Result<_, _>>().map_err(|error| Error::ours(&error, WHICH))
-    }
-
-    async fn end(&self, pid: i32) -> Result<(), Error> {
-        // Waits for its end, so that the slot is free.
-        let sql = format!("SELECT pg_catalog.pg_terminate_backend({pid}, 2000)");
-        match timeout(PATIENCE, self.session.client.batch_execute(&sql)).await {
-            Err(_) => Err(SILENT),
-            // Not ours to end.
-            Ok(Err(error)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(()),
-            Ok(done) => done.map_err(|error| Error::ours(&error, WHICH)),
-        }
     }
 }
 

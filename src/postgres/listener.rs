@@ -50,6 +50,12 @@ const PING: &str = "\
         ) m \
     ) t ON true";
 
+/// Sessions that are called as ours are. One whose process does not read any more, or whose path is gone, keeps its locks
+/// and all that was notified since.
+const OTHERS: &str = "\
+    SELECT a.pid, a.application_name FROM pg_catalog.pg_stat_activity a \
+    WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.application_name LIKE 'db-query-operator %'";
+
 /// Why a connection is none to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Deaf {
@@ -111,6 +117,28 @@ impl Listener {
             Ok(Ok(())) => Ok(listener),
             _ => Err(Deaf::Pooler),
         }
+    }
+
+    /// Ends the sessions of whose name `is_dead` says that there is nobody behind them.
+    pub async fn end_the_dead(&self, is_dead: impl Fn(&str) -> bool) -> Result<(), Error> {
+        let failed = |error: tokio_postgres::Error| Error::ours(&error, WHICH);
+        let rows = timeout(PATIENCE, self.session.client.query_typed(OTHERS, &[])).await;
+        for row in &rows.map_err(|_| SILENT)?.map_err(failed)? {
+            let (pid, name): (i32, &str) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+            if !is_dead(name) {
+                continue;
+            }
+            // Waits for its end, so that its locks are free.
+            let sql = format!("SELECT pg_catalog.pg_terminate_backend({pid}, 2000)");
+            match timeout(PATIENCE, self.session.client.batch_execute(&sql)).await {
+                Err(_) => return Err(SILENT),
+                Ok(Ok(())) => tracing::info!("ended a session of before that still listened or held locks"),
+                // Not ours to end.
+                Ok(Err(error)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {}
+                Ok(Err(error)) => return Err(failed(error)),
+            }
+        }
+        Ok(())
     }
 
     /// Asks how the tables are; the answer shows as well that the connection is alive.

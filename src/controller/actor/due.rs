@@ -20,7 +20,7 @@ impl Actor {
             // Without a valid spec only a change is a reason to look.
             _ => match self.schedule()?.due(full, look, now) {
                 None if self.memory.notified.wakes.is_some() => Some(Look::Woken),
-                None if self.in_doubt => Some(Look::Probe),
+                None if self.in_doubt || self.memory.notified.again().is_some_and(|at| now >= at) => Some(Look::Probe),
                 due => due,
             },
         }
@@ -48,7 +48,9 @@ impl Actor {
             _ => None,
         };
         let restore = self.restore.filter(|_| !holds);
-        let work = [self.again.map(|again| again.at), scheduled, restore].into_iter().flatten().filter(|_| !suspended);
+        let again = self.memory.notified.again().filter(|_| scheduled.is_some());
+        let work =
+            [self.again.map(|again| again.at), scheduled, restore, again].into_iter().flatten().filter(|_| !suspended);
         work.chain(self.report.due()).min().unwrap_or_else(|| Instant::now() + FAR)
     }
 }

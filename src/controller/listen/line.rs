@@ -77,6 +77,10 @@ struct State {
     vigil: Vigil,
     /// Whether there is a connection.
     is_up: bool,
+    /// Why there is none any more, or did not come about.
+    why_down: Option<String>,
+    /// How full the server's queue was at the last look.
+    usage: f64,
     /// Whether the server's queue is too full to notify.
     is_full: bool,
 }
@@ -88,7 +92,12 @@ struct Table {
     unread: HashSet<u64>,
     changed: usize,
     took: Duration,
+    /// How often in a row it was seen without all its triggers.
+    mute: usize,
 }
+
+/// Who is told of it makes the triggers anew where that is possible, and then they are there at the next look.
+const MUTE: usize = 2;
 
 impl Line {
     /// `name` is that of its sessions, at most `waiting` of which wait for locks.
@@ -100,6 +109,9 @@ impl Line {
         let mut state = self.state();
         state.next += 1;
         let id = state.next;
+        if let Some(why) = &state.why_down {
+            subscriber.hear(Hearing::Not(why.clone()));
+        }
         state.subscribers.insert(id, subscriber);
         state.follow_interests();
         state.tell();
@@ -154,7 +166,7 @@ impl Line {
     /// There is a connection.
     pub(super) fn is_up(&self) {
         let mut state = self.state();
-        state.is_up = true;
+        (state.is_up, state.why_down) = (true, None);
         state.follow_interests();
         state.tell();
     }
@@ -162,7 +174,8 @@ impl Line {
     /// There is none any more.
     pub(super) fn is_down(&self, why: &str) {
         let mut state = self.state();
-        (state.is_up, state.is_full) = (false, false);
+        (state.is_up, state.is_full, state.usage) = (false, false, 0.0);
+        state.why_down = Some(why.to_owned());
         state.tables.clear();
         state.acts.clear();
         state.vigil = Vigil::default();
@@ -195,14 +208,18 @@ impl Line {
     pub(super) fn look(&self, ping: &Ping) {
         let now = Instant::now();
         let mut state = self.state();
+        state.usage = ping.usage;
         let was_full = std::mem::replace(&mut state.is_full, ping.usage > FULL);
         let State { subscribers, tables, vigil, .. } = &mut *state;
         for (oid, table) in tables {
             if table.bell.is_masked() {
                 vigil.notified(*oid, now);
             }
-            let finding = vigil.look(*oid, ping.tables.get(oid).copied(), now);
-            if finding == Finding::Quiet {
+            let sight = ping.tables.get(oid).copied();
+            let finding = vigil.look(*oid, sight, now);
+            table.mute = if sight.is_some_and(|sight| sight.triggers.is_some()) { 0 } else { table.mute + 1 };
+            // Of one that stays so enough was told.
+            if finding == Finding::Quiet || table.mute > MUTE {
                 continue;
             }
             let is_redefined = finding == Finding::Redefined;
@@ -215,6 +232,12 @@ impl Line {
             subscribers.for_each(|one| one.wakes.leave(Pending::new(Wake::Everything, now)));
         }
         state.tell();
+    }
+
+    /// How full the server's queue was at the last look; None where there is no connection.
+    pub(super) fn usage(&self) -> Option<f64> {
+        let state = self.state();
+        state.is_up.then_some(state.usage)
     }
 
     /// The tables to look at.
@@ -282,7 +305,7 @@ impl State {
                 let (bell, act) = Bell::new();
                 acts.push_back((oid, act));
                 let (asked, took) = (Instant::now(), Duration::ZERO);
-                Table { bell, asked, unread: HashSet::new(), changed: 0, took }
+                Table { bell, asked, unread: HashSet::new(), changed: 0, took, mute: 0 }
             });
         }
     }
@@ -303,10 +326,14 @@ impl State {
             return;
         }
         let is_decided = |oid: &i64| self.tables.get(oid).is_some_and(|table| table.bell.is_decided());
+        let is_mute = |oid: &i64| self.tables.get(oid).is_some_and(|table| table.mute >= MUTE);
         for subscriber in self.subscribers.values() {
             if self.is_full {
                 let why = "the server's queue of notifications is more than a quarter full: somebody listens and does \
                            not take what is notified (pg_notification_queue_usage)";
+                subscriber.hear(Hearing::Not(why.into()));
+            } else if subscriber.interest.tables.iter().any(|(oid, _)| is_mute(oid)) {
+                let why = "in the database that is listened to, a watched table has no triggers, or is not there";
                 subscriber.hear(Hearing::Not(why.into()));
             } else if subscriber.interest.tables.iter().all(|(oid, _)| is_decided(oid)) {
                 subscriber.hear(Hearing::Listening);

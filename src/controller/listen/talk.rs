@@ -66,10 +66,11 @@ impl<'a> Talk<'a> {
             move |hint| line.heard(&hint)
         };
         let listener = Listener::start(&settings, heard).await.map_err(|deaf: Deaf| deaf.to_string())?;
+        listener.end_the_dead(&line.is_dead).await.map_err(|error| error.to_string())?;
         let arms = match line.slots() {
             0 => None,
             slots => {
-                let claimed = Arms::claim(&settings, slots, &line.is_dead).await.map_err(|error| error.to_string())?;
+                let claimed = Arms::claim(&settings, slots).await.map_err(|error| error.to_string())?;
                 Some(claimed.map_err(|Taken| taken(slots))?)
             }
         };
