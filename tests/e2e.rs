@@ -8,6 +8,8 @@ mod accounts;
 mod adopt;
 #[path = "e2e/bad_input.rs"]
 mod bad_input;
+#[path = "e2e/bell.rs"]
+mod bell;
 #[path = "e2e/binding.rs"]
 mod binding;
 #[path = "e2e/chaos.rs"]
@@ -38,6 +40,10 @@ mod languages;
 mod leader;
 #[path = "e2e/life.rs"]
 mod life;
+#[path = "e2e/listener.rs"]
+mod listener;
+#[path = "e2e/listener_faults.rs"]
+mod listener_faults;
 #[path = "e2e/minds.rs"]
 mod minds;
 #[path = "e2e/mistakes.rs"]

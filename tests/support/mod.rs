@@ -9,6 +9,7 @@ pub mod bystanders;
 pub mod certificates;
 pub mod control_plane;
 pub mod gadgets;
+pub mod listening;
 pub mod pgbouncer;
 pub mod proxy;
 pub mod random_sql;

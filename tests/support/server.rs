@@ -26,6 +26,7 @@ hostssl all only_tls all scram-sha-256
 hostnossl all only_plain all scram-sha-256
 host all by_cleartext all password
 host all admin,anyone all scram-sha-256
+host replication admin all scram-sha-256
 ";
 /// Starts as small as it can.
 const CONFIG: &str = "listen_addresses = '127.0.0.1'
@@ -79,6 +80,25 @@ impl Server {
         fs::write(server.folder.join("standby.signal"), "").unwrap();
         hand_over(&server.folder.join("standby.signal"));
         server.process = spawn(&server.folder);
+        server.ready().await;
+        server
+    }
+
+    /// A standby of this one, which follows it.
+    pub async fn replica(&self, test: &str) -> Self {
+        let folder = PathBuf::from(env("DIR")).join(unique(test));
+        let primary = self.port.to_string();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut copy = Command::new(program("pg_basebackup"));
+        as_owner(&mut copy);
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+        hand_over(&folder);
+        copy.env("PGPASSWORD", PASSWORD).args(["--host", "127.0.0.1", "--username", ADMIN, "--port", &primary]);
+        run(copy.args(["--no-sync", "--checkpoint", "fast", "--write-recovery-conf", "--pgdata"]).arg(&folder));
+        let settings = folder.join("postgresql.auto.conf");
+        fs::write(&settings, format!("{}port = {port}\n", fs::read_to_string(&settings).unwrap())).unwrap();
+        let server = Self { process: spawn(&folder), folder, port, authority: Authority::new("nobody's") };
         server.ready().await;
         server
     }

@@ -1,0 +1,204 @@
+//! Slots and locks: several operators on one database, a leader that takes over, transactions that began before, and
+//! that writers neither wait nor pay.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::StreamExt;
+use serde_json::json;
+use tokio_postgres::{AsyncMessage, NoTls};
+
+use crate::support::listening::{ARMED, LISTENING, LOCKING, backend, notified, notified_or_polled};
+use crate::support::world::{PATIENCE, World};
+use crate::support::{Operator, eventually, secret_for};
+
+const TIMES: [&str; 3] = ["--lease-duration=5s", "--lease-renew-deadline=3s", "--lease-retry-period=500ms"];
+
+async fn armed(sql: &tokio_postgres::Client) -> i64 {
+    sql.query_one(ARMED, &[]).await.unwrap().get(0)
+}
+
+async fn until_armed(sql: &tokio_postgres::Client, count: i64) {
+    eventually(&format!("{count} are armed"), PATIENCE, async || (armed(sql).await == count).then_some(())).await;
+}
+
+#[tokio::test]
+async fn of_two_operators_on_one_database_each_needs_a_slot_of_its_own() {
+    let first = World::new("slots", &["a"]).await;
+    first.create("q", notified(json!({}))).await;
+    first.listening("q").await;
+    // A world of its own on the same database.
+    let mut second = World::new("slots-too", &[]).await;
+    second.add_secret(&secret_for(&first.database, "shared")).await;
+    let mut spec = notified_or_polled(json!({}));
+    spec["database"] = json!({"connectionSecretRef": {"name": "shared"}});
+    second.create("q", spec).await;
+    let message = second.polling("q", "1 operators listen to this database already").await;
+    assert!(message.contains("dbqo.watch(…, slots => 2)"), "{message}");
+    first.run_sql("UPDATE t SET v = 'two'").await;
+    first.until_value("a", Some("two")).await;
+    second.until_value("a", Some("two")).await;
+
+    first.run_sql("SELECT dbqo.watch('t', slots => 2)").await;
+    second.listening("q").await;
+    first.listening("q").await;
+    until_armed(&first.sql, 2).await;
+    second.patch("q", json!({"spec": {"pollInterval": "1h"}})).await;
+    second.another_pass("q").await;
+    second.listening("q").await;
+    first.run_sql("UPDATE t SET v = 'three'").await;
+    first.until_value("a", Some("three")).await;
+    second.until_value("a", Some("three")).await;
+    second.operator.kill();
+}
+
+#[tokio::test]
+async fn a_new_leader_takes_the_slot_over_from_one_that_hangs() {
+    let world = World::with_flags("takes-over", &["a"], &TIMES).await;
+    world.create("q", notified(json!({}))).await;
+    world.listening("q").await;
+    let (listening, locking) = (backend(&world.sql, LISTENING).await, backend(&world.sql, LOCKING).await);
+    let standby = Operator::start(world.namespace.name(), &TIMES);
+    eventually("the other stands by", PATIENCE, async || {
+        standby.get("/readyz").await.1.contains("standing by").then_some(())
+    })
+    .await;
+    world.operator.signal("STOP");
+    world.run_sql("UPDATE t SET v = 'meanwhile'").await;
+    world.until_value("a", Some("meanwhile")).await;
+    // Neither what held the locks nor what pins the queue of notifications is left.
+    eventually("the sessions of the old leader are ended", PATIENCE, async || {
+        let pids = [listening.cast_signed(), locking.cast_signed()];
+        let left = world.sql.query("SELECT FROM pg_stat_activity WHERE pid = ANY ($1)", &[&&pids[..]]).await.unwrap();
+        left.is_empty().then_some(())
+    })
+    .await;
+    eventually("the new leader listens", PATIENCE, async || {
+        (standby.figure(r#"dbqo_listeners{state="listening"}"#).await == Some(1.0)).then_some(())
+    })
+    .await;
+    world.applies(&world.sql, "heard").await;
+    world.operator.signal("KILL");
+}
+
+#[tokio::test]
+async fn what_a_transaction_wrote_that_began_before_is_applied_when_it_commits() {
+    let world = World::new("began-before", &["a", "b"]).await;
+    world.create("first", notified(json!({}))).await;
+    world.listening("first").await;
+    world.delete("first").await;
+    world.until_gone("first").await;
+    until_armed(&world.sql, 0).await;
+    let earlier = world.database.client().await;
+    earlier.batch_execute("BEGIN; UPDATE t SET v = 'early' WHERE name = 'b'").await.unwrap();
+    world.create("q", notified(json!({}))).await;
+    world.listening("q").await;
+    // The lock is waited for, on a connection of its own, and meanwhile it is as good as had.
+    until_armed(&world.sql, 1).await;
+    world.applies(&world.sql, "late").await;
+    assert_eq!(world.value("b").await.as_deref(), Some("one"));
+    earlier.batch_execute("COMMIT").await.unwrap();
+    world.until_value("b", Some("early")).await;
+    world.applies(&world.sql, "later").await;
+}
+
+#[tokio::test]
+async fn without_a_connection_to_wait_on_the_table_is_read_from_time_to_time() {
+    let world = World::with_flags("no-place", &["a", "b"], &["--max-waiting-per-listener=0"]).await;
+    world.create("first", notified(json!({}))).await;
+    world.listening("first").await;
+    world.delete("first").await;
+    world.until_gone("first").await;
+    until_armed(&world.sql, 0).await;
+    let earlier = world.database.client().await;
+    earlier.batch_execute("BEGIN; UPDATE t SET v = 'early' WHERE name = 'b'").await.unwrap();
+    world.create("q", notified(json!({}))).await;
+    world.listening("q").await;
+    for value in ["two", "three", "four"] {
+        world.applies(&world.sql, value).await;
+    }
+    earlier.batch_execute("COMMIT").await.unwrap();
+    world.until_value("b", Some("early")).await;
+    until_armed(&world.sql, 1).await;
+    world.applies(&world.sql, "heard").await;
+}
+
+#[tokio::test]
+async fn more_databases_than_may_be_listened_to_are_polled() {
+    let world = World::with_flags("no-listener", &["a"], &["--max-listeners-per-server=0"]).await;
+    world.create("q", notified_or_polled(json!({}))).await;
+    world.polling("q", "--max-listeners-per-server").await;
+    world.applies(&world.sql, "polled").await;
+    assert!(world.sql.query(LISTENING, &[]).await.unwrap().is_empty());
+}
+
+/// Counts what is notified on our channel.
+async fn eavesdrop(world: &World) -> (tokio_postgres::Client, Arc<AtomicUsize>) {
+    let mut config = tokio_postgres::Config::new();
+    let database = &world.database;
+    config.host(database.host()).port(database.port()).dbname(database.name());
+    config.user(database.user()).password(database.password());
+    let (client, mut connection) = config.connect(NoTls).await.unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    tokio::spawn(async move {
+        let mut messages = futures::stream::poll_fn(move |context| connection.poll_message(context));
+        while let Some(Ok(message)) = messages.next().await {
+            if let AsyncMessage::Notification(_) = message {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    client.batch_execute("LISTEN dbqo").await.unwrap();
+    (client, count)
+}
+
+#[tokio::test]
+async fn writers_go_on_while_the_operator_hangs_and_do_not_notify_once_it_is_gone() {
+    let mut world = World::with_flags("harmless", &["a"], &["--leader-elect=false"]).await;
+    world.create("q", notified(json!({}))).await;
+    world.listening("q").await;
+    let (ear, heard) = eavesdrop(&world).await;
+    world.operator.signal("STOP");
+    for n in 0..300 {
+        world.sql.execute("UPDATE t SET v = $1", &[&format!("hung {n}")]).await.unwrap();
+    }
+    // Whatever was notified before the answer to this has arrived with it.
+    ear.batch_execute("SELECT").await.unwrap();
+    assert_eq!(heard.load(Ordering::Relaxed), 300, "it is armed, though it takes nothing");
+    world.operator.kill();
+    until_armed(&world.sql, 0).await;
+    let before = heard.load(Ordering::Relaxed);
+    for n in 0..100 {
+        world.sql.execute("UPDATE t SET v = $1", &[&format!("alone {n}")]).await.unwrap();
+    }
+    ear.batch_execute("SELECT").await.unwrap();
+    assert_eq!(heard.load(Ordering::Relaxed), before, "nobody is armed");
+    world.restart();
+    world.until_value("a", Some("alone 99")).await;
+    world.listening("q").await;
+    world.applies(&world.sql, "heard").await;
+    assert!(heard.load(Ordering::Relaxed) > before, "it is armed again");
+}
+
+#[tokio::test]
+async fn figures_tell_of_listeners_the_queue_and_how_late_changes_are_applied() {
+    let world = World::new("figures", &["a"]).await;
+    world.create("q", notified(json!({}))).await;
+    world.listening("q").await;
+    let figure = async |series: &str| world.operator.figure(series).await;
+    assert_eq!(figure(r#"dbqo_listeners{state="listening"}"#).await, Some(1.0));
+    assert_eq!(figure(r#"dbqo_listeners{state="connecting"}"#).await, Some(0.0));
+    assert!((0.0..0.25).contains(&figure("dbqo_notification_queue_usage").await.unwrap()));
+    let of_it = format!(r#"dbqr_notification_lag_seconds_count{{namespace="{}",name="q"}}"#, world.namespace.name());
+    let before = figure(&of_it).await.unwrap_or_default();
+    world.applies(&world.sql, "two").await;
+    eventually("it was measured", PATIENCE, async || (figure(&of_it).await? > before).then_some(())).await;
+    assert!(figure(&of_it.replace("_count", "_sum")).await.unwrap() > 0.0);
+    world.delete("q").await;
+    world.until_gone("q").await;
+    eventually("nobody listens", PATIENCE, async || {
+        (figure(r#"dbqo_listeners{state="listening"}"#).await == Some(0.0)).then_some(())
+    })
+    .await;
+}

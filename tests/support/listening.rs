@@ -1,0 +1,117 @@
+//! What tests of notifications share: a spec that only these can explain a change of, and the sessions that listen.
+
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::eventually;
+use super::world::{PATIENCE, World, condition};
+
+/// Nothing but a notification tells of a change within the hour. `more` is about `changeDetection`.
+pub fn notified(more: Value) -> Value {
+    let mut changes = json!({"enabled": true, "tableName": "t", "resyncInterval": "1h"});
+    changes.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({ "changeDetection": changes, "pollInterval": "1h", "pruneGuard": {"maxDeletions": "100%"} })
+}
+
+/// The same, where changes are looked for once a second while they are not notified.
+pub fn notified_or_polled(more: Value) -> Value {
+    let mut spec = notified(more);
+    spec["pollInterval"] = json!("1s");
+    spec
+}
+
+/// The backend that listens.
+pub const LISTENING: &str = "SELECT a.pid FROM pg_stat_activity a WHERE a.datname = current_database() \
+    AND a.application_name LIKE 'db-query-operator %' \
+    AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory')";
+/// The backend that has the slot, and most locks.
+pub const LOCKING: &str = "SELECT a.pid FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid \
+    WHERE a.datname = current_database() AND l.locktype = 'advisory' AND l.objid = 0 AND l.objsubid = 2 AND l.granted \
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+    AND a.application_name LIKE 'db-query-operator %'";
+/// How many tables are armed: the second lock of a slot is had or waited for.
+pub const ARMED: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND objid <> 0 \
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND mode = 'ExclusiveLock'";
+
+/// The one process that `which` finds.
+pub async fn backend(sql: &tokio_postgres::Client, which: &str) -> u32 {
+    eventually("there is one such backend", PATIENCE, async || {
+        let rows = sql.query(which, &[]).await.unwrap();
+        (rows.len() == 1).then(|| rows[0].get::<_, i32>(0).unsigned_abs())
+    })
+    .await
+}
+
+/// Ends the backend that `which` finds, and waits until another one is there.
+pub async fn replaced(sql: &tokio_postgres::Client, which: &str) {
+    let pid = backend(sql, which).await;
+    sql.execute(&format!("SELECT pg_terminate_backend({pid}, 5000)"), &[]).await.unwrap();
+    eventually("there is another one", PATIENCE, async || (backend(sql, which).await != pid).then_some(())).await;
+}
+
+impl World {
+    /// Waits until it is told that changes are notified.
+    pub async fn listening(&self, name: &str) -> Value {
+        self.condition_within(4 * PATIENCE, name, "ChangeDetection", "True", Some("Listening")).await
+    }
+
+    /// Waits until it is told that changes are looked for, with `part` in the reason; the whole of it.
+    pub async fn polling(&self, name: &str, part: &str) -> String {
+        let what = format!("{name} polls, and says {part:?}");
+        eventually(&what, 3 * PATIENCE, async || {
+            let resource = self.get(name).await;
+            let message = condition(&resource, "ChangeDetection")?["message"].as_str()?.to_owned();
+            (resource["status"]["mode"] == "Poll" && message.contains(part)).then_some(message)
+        })
+        .await
+    }
+
+    /// Sees that a change is applied.
+    pub async fn applies(&self, sql: &tokio_postgres::Client, value: &str) {
+        sql.execute("UPDATE t SET v = $1 WHERE name = 'a'", &[&value]).await.unwrap();
+        self.until_value("a", Some(value)).await;
+    }
+}
+
+/// A way to a port that can be cut without a word: nothing goes through, and nothing is closed.
+pub struct Path {
+    pub port: u16,
+    open: watch::Sender<bool>,
+}
+
+impl Path {
+    pub async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = listener.local_addr().unwrap().port();
+        let open = watch::Sender::new(true);
+        let is_open = open.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(carry(client, port, is_open.subscribe()));
+            }
+        });
+        Self { port: near, open }
+    }
+
+    pub fn cut(&self) {
+        self.open.send_replace(false);
+    }
+
+    pub fn mend(&self) {
+        self.open.send_replace(true);
+    }
+}
+
+/// Whatever was on its way when the path was cut stays lost, as its connection is.
+async fn carry(mut client: TcpStream, port: u16, mut is_open: watch::Receiver<bool>) {
+    if !*is_open.borrow_and_update() {
+        std::future::pending::<()>().await;
+    }
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+    let cut = async { _ = is_open.wait_for(|is_open| !is_open).await };
+    tokio::select! {
+        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+        () = cut => std::future::pending().await,
+    }
+}
