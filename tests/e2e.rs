@@ -10,6 +10,8 @@ mod adopt;
 mod bad_input;
 #[path = "e2e/binding.rs"]
 mod binding;
+#[path = "e2e/burst.rs"]
+mod burst;
 #[path = "e2e/chaos.rs"]
 mod chaos;
 #[path = "e2e/connections.rs"]
@@ -32,6 +34,8 @@ mod endings;
 mod fairness;
 #[path = "e2e/follow.rs"]
 mod follow;
+#[path = "e2e/keyed.rs"]
+mod keyed;
 #[path = "e2e/languages.rs"]
 mod languages;
 #[path = "e2e/leader.rs"]
@@ -50,6 +54,8 @@ mod notify;
 mod observe;
 #[path = "e2e/prune.rs"]
 mod prune;
+#[path = "e2e/replica.rs"]
+mod replica;
 #[path = "e2e/secrecy.rs"]
 mod secrecy;
 #[path = "e2e/server_faults.rs"]
@@ -58,5 +64,7 @@ mod server_faults;
 mod slow;
 #[path = "e2e/start.rs"]
 mod start;
+#[path = "e2e/storm.rs"]
+mod storm;
 #[path = "e2e/tls.rs"]
 mod tls;
