@@ -57,7 +57,7 @@ impl Pass<'_> {
         if memory.notified.wakes.is_redefined() {
             memory.notified.forget();
         }
-        self.listen(memory, valid, pool, print.as_ref()).await;
+        self.listen(memory, valid, pool, print.as_ref()).await?;
         memory.since = memory.notified.wakes.take().map(|pending| pending.since);
         Ok(Sought::All(print))
     }
