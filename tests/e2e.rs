@@ -12,6 +12,8 @@ mod bad_input;
 mod bell;
 #[path = "e2e/binding.rs"]
 mod binding;
+#[path = "e2e/burst.rs"]
+mod burst;
 #[path = "e2e/chaos.rs"]
 mod chaos;
 #[path = "e2e/connections.rs"]
@@ -34,6 +36,8 @@ mod endings;
 mod fairness;
 #[path = "e2e/follow.rs"]
 mod follow;
+#[path = "e2e/keyed.rs"]
+mod keyed;
 #[path = "e2e/languages.rs"]
 mod languages;
 #[path = "e2e/leader.rs"]
@@ -56,6 +60,8 @@ mod notify;
 mod observe;
 #[path = "e2e/prune.rs"]
 mod prune;
+#[path = "e2e/replica.rs"]
+mod replica;
 #[path = "e2e/secrecy.rs"]
 mod secrecy;
 #[path = "e2e/server_faults.rs"]
@@ -64,5 +70,7 @@ mod server_faults;
 mod slow;
 #[path = "e2e/start.rs"]
 mod start;
+#[path = "e2e/storm.rs"]
+mod storm;
 #[path = "e2e/tls.rs"]
 mod tls;

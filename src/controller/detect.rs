@@ -57,11 +57,11 @@ impl Pass<'_> {
         }
         if why == Look::Probe && print.is_some() && print == memory.fingerprint && !memory.notified.wakes.is_some() {
             if memory.notified.again().is_some_and(|at| Instant::now() >= at) {
-                self.listen(memory, valid, pool, print.as_ref()).await;
+                self.listen(memory, valid, pool, print.as_ref()).await?;
             }
             return Ok(Sought::Nothing);
         }
-        self.listen(memory, valid, pool, print.as_ref()).await;
+        self.listen(memory, valid, pool, print.as_ref()).await?;
         let since = memory.notified.wakes.take().map(|pending| pending.since);
         memory.heed(since);
         Ok(Sought::All(print))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::error::Error;
 use super::listen::{Hearing, Interest, Subscription};
 use super::memory::Memory;
 use super::reconcile::{Pass, limits};
@@ -13,7 +14,7 @@ use crate::logic::keyed::{KeyedPlan, Whole};
 use crate::logic::outcome;
 use crate::logic::triggers::Wanted;
 use crate::logic::validate::Validated;
-use crate::postgres::{Lease, Pool};
+use crate::postgres::{self, Lease, Pool, Unwatched};
 
 /// How long the first read waits for the listener, so that it need not be repeated.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -22,6 +23,26 @@ const AGAIN: Duration = Duration::from_secs(60);
 
 /// How many operators may listen to a table that we have watched.
 const SLOTS: u16 = 1;
+
+/// Why there are no notifications.
+enum Hindrance {
+    /// It is known.
+    Known(String),
+    /// The database did not say.
+    Unknown(postgres::Error),
+}
+
+impl From<String> for Hindrance {
+    fn from(why: String) -> Self {
+        Self::Known(why)
+    }
+}
+
+impl From<postgres::Error> for Hindrance {
+    fn from(error: postgres::Error) -> Self {
+        if error.tells_nothing() { Self::Unknown(error) } else { Self::Known(error.to_string()) }
+    }
+}
 
 /// What one resource has of notifications.
 #[derive(Default)]
@@ -105,29 +126,31 @@ impl Notified {
 
 impl Pass<'_> {
     /// Listens for changes of the tables that were found, unless it does so already. What stands against it is no error:
-    /// changes are looked for then.
+    /// changes are looked for then. It is one not to find that out: nothing might ask again for as long as the query rests.
     pub(super) async fn listen(
         &self,
         memory: &mut Memory,
         valid: &Validated,
         pool: &Arc<Pool>,
         print: Option<&Fingerprint>,
-    ) {
+    ) -> Result<(), Error> {
         let now = Instant::now();
         let (Some(detection), Some(print)) = (&valid.detection, print) else {
             memory.notified.subscription = None;
-            return;
+            return Ok(());
         };
         if valid.mode == ChangeDetectionMode::Poll {
             memory.notified.subscription = None;
-            return;
+            return Ok(());
         }
         let notified = &mut memory.notified;
-        if notified.tried.is_none() || notified.again().is_some_and(|at| now >= at) {
+        // Now and then also where all is well: a view or function may be another one by now, and nothing tells.
+        if notified.tried.is_none_or(|tried| now.duration_since(tried) >= AGAIN) {
             notified.tried = Some(now);
             match self.try_to_listen(notified, valid, detection, pool, print).await {
                 Ok(()) => notified.why_not = None,
-                Err(why) => {
+                Err(Hindrance::Unknown(error)) => return Err(Error::Query(error)),
+                Err(Hindrance::Known(why)) => {
                     notified.subscription = None;
                     notified.keyed = None;
                     notified.why_not = Some(why);
@@ -138,6 +161,7 @@ impl Pass<'_> {
             subscription.settled(PATIENCE).await;
         }
         notified.had |= notified.is_heard();
+        Ok(())
     }
 
     async fn try_to_listen(
@@ -147,9 +171,9 @@ impl Pass<'_> {
         detection: &Detection,
         pool: &Arc<Pool>,
         print: &Fingerprint,
-    ) -> Result<(), String> {
+    ) -> Result<(), Hindrance> {
         print.can_notify(detection, valid.mode)?;
-        let mut lease = pool.lease().await.map_err(|error| error.to_string())?;
+        let mut lease = pool.lease().await?;
         let keyed = self.consider_keys(&mut lease, valid, detection).await?;
         let names = |plan: &Arc<KeyedPlan>| plan.columns.iter().map(|column| column.as_str().to_owned()).collect();
         let keys: Vec<String> = keyed.as_ref().map(names).unwrap_or_default();
@@ -158,7 +182,10 @@ impl Pass<'_> {
             let keys = if index == 0 { keys.clone() } else { Vec::new() };
             let wanted = Wanted { oid: mark.oid as u32, keys, slots: SLOTS };
             let ensured = lease.session.ensure_watched(&wanted, self.ctx.installs_triggers, &limits(valid)).await;
-            let found = ensured.map_err(|why| format!("{}: {why}", watched.table_field()))?;
+            let found = ensured.map_err(|why| match why {
+                Unwatched::Failed(error) if error.tells_nothing() => Hindrance::Unknown(error),
+                why => Hindrance::Known(format!("{}: {why}", watched.table_field())),
+            })?;
             for created in &found.created {
                 let notice = outcome::installed(created);
                 tracing::info!(dbqr = %self.owner, "{}", notice.note);
@@ -183,9 +210,9 @@ impl Pass<'_> {
         lease: &mut Lease,
         valid: &Validated,
         detection: &Detection,
-    ) -> Result<Result<Arc<KeyedPlan>, Whole>, String> {
-        let Some(first) = detection.tables.first() else { return Err("no table is watched".into()) };
-        let considered = lease.session.may_read_keyed(&valid.query, &limits(valid), &first.table).await;
-        Ok(considered.map_err(|error| error.to_string())?.map(Arc::new))
+    ) -> Result<Result<Arc<KeyedPlan>, Whole>, Hindrance> {
+        let Some(first) = detection.tables.first() else { return Err("no table is watched".to_owned().into()) };
+        let considered = lease.session.may_read_keyed(&valid.query, &limits(valid), &first.table).await?;
+        Ok(considered.map(Arc::new))
     }
 }

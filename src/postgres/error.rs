@@ -166,6 +166,11 @@ impl Error {
         }
     }
 
+    /// Whether nothing was found out, as there was no connection to ask on, or it broke.
+    pub fn tells_nothing(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Busy { .. })
+    }
+
     /// Of a read of some keys: whether it failed for what was asked and not for want of a database, so that a read of
     /// everything may succeed, or tells what is wrong. Texts of keys come from anywhere: they may be no values of their
     /// columns' types (class 22).

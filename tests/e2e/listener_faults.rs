@@ -206,7 +206,7 @@ async fn a_standby_is_polled_and_the_condition_says_why() {
 async fn after_a_failover_the_new_primary_is_listened_to() {
     let mut primary = Server::start("failover").await;
     primary.admin().await.batch_execute(TABLE).await.unwrap();
-    let replica = primary.replica("failover-replica").await;
+    let replica = primary.follower("failover-replica", "").await;
     let world = World::new("failover", &[]).await;
     let uri = format!(
         "postgres://{ADMIN}:{PASSWORD}@127.0.0.1:{},127.0.0.1:{}/postgres?target_session_attrs=read-write",

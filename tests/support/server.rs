@@ -54,7 +54,15 @@ pub struct Server {
 impl Server {
     /// One that shows a certificate for `localhost` and 127.0.0.1, with a user for each line above.
     pub async fn start(test: &str) -> Self {
-        let template = template().await;
+        Self::start_from(template().await, test).await
+    }
+
+    /// The same, of another system than all others: those are copies, which PostgreSQL cannot tell from each other.
+    pub async fn stranger(test: &str) -> Self {
+        Self::start_from(&create_folder(), test).await
+    }
+
+    async fn start_from(template: &Path, test: &str) -> Self {
         let folder = PathBuf::from(env("DIR")).join(unique(test));
         run(Command::new("cp").arg("-a").arg(template).arg(&folder));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -84,23 +92,35 @@ impl Server {
         server
     }
 
-    /// A standby of this one, which follows it.
-    pub async fn replica(&self, test: &str) -> Self {
+    /// A standby that follows this one, with these lines of configuration of its own.
+    pub async fn follower(&self, test: &str, lines: &str) -> Self {
         let folder = PathBuf::from(env("DIR")).join(unique(test));
-        let primary = self.port.to_string();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut copy = Command::new(program("pg_basebackup"));
-        as_owner(&mut copy);
         fs::create_dir(&folder).unwrap();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
         hand_over(&folder);
-        copy.env("PGPASSWORD", PASSWORD).args(["--host", "127.0.0.1", "--username", ADMIN, "--port", &primary]);
-        run(copy.args(["--no-sync", "--checkpoint", "fast", "--write-recovery-conf", "--pgdata"]).arg(&folder));
-        let settings = folder.join("postgresql.auto.conf");
-        fs::write(&settings, format!("{}port = {port}\n", fs::read_to_string(&settings).unwrap())).unwrap();
-        let server = Self { process: spawn(&folder), folder, port, authority: Authority::new("nobody's") };
-        server.ready().await;
-        server
+        let mut copy = Command::new(program("pg_basebackup"));
+        as_owner(&mut copy);
+        copy.env("PGPASSWORD", PASSWORD).args(["--host", "127.0.0.1", "--username", ADMIN, "--port"]);
+        copy.arg(self.port.to_string()).args([
+            "--write-recovery-conf",
+            "--checkpoint",
+            "fast",
+            "--no-sync",
+            "--pgdata",
+        ]);
+        run(copy.arg(&folder));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let file = folder.join("postgresql.auto.conf");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("{text}\nport = {port}\n{lines}\n")).unwrap();
+        let follower = Self { process: spawn(&folder), folder, port, authority: Authority::new("nobody's") };
+        follower.ready().await;
+        follower
+    }
+
+    /// All it has written to its log so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.with_extension("log")).unwrap()
     }
 
     /// By which a resource finds it, as superuser.
@@ -165,7 +185,8 @@ impl Server {
         connect(self.config()).await.unwrap()
     }
 
-    fn config(&self) -> tokio_postgres::Config {
+    /// How to connect as superuser.
+    pub fn config(&self) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
         config.host("127.0.0.1").port(self.port).user(ADMIN).password(PASSWORD).dbname("postgres");
         config
@@ -220,22 +241,23 @@ fn spawn(folder: &Path) -> Child {
 /// A database folder to copy: to make one takes longer.
 async fn template() -> &'static Path {
     static TEMPLATE: OnceCell<PathBuf> = OnceCell::const_new();
-    let make = async || {
-        let folder = PathBuf::from(env("DIR")).join(unique("template"));
-        fs::create_dir(&folder).unwrap();
-        let password = folder.with_extension("password");
-        fs::write(&password, PASSWORD).unwrap();
-        hand_over(&folder);
-        hand_over(&password);
-        let mut initdb = Command::new(program("initdb"));
-        as_owner(&mut initdb);
-        initdb.args(["--no-sync", "--encoding", "UTF8", "--locale", "C", "--auth", "scram-sha-256"]);
-        run(initdb.args(["--username", ADMIN]).arg("--pwfile").arg(&password).arg("--pgdata").arg(&folder));
-        fs::write(folder.join("pg_hba.conf"), HBA).unwrap();
-        fs::write(folder.join("postgresql.conf"), CONFIG).unwrap();
-        folder
-    };
-    TEMPLATE.get_or_init(make).await
+    TEMPLATE.get_or_init(async || create_folder()).await
+}
+
+fn create_folder() -> PathBuf {
+    let folder = PathBuf::from(env("DIR")).join(unique("template"));
+    fs::create_dir(&folder).unwrap();
+    let password = folder.with_extension("password");
+    fs::write(&password, PASSWORD).unwrap();
+    hand_over(&folder);
+    hand_over(&password);
+    let mut initdb = Command::new(program("initdb"));
+    as_owner(&mut initdb);
+    initdb.args(["--no-sync", "--encoding", "UTF8", "--locale", "C", "--auth", "scram-sha-256"]);
+    run(initdb.args(["--username", ADMIN]).arg("--pwfile").arg(&password).arg("--pgdata").arg(&folder));
+    fs::write(folder.join("pg_hba.conf"), HBA).unwrap();
+    fs::write(folder.join("postgresql.conf"), CONFIG).unwrap();
+    folder
 }
 
 fn program(name: &str) -> PathBuf {

@@ -1,0 +1,294 @@
+//! Rows that are read by their keys, wherever that is not simple.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::Method;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Client;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::support::eventually;
+use crate::support::proxy::{Fate, Proxy, is_write};
+use crate::support::world::{PATIENCE, World, condition};
+
+const TEMPLATE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ row.name }}\ndata:\n  \
+                        v: {{ row.v | required('v') | quote }}\n";
+
+/// Nothing but notifications tells of changes within the hour.
+fn spec(more: Value) -> Value {
+    let changes = json!({"enabled": true, "tableName": "k", "mode": "Notify", "resyncInterval": "1h"});
+    let mut spec = json!({
+        "query": "SELECT id, name, v FROM k", "resourceTemplate": TEMPLATE, "changeDetection": changes,
+        "pollInterval": "1h", "pruneGuard": {"maxDeletions": "100%", "allowEmpty": true},
+    });
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    spec
+}
+
+/// With so many rows, numbered from 1, whose objects are `n1`, `n2`…
+async fn fill(world: &World, rows: usize) {
+    let rows = format!("INSERT INTO k SELECT n, 'n' || n, 'one' FROM generate_series(1, {rows}) n");
+    world.run_sql(&format!("CREATE TABLE k (id int PRIMARY KEY, name text, v text); {rows}")).await;
+}
+
+async fn listening(world: &World) -> String {
+    let resource = world.condition("q", "ChangeDetection", "True", Some("Listening")).await;
+    condition(&resource, "ChangeDetection").unwrap()["message"].as_str().unwrap().to_owned()
+}
+
+/// A world with so many rows that is notified of their changes, and reads them by key.
+async fn world(test: &str, rows: usize, more: Value) -> World {
+    let world = World::new(test, &[]).await;
+    fill(&world, rows).await;
+    world.create("q", spec(more)).await;
+    assert!(listening(&world).await.contains("read by their keys"));
+    world.until_value(&format!("n{rows}"), Some("one")).await;
+    world
+}
+
+/// Waits until there are these objects, with these values, and no others.
+async fn until(world: &World, wanted: &[(&str, &str)]) {
+    let wanted: BTreeMap<String, String> = wanted.iter().map(|(name, v)| ((*name).into(), (*v).into())).collect();
+    eventually(&format!("{wanted:?}"), PATIENCE, async || {
+        let mut there = BTreeMap::new();
+        for name in world.managed().await {
+            there.insert(name.clone(), world.value(&name).await.unwrap_or_default());
+        }
+        (there == wanted).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_and_names_that_change_and_are_swapped_move_the_objects() {
+    let world = world("moves", 3, json!({})).await;
+    let uids = world.uids().await;
+    world.run_sql("UPDATE k SET id = 10, v = 'ten' WHERE id = 1").await;
+    until(&world, &[("n1", "ten"), ("n2", "one"), ("n3", "one")]).await;
+    let marked = async |name: &str| {
+        let object = world.config_maps().get(name).await.unwrap();
+        object.metadata.annotations.unwrap()["konnektr.io/row-key"].clone()
+    };
+    eventually("it is marked with its new key", PATIENCE, async || (marked("n1").await == r#"["10"]"#).then_some(()))
+        .await;
+    world.run_sql("UPDATE k SET name = 'm3' WHERE id = 3").await;
+    until(&world, &[("m3", "one"), ("n1", "ten"), ("n2", "one")]).await;
+    // In one transaction, and in two: for a moment both rows want one object, or one none.
+    world.run_sql("UPDATE k SET name = CASE name WHEN 'n1' THEN 'n2' ELSE 'n1' END WHERE name IN ('n1', 'n2')").await;
+    until(&world, &[("m3", "one"), ("n1", "one"), ("n2", "ten")]).await;
+    world.run_sql("UPDATE k SET name = 'n2' WHERE name = 'n1'").await;
+    world.run_sql("UPDATE k SET name = 'n1' WHERE id = 10").await;
+    until(&world, &[("m3", "one"), ("n1", "ten"), ("n2", "one")]).await;
+    let now = world.uids().await;
+    assert_eq!((&now["n1"], &now["n2"]), (&uids["n1"], &uids["n2"]), "none was deleted meanwhile");
+    world.ready("q").await;
+}
+
+#[tokio::test]
+async fn an_object_that_two_rows_want_is_left_as_it_is_until_one_of_them_has_it() {
+    let world = world("disputed", 3, json!({})).await;
+    let uids = world.uids().await;
+    world.run_sql("UPDATE k SET name = 'n1', v = 'mine' WHERE id = 2").await;
+    let resource = world.condition("q", "Ready", "False", Some("PartiallyFailed")).await;
+    assert_eq!(resource["status"]["failedRows"], 2);
+    world.run_sql("UPDATE k SET v = 'three' WHERE id = 3").await;
+    until(&world, &[("n1", "one"), ("n2", "one"), ("n3", "three")]).await;
+    world.run_sql("DELETE FROM k WHERE id = 1").await;
+    until(&world, &[("n1", "mine"), ("n3", "three")]).await;
+    world.ready("q").await;
+    assert_eq!(world.uids().await["n1"], uids["n1"]);
+}
+
+#[tokio::test]
+async fn a_row_that_fails_keeps_its_object_and_counts_while_others_change() {
+    let world = world("fails", 3, json!({})).await;
+    world.run_sql("UPDATE k SET v = NULL WHERE id = 1").await;
+    let failed = async |count: u64| {
+        let what = format!("{count} rows failed");
+        eventually(&what, PATIENCE, async || {
+            let resource = world.get("q").await;
+            (resource["status"]["failedRows"].as_u64().unwrap_or(0) == count).then_some(())
+        })
+        .await;
+    };
+    failed(1).await;
+    world.run_sql("UPDATE k SET v = 'two' WHERE id = 2").await;
+    world.run_sql("DELETE FROM k WHERE id = 3").await;
+    until(&world, &[("n1", "one"), ("n2", "two")]).await;
+    failed(1).await;
+    world.run_sql("UPDATE k SET v = NULL WHERE id = 2").await;
+    failed(2).await;
+    until(&world, &[("n1", "one"), ("n2", "two")]).await;
+    world.run_sql("DELETE FROM k WHERE id = 1").await;
+    until(&world, &[("n2", "two")]).await;
+    world.run_sql("UPDATE k SET v = 'back' WHERE id = 2").await;
+    until(&world, &[("n2", "back")]).await;
+    failed(0).await;
+    world.ready("q").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_changes_during_a_long_first_sync_does_not_wait_for_its_end() {
+    const ROWS: usize = 600;
+    let proxy = Proxy::start(|parts| {
+        let is_apply = parts.method == Method::PATCH && parts.uri.path().contains("/configmaps/");
+        if is_apply { Fate::Waits(Duration::from_millis(400)) } else { Fate::Passes }
+    })
+    .await;
+    let client = Client::try_default().await.unwrap();
+    let world = World::on(client, "overtakes", &[], &[], Some(proxy.kubeconfig)).await;
+    fill(&world, ROWS).await;
+    // The last one, and one of the first: it has its object before.
+    world.create("q", spec(json!({}))).await;
+    world.until_value("n1", Some("one")).await;
+    world.run_sql(&format!("UPDATE k SET v = 'new' WHERE id IN (1, {ROWS})")).await;
+    for name in ["n1".to_owned(), format!("n{ROWS}")] {
+        world.until_value(&name, Some("new")).await;
+    }
+    let there = world.managed().await.len();
+    assert!(there < ROWS, "the first sync was over");
+    eventually("all are there", 3 * PATIENCE, async || (world.managed().await.len() == ROWS).then_some(())).await;
+    world.ready("q").await;
+}
+
+#[tokio::test]
+async fn what_others_change_is_put_right_while_changes_are_notified() {
+    let world = world("foreign", 2, json!({})).await;
+    let edit = |patch: Value| {
+        let api = world.config_maps();
+        async move { api.patch("n1", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap() }
+    };
+    edit(json!({"data": {"v": "theirs", "more": "theirs"}})).await;
+    world.until_value("n1", Some("one")).await;
+    world.run_sql("UPDATE k SET v = 'two' WHERE id = 1").await;
+    world.until_value("n1", Some("two")).await;
+    let more = world.config_maps().get("n1").await.unwrap().data.unwrap().remove("more");
+    assert_eq!(more.as_deref(), Some("theirs"), "what is not ours stays");
+    world.config_maps().delete("n2", &Default::default()).await.unwrap();
+    world.until_value("n2", Some("one")).await;
+}
+
+#[tokio::test]
+async fn single_deletions_that_were_notified_trip_the_guard_together() {
+    let guard = json!({"pruneGuard": {"maxDeletions": "20%", "minimum": 0}});
+    let world = world("guard", 20, guard).await;
+    for (id, left) in (1..=4).zip([19, 18, 17, 16]) {
+        world.run_sql(&format!("DELETE FROM k WHERE id = {id}")).await;
+        eventually("it is gone", PATIENCE, async || (world.managed().await.len() == left).then_some(())).await;
+    }
+    world.run_sql("DELETE FROM k WHERE id = 5").await;
+    let digest = eventually("the fifth waits", PATIENCE, async || {
+        let blocked = world.get("q").await["status"]["blockedPrune"].clone();
+        (blocked["count"] == 1).then(|| blocked["digest"].as_str().unwrap().to_owned())
+    })
+    .await;
+    world.run_sql("UPDATE k SET v = 'two' WHERE id = 6").await;
+    world.until_value("n6", Some("two")).await;
+    assert_eq!(world.value("n5").await.as_deref(), Some("one"));
+    let annotations = json!({"konnektr.io/approve-prune": digest});
+    world.patch("q", json!({"metadata": {"annotations": annotations}})).await;
+    world.until_value("n5", None).await;
+    assert_eq!(world.managed().await.len(), 15);
+    world.condition("q", "PruneBlocked", "False", None).await;
+}
+
+#[tokio::test]
+async fn an_adopted_object_whose_row_goes_is_released() {
+    let world = World::new("released", &[]).await;
+    fill(&world, 2).await;
+    let theirs: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "n1"}, "data": {"own": "o"}})).unwrap();
+    world.config_maps().create(&PostParams::default(), &theirs).await.unwrap();
+    world.create("q", spec(json!({}))).await;
+    listening(&world).await;
+    until(&world, &[("n1", "one"), ("n2", "one")]).await;
+    world.run_sql("DELETE FROM k WHERE id = 1").await;
+    until(&world, &[("n2", "one")]).await;
+    let released = world.config_maps().get("n1").await.unwrap();
+    assert_eq!(json!(released.data), json!({"own": "o"}));
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_read_alone_are_read_as_a_whole_and_it_is_said_why() {
+    let world = World::new("whole", &[]).await;
+    fill(&world, 3).await;
+    world.create("q", spec(json!({"query": "SELECT id, name, v FROM k ORDER BY id LIMIT 2"}))).await;
+    let message = listening(&world).await;
+    assert!(message.contains("full reads: ") && message.contains("LIMIT"), "{message}");
+    until(&world, &[("n1", "one"), ("n2", "one")]).await;
+    world.run_sql("DELETE FROM k WHERE id = 1").await;
+    until(&world, &[("n2", "one"), ("n3", "one")]).await;
+}
+
+#[tokio::test]
+async fn a_change_of_the_second_table_is_read_as_a_whole() {
+    let world = World::new("second", &[]).await;
+    fill(&world, 2).await;
+    world.run_sql("CREATE TABLE o (id int PRIMARY KEY, v text); INSERT INTO o VALUES (1, 'x')").await;
+    let more = json!({
+        "query": "SELECT k.id, k.name, k.v || o.v AS v FROM k JOIN o ON o.id = 1",
+        "changeDetection": {
+            "enabled": true, "mode": "Notify", "resyncInterval": "1h", "tables": [{"tableName": "k"}, {"tableName": "o"}],
+        },
+    });
+    world.create("q", spec(more)).await;
+    let message = listening(&world).await;
+    assert!(message.contains("first table are read by their keys"), "{message}");
+    until(&world, &[("n1", "onex"), ("n2", "onex")]).await;
+    world.run_sql("UPDATE o SET v = 'y'").await;
+    until(&world, &[("n1", "oney"), ("n2", "oney")]).await;
+    world.run_sql("UPDATE k SET v = 'two' WHERE id = 1").await;
+    until(&world, &[("n1", "twoy"), ("n2", "oney")]).await;
+    world.run_sql("DELETE FROM o").await;
+    until(&world, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_read_after_changes_that_were_read_by_key_finds_nothing_to_write() {
+    let (writes, counts) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+    let (counted, is_counting) = (writes.clone(), counts.clone());
+    let proxy = Proxy::start(move |parts| {
+        let is_status = parts.uri.path().ends_with("/status") || parts.uri.path().contains("/events");
+        let counts = is_counting.load(Ordering::Relaxed) && is_write(parts) && !is_status;
+        counted.fetch_add(usize::from(counts), Ordering::Relaxed);
+        Fate::Passes
+    })
+    .await;
+    let client = Client::try_default().await.unwrap();
+    let world = World::on(client, "nothing", &[], &["--leader-elect=false"], Some(proxy.kubeconfig)).await;
+    fill(&world, 20).await;
+    let changes = json!({"enabled": true, "tableName": "k", "mode": "Notify", "resyncInterval": "2s"});
+    world.create("q", spec(json!({ "changeDetection": changes }))).await;
+    listening(&world).await;
+    world.until_value("n20", Some("one")).await;
+    let sql = "UPDATE k SET v = 'two' WHERE id <= 3; UPDATE k SET name = 'm4' WHERE id = 4; DELETE FROM k WHERE id = 5; \
+               INSERT INTO k VALUES (21, 'n21', 'one'), (22, 'n5', 'again'); UPDATE k SET id = 100 WHERE id = 6";
+    for statement in sql.split(';') {
+        world.run_sql(statement).await;
+    }
+    world.until_value("n5", Some("again")).await;
+    world.until_value("n4", None).await;
+    world.another_pass("q").await;
+    world.ready("q").await;
+    counts.store(true, Ordering::Relaxed);
+    let resource = world.get("q").await["metadata"]["resourceVersion"].clone();
+    let labels = format!("namespace=\"{}\",name=\"q\"", world.namespace.name());
+    let reads =
+        async || world.operator.figure(&format!("dbqr_query_duration_seconds_count{{{labels}}}")).await.unwrap();
+    let more = async |number: f64| {
+        let before = reads().await;
+        eventually("more reads", PATIENCE, async || (reads().await >= before + number).then_some(())).await;
+    };
+    more(3.0).await;
+    assert_eq!(world.get("q").await["metadata"]["resourceVersion"], resource, "nor is anything said");
+    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+               WHERE datname = current_database() AND application_name LIKE 'db-query-operator%'";
+    assert!(world.sql.query_one(cut, &[]).await.unwrap().get::<_, i64>(0) >= 2);
+    more(2.0).await;
+    listening(&world).await;
+    more(1.0).await;
+    assert_eq!(writes.load(Ordering::Relaxed), 0);
+}
