@@ -80,7 +80,7 @@ pub struct ConnectionSecretRef {
     #[schemars(length(max = 63))]
     pub namespace: Option<String>,
     /// Key of a whole connection URI (`postgresql://user:password@host:port/dbname?sslmode=…`), or of a string of
-    /// keywords and values. Where set, the other keys are not read.
+    /// keywords and values. Where set, the other keys are not read, but for `readonlyHostKey`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub uri_key: Option<String>,
@@ -88,7 +88,10 @@ pub struct ConnectionSecretRef {
     #[serde(default = "defaults::host_key")]
     #[schemars(length(max = 253))]
     pub host_key: String,
-    /// Key of the host of a read-only replica.
+    /// Key of the host of a replica, or of its host and port (`host:5433`; the port is the primary's where there is
+    /// none). Where set, the query runs there whenever it has all that was committed on the primary, and else on the
+    /// primary: nothing older than the last read is ever applied. All else is asked of the primary. User, password,
+    /// database and TLS are the same for both.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub readonly_host_key: Option<String>,

@@ -129,7 +129,7 @@ impl Writer {
         let (id, value) = (self.dice.id(), self.dice.below(1000));
         let sql = match self.dice.below(20) {
             0 => format!("DELETE FROM w WHERE id = {id}"),
-            1..=3 => format!("INSERT INTO w VALUES ({id}, 'fast-{id}', 'v{value}') ON CONFLICT DO NOTHING"),
+            1..=3 => format!("INSERT INTO w VALUES ({id}, 'fast-{id}', 'v{value}') ON CONFLICT (id) DO NOTHING"),
             _ => format!("UPDATE w SET v = 'v{value}' WHERE id = {id}"),
         };
         client.batch_execute(&sql).await
@@ -165,7 +165,7 @@ impl Writer {
             0 | 1 => {
                 format!("INSERT INTO {table} VALUES ({a}, '{name}', {v}) ON CONFLICT (id) DO UPDATE SET v = excluded.v")
             }
-            2 => format!("INSERT INTO {table} VALUES ({a}, '{name}', {v}) ON CONFLICT DO NOTHING"),
+            2 => format!("INSERT INTO {table} VALUES ({a}, '{name}', {v}) ON CONFLICT (id) DO NOTHING"),
             3 => format!("UPDATE {table} SET v = {v} WHERE id = {a}"),
             4 => format!("UPDATE {table} SET v = {v} WHERE id BETWEEN {a} AND {a} + 4"),
             5 => format!("UPDATE {table} SET name = '{name}' WHERE id = {a}"),
