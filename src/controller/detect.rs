@@ -59,7 +59,10 @@ impl Pass<'_> {
             if memory.notified.again().is_some_and(|at| Instant::now() >= at) {
                 self.listen(memory, valid, pool, print.as_ref()).await?;
             }
-            return Ok(Sought::Nothing);
+            // From when on all is notified, nobody says to who comes late: what came before is read as a whole.
+            if !memory.notified.is_heard() {
+                return Ok(Sought::Nothing);
+            }
         }
         self.listen(memory, valid, pool, print.as_ref()).await?;
         let since = memory.notified.wakes.take().map(|pending| pending.since);

@@ -30,7 +30,8 @@ impl Pass<'_> {
     pub(super) async fn prune(&self, memory: &mut Memory, valid: &Validated, read: &Read) -> Pruned {
         let approved = self.dbqr.annotation(APPROVE_PRUNE);
         let nonce = Timestamp::now().as_nanosecond().unsigned_abs();
-        let terms = Terms { prune: valid.prune, guard: &valid.guard, approved, nonce };
+        let awaited = memory.notified.wakes.keys();
+        let terms = Terms { prune: valid.prune, guard: &valid.guard, approved, nonce, awaited: &awaited };
         let judgement = memory.state.judge(read, terms, Instant::now());
         let mut pruned = Pruned { all_kept: judgement.all_kept, ..Pruned::default() };
         for id in self.delete(memory, judgement.verdict.approved).await {

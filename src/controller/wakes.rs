@@ -43,6 +43,14 @@ impl Wakes {
         }
     }
 
+    /// The keys they are about; none where they are about all rows.
+    pub fn keys(&self) -> Keys {
+        match &*self.pending() {
+            Some(Pending { wake: Wake::Keys(keys), .. }) => keys.clone(),
+            _ => Keys::new(),
+        }
+    }
+
     /// Whether they are about some keys alone.
     pub fn are_keys(&self) -> bool {
         matches!(&*self.pending(), Some(Pending { wake: Wake::Keys(_), is_redefined: false, .. }))

@@ -1,6 +1,6 @@
 //! Rows that failed, at whichever step. Pure.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::row::RowName;
@@ -13,6 +13,8 @@ pub const KEPT: usize = 10;
 pub struct Failures {
     /// The numbers of the rows by their keys.
     rows: HashMap<Option<Arc<str>>, BTreeSet<u64>>,
+    /// The keys of those of which nobody knows what they want.
+    unrendered: HashSet<Option<Arc<str>>>,
     kept: Vec<RowFailure>,
 }
 
@@ -33,6 +35,9 @@ impl Failures {
     /// Adds one.
     pub fn push(&mut self, failure: RowFailure) {
         self.rows.entry(failure.row.key.clone()).or_default().insert(failure.row.number);
+        if failure.object.is_none() {
+            self.unrendered.insert(failure.row.key.clone());
+        }
         // By rows, in whichever order they failed: so the same failures give the same status.
         let place = |one: &RowFailure| (one.row.number, one.row.key.clone(), one.object.clone());
         let at = self.kept.partition_point(|one| place(one) <= place(&failure));
@@ -47,8 +52,9 @@ impl Failures {
 
     /// Adds those of other rows.
     pub fn merge(&mut self, others: Self) {
-        let Self { rows, kept } = others;
+        let Self { rows, unrendered, kept } = others;
         self.extend(kept);
+        self.unrendered.extend(unrendered);
         for (key, numbers) in rows {
             self.rows.entry(key).or_default().extend(numbers);
         }
@@ -56,7 +62,9 @@ impl Failures {
 
     /// The rows of this key are read again.
     pub fn forget(&mut self, key: &Arc<str>) {
-        if self.rows.remove(&Some(key.clone())).is_some() {
+        let key_of = Some(key.clone());
+        self.unrendered.remove(&key_of);
+        if self.rows.remove(&key_of).is_some() {
             self.kept.retain(|one| one.row.key.as_ref() != Some(key));
         }
     }
@@ -69,6 +77,11 @@ impl Failures {
     /// Their keys; None for those that have none.
     pub fn keys(&self) -> impl Iterator<Item = Option<&Arc<str>>> {
         self.rows.keys().map(Option::as_ref)
+    }
+
+    /// The keys of those of which nobody knows what they want, as they could not be rendered.
+    pub fn unrendered(&self) -> impl Iterator<Item = Option<&Arc<str>>> {
+        self.unrendered.iter().map(Option::as_ref)
     }
 
     /// Whether none failed.

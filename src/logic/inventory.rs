@@ -155,6 +155,11 @@ impl Inventory {
         self.objects.iter().any(|(id, known)| !known.deleting && is_wanted(id))
     }
 
+    /// Whether nobody can tell that it has no row.
+    pub fn is_doubtful(&self, id: &ObjectId, doubt: &Doubt) -> bool {
+        self.objects.get(id).is_some_and(|known| doubt.is_about(known))
+    }
+
     /// Whether it exists.
     pub fn exists(&self, id: &ObjectId) -> bool {
         self.objects.contains_key(id)

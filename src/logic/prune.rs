@@ -43,6 +43,8 @@ pub struct Situation<'a> {
     pub leaves_some: bool,
     /// Objects without a row.
     pub stale: Vec<Stale>,
+    /// Objects of which nobody can tell whether they have one. They count for nothing, and stay where they are.
+    pub doubtful: Vec<Stale>,
     /// The digest that a person approved.
     pub approved: Option<&'a str>,
     /// Different for each set, so that no approval outlives its set.
@@ -74,9 +76,9 @@ pub struct Held {
 impl Pruning {
     /// Judges what has no row after a complete read.
     pub fn judge(&mut self, guard: &Guard, situation: Situation<'_>, now: Instant) -> Verdict {
-        let Situation { objects, leaves_some, stale, approved, nonce } = situation;
+        let Situation { objects, leaves_some, stale, doubtful, approved, nonce } = situation;
         self.window.advance(guard, objects, now);
-        let fresh = self.part(stale, guard);
+        let fresh = self.part(stale, doubtful, guard);
         let mut verdict = Verdict::default();
         if let Some(frozen) = self.frozen.as_ref().filter(|frozen| approved == Some(frozen.digest.as_str())) {
             verdict.approved = frozen.members.clone().into_iter().collect();
@@ -124,16 +126,16 @@ impl Pruning {
         })
     }
 
-    /// Objects whose rows returned leave the frozen set; returns those that are not in it.
-    fn part(&mut self, stale: Vec<Stale>, guard: &Guard) -> Vec<Stale> {
+    /// Objects whose rows returned leave the frozen set; returns those without a row that are not in it.
+    fn part(&mut self, stale: Vec<Stale>, doubtful: Vec<Stale>, guard: &Guard) -> Vec<Stale> {
         let Some(frozen) = self.frozen.as_mut().filter(|frozen| frozen.guard == *guard) else {
             self.frozen = None;
             return stale;
         };
         let (members, fresh): (Vec<_>, Vec<_>) =
             stale.into_iter().partition(|(id, uid)| frozen.members.get(id) == Some(uid));
-        let still: HashSet<_> = members.into_iter().map(|(id, _)| id).collect();
-        frozen.members.retain(|id, _| still.contains(id));
+        let still: HashSet<_> = members.into_iter().chain(doubtful).collect();
+        frozen.members.retain(|id, uid| still.contains(&(id.clone(), uid.clone())));
         self.thaw_if_empty();
         fresh
     }

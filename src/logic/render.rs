@@ -35,6 +35,8 @@ pub struct Rendered {
     pub disputed: HashSet<ObjectId>,
     /// The rows by their keys, where they have any.
     pub groups: HashMap<Arc<str>, Group>,
+    /// Whether it is known which rows have which key.
+    pub is_grouped: bool,
     /// What failed.
     pub failures: Failures,
     /// What rows came to, for the next read. Empty where that depends on the time.
@@ -80,6 +82,7 @@ impl<'a> Renderer<'a> {
     /// Tells the rows of each key, where they have any: some of them will be read again without the others.
     pub fn grouping(mut self, is_grouping: bool) -> Self {
         self.is_grouping = is_grouping;
+        self.out.is_grouped = is_grouping;
         self
     }
 

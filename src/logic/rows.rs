@@ -26,6 +26,8 @@ pub struct Rows {
     claims: HashMap<ObjectId, RowName>,
     disputed: HashSet<ObjectId>,
     groups: HashMap<Arc<str>, Group>,
+    /// Whether it is known which rows have which key.
+    is_grouped: bool,
 }
 
 /// The rows of one key.
@@ -42,15 +44,15 @@ pub struct Group {
 pub enum Entangled {
     /// They want what rows of other keys want: those have to be read as well.
     With(Keys),
-    /// Rows are at odds about an object.
+    /// Rows are at odds about an object, or it is not known which rows have which key.
     AtOdds,
 }
 
 impl Rows {
     /// All rows were read.
     pub fn whole(rendered: Rendered, key_columns: Vec<String>) -> Self {
-        let Rendered { rows, claims, disputed, groups, failures, memo, .. } = rendered;
-        Self { count: rows, key_columns, failures, memo: memo.into(), claims, disputed, groups }
+        let Rendered { rows, claims, disputed, groups, is_grouped, failures, memo, .. } = rendered;
+        Self { count: rows, key_columns, failures, memo: memo.into(), claims, disputed, groups, is_grouped }
     }
 
     /// Whether a row wants the object.
@@ -65,8 +67,13 @@ impl Rows {
 
     /// Whether the rows of some keys can be taken without the others, as far as that can be known before.
     pub fn check(&self, keys: &Keys, rendered: &Rendered) -> Result<(), Entangled> {
-        let objects = self.of(keys).flat_map(|group| &group.objects);
-        if !rendered.disputed.is_empty() || objects.chain(rendered.claims.keys()).any(|id| self.disputed.contains(id)) {
+        // Groups that were not asked for come whole as well.
+        let groups = keys.iter().chain(rendered.groups.keys()).filter_map(|key| self.groups.get(key));
+        let objects = groups.flat_map(|group| &group.objects);
+        if !self.is_grouped
+            || !rendered.disputed.is_empty()
+            || objects.chain(rendered.claims.keys()).any(|id| self.disputed.contains(id))
+        {
             return Err(Entangled::AtOdds);
         }
         let others = rendered.claims.keys().filter_map(|id| self.claims.get(id)).map(|row| row.key.as_ref());
@@ -97,9 +104,5 @@ impl Rows {
         self.failures.merge(failures);
         before.retain(|id| !self.claims.contains_key(id));
         before
-    }
-
-    fn of<'a>(&'a self, keys: &'a Keys) -> impl Iterator<Item = &'a Group> {
-        keys.iter().filter_map(|key| self.groups.get(key))
     }
 }

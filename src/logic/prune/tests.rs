@@ -60,6 +60,7 @@ impl World {
         let situation = Situation {
             objects: self.objects.len(),
             leaves_some: self.objects.len() > stale.len(),
+            doubtful: Vec::new(),
             stale,
             approved: self.approved.as_deref(),
             nonce: self.nonce,
@@ -201,7 +202,14 @@ fn an_approved_object_that_could_not_be_deleted_stays_approved() {
     let guard = guard("0", false);
     let stale = || vec![(World::id(1), "a".into()), (World::id(2), "b".into())];
     let now = Instant::now();
-    let situation = |approved| Situation { objects: 3, leaves_some: true, stale: stale(), approved, nonce: 1 };
+    let situation = |approved| Situation {
+        objects: 3,
+        leaves_some: true,
+        stale: stale(),
+        doubtful: Vec::new(),
+        approved,
+        nonce: 1,
+    };
     assert_eq!(pruning.judge(&guard, situation(None), now), Verdict::default());
     let digest = pruning.held().unwrap().digest;
     assert_eq!(pruning.judge(&guard, situation(Some(&digest)), now).approved.len(), 2);

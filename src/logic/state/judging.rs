@@ -8,6 +8,7 @@ use crate::logic::inventory::Doubt;
 use crate::logic::object::ObjectId;
 use crate::logic::prune::{Held, Situation, Stale, Verdict};
 use crate::logic::rest::Resting;
+use crate::logic::rows::Keys;
 
 /// How deletions are to be judged.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Terms<'a> {
     pub approved: Option<&'a str>,
     /// Different each time.
     pub nonce: u128,
+    /// The keys of rows that are known to have changed since they were read.
+    pub awaited: &'a Keys,
 }
 
 /// Which deletions are right.
@@ -32,10 +35,12 @@ pub struct Judgement {
 }
 
 impl State {
-    /// What has no row and may go, now that all of the read was worked through: nothing of rows that failed or are still
-    /// being applied, and nothing at all where it cannot be told which objects are theirs.
+    /// What has no row and may go, now that all of the read was worked through: nothing of rows that failed, are still
+    /// being applied or have changed since, and nothing at all where it cannot be told which objects are theirs. What only
+    /// has to wait is judged with the rest: many deletions are many, however few of them can be done at a time. Of rows
+    /// that could not be rendered nobody knows what they will want, so that theirs do not count.
     pub fn judge(&mut self, read: &Read, terms: Terms<'_>, now: Instant) -> Judgement {
-        let doubt = self.doubt();
+        let doubt = self.doubt(terms.awaited);
         let all_kept = matches!(doubt, Doubt::All);
         if !terms.prune {
             self.pruning.forget();
@@ -44,15 +49,21 @@ impl State {
         if !terms.prune || all_kept {
             return Judgement { all_kept, verdict: Verdict::default() };
         }
-        let stale = self.stale(&doubt);
-        let Some(inventory) = self.certain() else { return Judgement::default() };
+        let loose = self.loose();
+        self.undeletable.retain(|id| loose.binary_search_by_key(&id, |(id, _)| id).is_ok());
+        // Not through a method: what is known is looked at while deletions are judged.
+        let Some((inventory, Some(_))) = &self.listed else { return Judgement::default() };
         let leaves_some = inventory.keeps_any(|id| self.rows.want(id));
-        self.undeletable.retain(|id| stale.binary_search_by_key(&id, |(id, _)| id).is_ok());
+        let unknown = Doubt::about(self.rows.failures.unrendered());
+        let (doubtful, stale) = loose.into_iter().partition(|(id, _)| inventory.is_doubtful(id, &unknown));
         let Terms { guard, approved, nonce, .. } = terms;
-        let situation = Situation { objects: read.existed, leaves_some, stale, approved, nonce };
+        let situation = Situation { objects: read.existed, leaves_some, stale, doubtful, approved, nonce };
         let mut verdict = self.pruning.judge(guard, situation, now);
         for objects in [&mut verdict.believed, &mut verdict.approved] {
-            objects.retain(|(id, uid)| self.undeletable.still(id, uid, now).is_none());
+            objects.retain(|(id, uid)| {
+                let waits = self.queue.is_under_way(id) || inventory.is_doubtful(id, &doubt);
+                !waits && self.undeletable.still(id, uid, now).is_none()
+            });
         }
         Judgement { all_kept, verdict }
     }
@@ -89,25 +100,25 @@ impl State {
             return;
         }
         let is_certain = self.rows.failures.is_empty() && self.queue.is_idle() && self.certain().is_some();
-        if is_certain && self.stale(&Doubt::None).is_empty() {
+        if is_certain && self.loose().is_empty() {
             self.recorded.marked_by = Some(self.rows.key_columns.clone());
         }
     }
 
     /// What exists, has no row and may be deleted, as far as what exists is certain. O(objects) after a read of all rows,
     /// else O(what has no row).
-    fn stale(&mut self, doubt: &Doubt) -> Vec<Stale> {
+    fn loose(&mut self) -> Vec<Stale> {
         let Some((inventory, Some(_))) = &self.listed else { return Vec::new() };
         let rows = &self.rows;
         let loose = self.loose.get_or_insert_with(|| inventory.without(|id| rows.want(id)));
         loose.retain(|id| inventory.exists(id));
-        inventory.stale(loose.iter().filter(|id| !self.queue.is_under_way(id)), doubt)
+        inventory.stale(loose.iter(), &Doubt::None)
     }
 
-    fn doubt(&self) -> Doubt {
+    fn doubt(&self, awaited: &Keys) -> Doubt {
         let under_way = self.queue.rows().map(|row| row.key.as_ref());
         let columns = &self.rows.key_columns;
-        match Doubt::about(self.rows.failures.keys().chain(under_way)) {
+        match Doubt::about(self.rows.failures.keys().chain(under_way).chain(awaited.iter().map(Some))) {
             Doubt::Of(_) if columns.is_empty() => Doubt::All,
             Doubt::Of(_) if self.recorded.marked_by.as_ref() != Some(columns) => Doubt::All,
             doubt => doubt,

@@ -440,7 +440,8 @@ impl World {
             ..PruneGuard::default()
         };
         let guard = Guard::new(&guard).unwrap();
-        let terms = Terms { prune: true, guard: &guard, approved: None, nonce: 0 };
+        let awaited = Keys::new();
+        let terms = Terms { prune: true, guard: &guard, approved: None, nonce: 0, awaited: &awaited };
         let judgement = self.state.judge(read, terms, self.now);
         for (id, uid) in judgement.verdict.believed {
             let is_wanted = self.rows.values().any(|(name, value)| value.is_some() && number(&id) == *name);

@@ -1,0 +1,192 @@
+//! What may go when rows are read by their keys, and passes are interrupted.
+
+use super::super::{Read, Recorded, State, Terms};
+use super::desired;
+use crate::crd::{ConflictPolicy, PruneGuard};
+use crate::logic::failures::RowFailure;
+use crate::logic::guard::Guard;
+use crate::logic::memo::RowHash;
+use crate::logic::object::{AppliedHash, Desired, Hold};
+use crate::logic::render::Rendered;
+use crate::logic::row::{Row, RowName};
+use crate::logic::rows::{Entangled, Keys};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use std::time::Instant;
+
+fn made(name: &str, key: &str, number: u64) -> Desired {
+    let Desired { id, kind, .. } = desired(name);
+    let row = RowName { number, key: Some(key.into()) };
+    Desired::new(id, kind, AppliedHash(format!("{name} {key}")), row, None)
+}
+
+fn rendered(rows: &[(&str, &str)], grouped: bool) -> Rendered {
+    let mut out = Rendered { is_grouped: grouped, ..Rendered::default() };
+    for (key, name) in rows {
+        out.rows += 1;
+        let one = made(name, key, out.rows);
+        if grouped {
+            let group = out.groups.entry((*key).into()).or_default();
+            group.rows.push(RowHash::of(&Row { json: format!("{key} {name}"), key: Some((*key).into()) }));
+            group.objects.push(one.id.clone());
+        }
+        if let Some(first) = out.claims.insert(one.id.clone(), one.row.clone()) {
+            out.disputed.insert(one.id.clone());
+            for row in [first, one.row.clone()] {
+                out.failures.push(RowFailure { row, object: None, reason: "DuplicateObject", message: String::new() });
+            }
+        } else {
+            out.desired.push(one);
+        }
+    }
+    let disputed = out.disputed.clone();
+    out.desired.retain(|one| !disputed.contains(&one.id));
+    out
+}
+
+fn state(objects: &[(&str, &str)], now: Instant) -> State {
+    let mut state = State::new(Recorded { marked_by: Some(vec!["id".into()]), ..Recorded::default() });
+    state.listed(
+        objects.iter().map(|(key, name)| {
+            let one = made(name, key, 1);
+            (one.id.clone(), one.known((*name).into(), Default::default(), Hold::Created, None))
+        }),
+        now,
+    );
+    state
+}
+
+fn guard() -> Guard {
+    Guard::new(&PruneGuard { max_deletions: IntOrString::String("20%".into()), ..PruneGuard::default() }).unwrap()
+}
+
+fn prune(state: &mut State, read: &Read, now: Instant) -> (usize, Option<usize>) {
+    let guard = guard();
+    let terms = Terms { prune: true, guard: &guard, approved: None, nonce: 0, awaited: &Keys::new() };
+    let believed = state.judge(read, terms, now).verdict.believed;
+    for (id, _) in &believed {
+        state.known_mut().unwrap().delete(id);
+    }
+    state.deleted(believed.len(), now);
+    (believed.len(), state.held().map(|held| held.count + held.waiting))
+}
+
+fn meet_all(state: &mut State, read: &mut Read) {
+    for one in read.unmet().into_iter().flatten() {
+        state.meet(one, None, ConflictPolicy::Protect);
+    }
+}
+
+fn rename_all(per_pass: usize) -> (usize, Option<usize>) {
+    let now = Instant::now();
+    let keys: Vec<String> = (0..1000).map(|n| format!("[\"{n}\"]")).collect();
+    let old: Vec<String> = (0..1000).map(|n| format!("old{n}")).collect();
+    let new: Vec<String> = (0..1000).map(|n| format!("new{n}")).collect();
+    let olds: Vec<(&str, &str)> = keys.iter().zip(&old).map(|(k, n)| (k.as_str(), n.as_str())).collect();
+    let news: Vec<(&str, &str)> = keys.iter().zip(&new).map(|(k, n)| (k.as_str(), n.as_str())).collect();
+    let mut state = state(&olds, now);
+    let mut read = state.absorb(rendered(&news, true), vec!["id".into()], now);
+    let mut deleted = 0;
+    loop {
+        meet_all(&mut state, &mut read);
+        for _ in 0..per_pass {
+            let Some(work) = state.next(now) else { break };
+            let known =
+                work.desired.known(work.desired.id.name.clone().into(), Default::default(), Hold::Created, None);
+            state.landed(work.desired, Ok(known), now);
+        }
+        deleted += prune(&mut state, &read, now).0;
+        if state.unfinished() == 0 {
+            break;
+        }
+        // Interrupted: a row nobody knew of was told of.
+        let keys: Keys = ["[\"x\"]".into()].into();
+        read = state.absorb_keys(&keys, rendered(&[], true), now).unwrap();
+    }
+    (deleted, state.held().map(|held| held.count + held.waiting))
+}
+
+#[test]
+fn many_deletions_are_many_however_few_can_be_done_at_a_time() {
+    let whole = rename_all(2000);
+    let pieces = rename_all(16);
+    assert_eq!(whole.0, 0);
+    assert_eq!(pieces.0, 0, "deleted before the guard trips");
+}
+
+#[test]
+fn rows_of_which_nobody_knows_the_keys_are_not_read_by_key() {
+    let now = Instant::now();
+    let mut state = state(&[("[\"3\"]", "o3")], now);
+    state.absorb(rendered(&[("[\"3\"]", "o3")], false), vec!["id".into()], now);
+    let keys: Keys = ["[\"3\"]".into()].into();
+    assert_eq!(state.absorb_keys(&keys, rendered(&[], true), now).unwrap_err(), Entangled::AtOdds);
+}
+
+#[test]
+fn what_is_about_to_be_read_again_is_not_deleted() {
+    let now = Instant::now();
+    let rows: Vec<(String, String)> = (0..20).map(|n| (format!("[\"{n}\"]"), format!("o{n}"))).collect();
+    let rows: Vec<(&str, &str)> = rows.iter().map(|(k, n)| (k.as_str(), n.as_str())).collect();
+    let mut state = state(&rows, now);
+    let read = state.absorb(rendered(&rows[2..], true), vec!["id".into()], now);
+    let (guard, awaited) = (guard(), ["[\"1\"]".into()].into());
+    let terms = Terms { prune: true, guard: &guard, approved: None, nonce: 0, awaited: &awaited };
+    let believed = state.judge(&read, terms, now).verdict.believed;
+    assert_eq!(believed.iter().map(|(id, _)| id.name.as_str()).collect::<Vec<_>>(), ["o0"]);
+}
+
+#[test]
+fn what_another_row_disputes_is_not_deleted_with_a_group_that_was_not_asked_for() {
+    let now = Instant::now();
+    let mut all: Vec<(String, String)> = (0..20).map(|n| (format!("[\"{n}\"]"), format!("o{n}"))).collect();
+    all.push(("[\"A\"]".into(), "y".into()));
+    all.push(("[\"a\"]".into(), "x".into()));
+    let was: Vec<(&str, &str)> = all.iter().map(|(k, n)| (k.as_str(), n.as_str())).collect();
+    let mut state = state(&was, now);
+    let mut with = was.clone();
+    with.push(("[\"b\"]", "x"));
+    let read = state.absorb(rendered(&with, true), vec!["id".into()], now);
+    assert_eq!(prune(&mut state, &read, now), (0, None));
+    let keys: Keys = ["[\"A\"]".into()].into();
+    let read = state.absorb_keys(&keys, rendered(&[("[\"A\"]", "y"), ("[\"a\"]", "z")], true), now);
+    let Ok(mut read) = read else { return };
+    meet_all(&mut state, &mut read);
+    while let Some(work) = state.next(now) {
+        let known = work.desired.known("z".into(), Default::default(), Hold::Created, None);
+        state.landed(work.desired, Ok(known), now);
+    }
+    assert_eq!(prune(&mut state, &read, now).0, 0, "x is wanted by row b");
+}
+
+#[test]
+fn what_is_held_back_stays_so_while_its_row_is_being_applied() {
+    let now = Instant::now();
+    let all: Vec<[String; 3]> =
+        (0..100).map(|n| [format!("[\"{n}\"]"), format!("old{n}"), format!("new{n}")]).collect();
+    let olds: Vec<(&str, &str)> = all.iter().map(|r| (r[0].as_str(), r[1].as_str())).collect();
+    let news: Vec<(&str, &str)> = all.iter().map(|r| (r[0].as_str(), r[2].as_str())).collect();
+    let mut state = state(&olds, now);
+    let mut read = state.absorb(rendered(&news, true), vec!["id".into()], now);
+    meet_all(&mut state, &mut read);
+    while let Some(work) = state.next(now) {
+        let known = work.desired.known(work.desired.id.name.clone().into(), Default::default(), Hold::Created, None);
+        state.landed(work.desired, Ok(known), now);
+    }
+    assert_eq!(prune(&mut state, &read, now), (0, Some(100)));
+    let mut deleted = 0;
+    // Ten rows change; their applies outlast the pass (slow, interrupted or refused once).
+    for n in 0..10 {
+        let (key, _, new) = (&all[n][0], &all[n][1], &all[n][2]);
+        let mut changed = rendered(&[(key.as_str(), new.as_str())], true);
+        changed.desired[0].hash = AppliedHash("changed".into());
+        let keys: Keys = [key.as_str().into()].into();
+        let read = state.absorb_keys(&keys, changed, now).unwrap();
+        let work = state.next(now).unwrap();
+        deleted += prune(&mut state, &read, now).0;
+        let known = work.desired.known(work.desired.id.name.clone().into(), Default::default(), Hold::Created, None);
+        state.landed(work.desired, Ok(known), now);
+        let read = state.absorb_keys(&["[\"none\"]".into()].into(), rendered(&[], true), now).unwrap();
+        deleted += prune(&mut state, &read, now).0;
+    }
+    assert_eq!((deleted, state.held().map(|held| held.count)), (0, Some(100)));
+}
