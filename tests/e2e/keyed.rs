@@ -142,9 +142,12 @@ async fn a_row_that_changes_during_a_long_first_sync_does_not_wait_for_its_end()
     let client = Client::try_default().await.unwrap();
     let world = World::on(client, "overtakes", &[], &[], Some(proxy.kubeconfig)).await;
     fill(&world, ROWS).await;
-    // The last one, and one of the first: it has its object before.
+    // Somebody listens already, so that what is notified need not be read once more as a whole.
+    world.create("earlier", spec(json!({"query": "SELECT id, name, v FROM k WHERE id < 0"}))).await;
+    world.condition("earlier", "ChangeDetection", "True", Some("Listening")).await;
     world.create("q", spec(json!({}))).await;
     world.until_value("n1", Some("one")).await;
+    // The last one, and one that has its object by now.
     world.run_sql(&format!("UPDATE k SET v = 'new' WHERE id IN (1, {ROWS})")).await;
     for name in ["n1".to_owned(), format!("n{ROWS}")] {
         world.until_value(&name, Some("new")).await;
