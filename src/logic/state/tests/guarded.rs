@@ -175,8 +175,7 @@ fn what_is_held_back_stays_so_while_its_row_is_being_applied() {
     assert_eq!(prune(&mut state, &read, now), (0, Some(100)));
     let mut deleted = 0;
     // Ten rows change; their applies outlast the pass (slow, interrupted or refused once).
-    for n in 0..10 {
-        let (key, _, new) = (&all[n][0], &all[n][1], &all[n][2]);
+    for [key, _, new] in all.iter().take(10) {
         let mut changed = rendered(&[(key.as_str(), new.as_str())], true);
         changed.desired[0].hash = AppliedHash("changed".into());
         let keys: Keys = [key.as_str().into()].into();
