@@ -17,8 +17,8 @@ use support::world::World;
 use tokio::sync::mpsc;
 use tokio_postgres::{AsyncMessage, NoTls};
 
-/// Rows with an object each.
-const SIZES: [usize; 3] = [100, 10_000, 100_000];
+/// Rows with an object each; `DBQO_SIZES` names others.
+const SIZES: &str = "100,10000,100000";
 /// Changes of each kind.
 const CHANGES: usize = 200;
 /// Longest time for a first sync.
@@ -38,8 +38,9 @@ async fn main() {
     }
     println!("| rows | change | bare p50 | bare p99 | operator p50 | operator p99 | ratio p50 | ratio p99 |");
     println!("|---|---|---|---|---|---|---|---|");
-    for size in SIZES {
-        measure(size).await;
+    let sizes = std::env::var("DBQO_SIZES").unwrap_or_else(|_| SIZES.to_owned());
+    for size in sizes.split(',') {
+        measure(size.parse().unwrap()).await;
     }
     burst().await;
 }
