@@ -83,16 +83,17 @@ fn query(sql: &str) -> Query {
     parse_query(sql, true).unwrap()
 }
 
+async fn collect(mut batches: mpsc::Receiver<Vec<Row>>) -> Vec<Row> {
+    let mut all = Vec::new();
+    while let Some(batch) = batches.recv().await {
+        all.extend(batch);
+    }
+    all
+}
+
 async fn read_rows(session: &mut Session, query: &Query, limits: &Limits) -> Result<Vec<Row>, Error> {
-    let (rows, mut batches) = mpsc::channel(4);
-    let collect = async {
-        let mut all = Vec::new();
-        while let Some(batch) = batches.recv().await {
-            all.extend(batch);
-        }
-        all
-    };
-    let (read, all) = tokio::join!(session.read(query, limits, rows), collect);
+    let (rows, batches) = mpsc::channel(4);
+    let (read, all) = tokio::join!(session.read(query, limits, rows), collect(batches));
     assert!(read.as_ref().is_ok_and(|read| read.rows == all.len() as u64) || read.is_err());
     read.map(|_| all)
 }

@@ -25,7 +25,7 @@ use crate::crd::{Dbqr, Status};
 use crate::logic::account::Account;
 use crate::logic::contest::Contests;
 use crate::logic::object::{FINALIZER, Owner};
-use crate::logic::outcome::{self, Changed, Outcome};
+use crate::logic::outcome::{self, Outcome};
 use crate::logic::retry::Retry;
 use crate::logic::schedule::Look;
 use crate::logic::validate::InvalidSpec;
@@ -238,9 +238,7 @@ impl Actor {
         {
             // Also where the watermark moved: the query has run just now.
             self.last = Some((begin, begin));
-            let Changed { created, updated, deleted, adopted, released } = done.changed;
-            let changed = created + updated + deleted + adopted + released;
-            self.memory.notified.read(begin, done.query_time, changed);
+            self.memory.notified.read(begin, done.query_time, done.changed.all());
         }
         if let Outcome::Done(done) = &outcome
             && done.under_way == 0

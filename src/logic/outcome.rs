@@ -99,9 +99,14 @@ impl Changed {
         self.deleted + self.released
     }
 
+    /// How many were written, whichever way.
+    pub fn all(&self) -> usize {
+        self.created + self.updated + self.adopted + self.gone()
+    }
+
     /// Whether nothing was written.
     pub fn is_nothing(&self) -> bool {
-        *self == Self::default()
+        self.all() == 0
     }
 }
 

@@ -1,11 +1,11 @@
 //! The locks by which a listener says for which tables it wants to be notified; on connections of their own, as nobody
 //! hears anything on one that waits. They end with the connection.
 
-use std::time::Duration;
-
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 
+use super::error::SILENT;
+use super::session::PATIENCE;
 use super::{Error, Session};
 use crate::logic::connection::Settings;
 
@@ -14,8 +14,6 @@ use crate::logic::connection::Settings;
 const FIRST: i32 = 1_684_173_167;
 /// How long to wait for a lock before that is left to a connection of its own.
 const SHORT: &str = "200ms";
-/// A server that does not answer for so long does not answer at all.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How a sentence about it begins.
 const WHICH: &str = "the connection for locks";
 
@@ -46,7 +44,7 @@ impl Arms {
 
     /// Asks for the lock of a table; tells whether it was had in a short time.
     pub async fn arm(&self, table: i64) -> Result<bool, Error> {
-        let sql = format!("SET lock_timeout = '{SHORT}'; {}", self.lock(table));
+        let sql = format!("SET lock_timeout = '{SHORT}'; {}", lock(self.slot, table));
         match timeout(PATIENCE, self.session.client.batch_execute(&sql)).await {
             Err(_) => Err(SILENT),
             Ok(Ok(())) => Ok(true),
@@ -58,8 +56,7 @@ impl Arms {
     /// Gives up the lock of a table.
     pub async fn disarm(&self, table: i64) -> Result<(), Error> {
         let sql = format!("SELECT pg_catalog.pg_advisory_unlock({}, {})", FIRST + 2 * self.slot + 1, as_int4(table));
-        let done = timeout(PATIENCE, self.session.client.batch_execute(&sql)).await.map_err(|_| SILENT)?;
-        done.map_err(|error| Error::ours(&error, WHICH))
+        self.session.execute(&sql, PATIENCE, WHICH).await
     }
 
     /// The slot that was claimed, from 0.
@@ -69,17 +66,12 @@ impl Arms {
 
     /// Whether the connection is alive.
     pub async fn ping(&self) -> Result<(), Error> {
-        let done = timeout(PATIENCE, self.session.client.batch_execute("")).await.map_err(|_| SILENT)?;
-        done.map_err(|error| Error::ours(&error, WHICH))
+        self.session.execute("", PATIENCE, WHICH).await
     }
 
     /// Waits until the connection, and with it every lock, is gone. Of no use afterwards.
     pub async fn ended(&mut self) {
         self.session.ended().await;
-    }
-
-    fn lock(&self, table: i64) -> String {
-        lock(self.slot, table)
     }
 
     async fn try_claim(&self) -> Result<bool, Error> {
@@ -120,5 +112,3 @@ fn lock(slot: i32, table: i64) -> String {
 fn as_int4(oid: i64) -> i32 {
     oid as u32 as i32
 }
-
-const SILENT: Error = Error::Unreachable("no answer in time");

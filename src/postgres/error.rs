@@ -146,6 +146,9 @@ pub struct StatementFault {
     near: Option<String>,
 }
 
+/// A server that was asked and did not answer in the time there was.
+pub(super) const SILENT: Error = Error::Unreachable("no answer in time");
+
 impl Error {
     /// Whether it tells something of the database: that it was asked at all.
     pub fn is_of_database(&self) -> bool {

@@ -9,6 +9,7 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use super::error::SILENT;
 use super::tls::Tls;
 use super::{Error, Session};
 use crate::logic::connection::{Host, Settings, Target};
@@ -61,7 +62,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Session, Error> {
                 }
                 Ok(Err(error @ Error::Unreachable(_))) => failure = error,
                 Ok(Err(error)) => return Err(error),
-                Err(_) => failure = Error::Unreachable("no answer in time"),
+                Err(_) => failure = SILENT,
             }
         }
     }
@@ -90,7 +91,7 @@ async fn addresses(settings: &Settings, host: &Host, denied: &[IpAddr], until: I
 
 /// At least one.
 async fn look_up(name: &str, limit: Duration) -> Result<Vec<IpAddr>, Error> {
-    let found = timeout(limit, lookup_host((name, 0))).await.map_err(|_| Error::Unreachable("no answer in time"))?;
+    let found = timeout(limit, lookup_host((name, 0))).await.map_err(|_| SILENT)?;
     let addresses: Vec<IpAddr> = found.into_iter().flatten().map(|address| address.ip()).collect();
     if addresses.is_empty() { Err(Error::Unreachable("the host's name cannot be resolved")) } else { Ok(addresses) }
 }

@@ -4,20 +4,19 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::error::SILENT;
+use super::session::PATIENCE;
 use super::{Error, Session};
 use crate::logic::connection::Settings;
 use crate::logic::hint::{CHANNEL, Hint};
 use crate::logic::vigil::Sight;
 
-/// A server that does not answer a small statement for so long does not answer at all.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How a sentence about it begins.
 const WHICH: &str = "the listening connection";
 
@@ -174,5 +173,3 @@ impl Listener {
         })
     }
 }
-
-const SILENT: Error = Error::Unreachable("no answer in time");

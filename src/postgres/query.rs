@@ -133,9 +133,7 @@ impl Session {
 
     /// Runs a statement of ours.
     pub(super) async fn own(&self, sql: &str, limits: &Limits) -> Result<(), Error> {
-        let done = timeout(OWN.min(limits.statement_timeout) + GRACE, self.client.batch_execute(sql)).await;
-        let done = done.map_err(|_| Error::Unreachable("no answer in time"))?;
-        done.map_err(|error| Error::ours(&error, "the session"))
+        self.execute(sql, OWN.min(limits.statement_timeout) + GRACE, "the session").await
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config};
 
-use super::error::{Error, Pooled};
+use super::error::{Error, Pooled, SILENT};
 use super::hosts;
 use super::login::{Ear, Encryption, Login, login};
 use super::pool::Held;
@@ -20,8 +20,8 @@ use crate::logic::version;
 
 /// How long to wait for a cancellation to be delivered.
 const CANCEL: Duration = Duration::from_secs(2);
-/// How long to wait for the settings of a session that stays.
-const STAY: Duration = Duration::from_secs(5);
+/// On a connection that stays, a server that does not answer a small statement for so long does not answer at all.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An open connection and the task that drives it. Dropped, it is closed, and what it was still doing is canceled.
 pub struct Session {
@@ -127,9 +127,13 @@ impl Session {
     pub(super) async fn stay(&self) -> Result<(), Error> {
         const ENDLESS: &str = "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0; \
                                SET idle_in_transaction_session_timeout = 0";
-        let done = timeout(STAY, self.client.batch_execute(ENDLESS)).await;
-        let done = done.map_err(|_| Error::Unreachable("no answer in time"))?;
-        done.map_err(|error| Error::ours(&error, "the session"))
+        self.execute(ENDLESS, PATIENCE, "the session").await
+    }
+
+    /// Runs a small statement that brings no rows and has to end within this time; `which` begins a sentence about it.
+    pub(super) async fn execute(&self, sql: &str, limit: Duration, which: &str) -> Result<(), Error> {
+        let done = timeout(limit, self.client.batch_execute(sql)).await.map_err(|_| SILENT)?;
+        done.map_err(|error| Error::ours(&error, which))
     }
 
     /// Waits until the connection is gone. Of no use afterwards.

@@ -81,9 +81,8 @@ async fn a_new_leader_takes_the_slot_over_from_one_that_hangs() {
     world.operator.signal("KILL");
 }
 
-#[tokio::test]
-async fn what_a_transaction_wrote_that_began_before_is_applied_when_it_commits() {
-    let world = World::new("began-before", &["a", "b"]).await;
+/// A transaction that wrote to `b` while nobody listened, and is open still when `q` does.
+async fn writing_since_before(world: &World) -> tokio_postgres::Client {
     world.create("first", notified(json!({}))).await;
     world.listening("first").await;
     world.delete("first").await;
@@ -93,6 +92,13 @@ async fn what_a_transaction_wrote_that_began_before_is_applied_when_it_commits()
     earlier.batch_execute("BEGIN; UPDATE t SET v = 'early' WHERE name = 'b'").await.unwrap();
     world.create("q", notified(json!({}))).await;
     world.listening("q").await;
+    earlier
+}
+
+#[tokio::test]
+async fn what_a_transaction_wrote_that_began_before_is_applied_when_it_commits() {
+    let world = World::new("began-before", &["a", "b"]).await;
+    let earlier = writing_since_before(&world).await;
     // The lock is waited for, on a connection of its own, and meanwhile it is as good as had.
     until_armed(&world.sql, 1).await;
     world.applies(&world.sql, "late").await;
@@ -105,15 +111,7 @@ async fn what_a_transaction_wrote_that_began_before_is_applied_when_it_commits()
 #[tokio::test]
 async fn without_a_connection_to_wait_on_the_table_is_read_from_time_to_time() {
     let world = World::with_flags("no-place", &["a", "b"], &["--max-waiting-per-listener=0"]).await;
-    world.create("first", notified(json!({}))).await;
-    world.listening("first").await;
-    world.delete("first").await;
-    world.until_gone("first").await;
-    until_armed(&world.sql, 0).await;
-    let earlier = world.database.client().await;
-    earlier.batch_execute("BEGIN; UPDATE t SET v = 'early' WHERE name = 'b'").await.unwrap();
-    world.create("q", notified(json!({}))).await;
-    world.listening("q").await;
+    let earlier = writing_since_before(&world).await;
     for value in ["two", "three", "four"] {
         world.applies(&world.sql, value).await;
     }

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
-use super::{LIMITS, Limits, read_rows, session, settings};
+use super::{LIMITS, Limits, collect, read_rows, session, settings};
 use crate::support::TestDatabase;
 use crate::support::pgbouncer::PgBouncer;
 
@@ -106,15 +106,8 @@ impl Case {
     }
 
     pub async fn some(&self, session: &mut Session, plan: &KeyedPlan, keys: &[Key]) -> Result<Groups, Error> {
-        let (rows, mut batches) = mpsc::channel(4);
-        let collect = async {
-            let mut all = Vec::new();
-            while let Some(batch) = batches.recv().await {
-                all.extend(batch);
-            }
-            all
-        };
-        let (read, all) = tokio::join!(session.read_keys(&self.query, &LIMITS, plan, keys, rows), collect);
+        let (rows, batches) = mpsc::channel(4);
+        let (read, all) = tokio::join!(session.read_keys(&self.query, &LIMITS, plan, keys, rows), collect(batches));
         assert_eq!(read?.rows, all.len() as u64);
         Ok(grouped(all))
     }
