@@ -43,7 +43,7 @@ use dbqo::logic::row::Row;
 use dbqo::logic::sql::{Query, parse_query};
 use dbqo::postgres::{Error, Limits, Session};
 use k8s_openapi::ByteString;
-use support::TestDatabase;
+use support::{TestDatabase, free_port};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -301,7 +301,7 @@ async fn no_connection_is_told_by_its_kind() {
     let missing = Settings { dbname: "CANARY".into(), ..settings(&database) };
     let error = Session::connect(&missing).await.err().unwrap();
     assert!(error.to_string().contains("no such database") && !format!("{error} {error:?}").contains("CANARY"));
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let free = free_port();
     let nobody = Settings { hosts: vec![("127.0.0.1".to_owned(), free).into()], ..settings(&database) };
     assert_eq!(Session::connect(&nobody).await.err().unwrap(), Error::Unreachable("connection refused"));
 }

@@ -9,8 +9,8 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use crate::support::admission::Refusal;
-use crate::support::eventually;
 use crate::support::world::{CONFIG_MAP, PATIENCE, World, condition};
+use crate::support::{eventually, free_port};
 
 fn ready_message(resource: &Value) -> String {
     condition(resource, "Ready").unwrap()["message"].as_str().unwrap().to_owned()
@@ -75,7 +75,7 @@ async fn more_rows_than_allowed_are_an_error_and_change_nothing() {
 #[tokio::test]
 async fn a_database_that_is_not_there_is_told_and_waited_for() {
     let world = World::new("nowhere", &["a"]).await;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let free = free_port();
     let mut secret = crate::support::secret_for(&world.database, "nowhere");
     secret.string_data.get_or_insert_default().insert("port".into(), free.to_string());
     Api::namespaced(world.client.clone(), world.namespace.name())

@@ -6,11 +6,10 @@ use dbqo::logic::connection::certificates::Certificates;
 use dbqo::logic::connection::{Host, Settings};
 use dbqo::logic::denied::DeniedHost;
 use dbqo::postgres::{Error, Session};
-use tokio::net::TcpListener;
 
 use super::{dsn, read, session, settings};
-use crate::support::TestDatabase;
 use crate::support::server::{ADMIN, PASSWORD, Server};
+use crate::support::{TestDatabase, free_port};
 
 /// Connects to these ports of this machine, and says which of them it was.
 async fn chosen(ports: &[u16], more: &str) -> Result<u16, Error> {
@@ -73,7 +72,7 @@ async fn hosts_are_tried_in_order_or_at_random() {
     }
     assert_eq!(seen, [true, true]);
     // A wrong password is not tried elsewhere, a port without a server is.
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let closed = free_port();
     assert_eq!(chosen(&[closed, second.port], "").await, Ok(second.port));
     assert!(matches!(chosen(&ports, "password=x").await, Err(Error::LoginRefused(..))));
 }

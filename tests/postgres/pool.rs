@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::{LIMITS, nothing_runs, query, read, read_with, settings};
-use crate::support::{TestDatabase, eventually};
+use crate::support::{TestDatabase, eventually, free_port};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(300);
@@ -230,7 +230,7 @@ async fn one_pool_cannot_take_all_of_a_server() {
 async fn a_connection_counts_for_the_host_that_it_went_to() {
     let database = TestDatabase::create("hosts").await;
     let pools = Pools::new(1, SHORT);
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let free = free_port();
     let nobody = ("127.0.0.1".to_owned(), free);
     let mut two = settings(&database);
     two.hosts.insert(0, nobody.clone().into());

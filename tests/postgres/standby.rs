@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio_postgres::NoTls;
 
 use super::probe::Looker;
-use crate::support::{env, eventually};
+use crate::support::{env, eventually, free_port};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const USER: &str = "owner";
@@ -43,32 +43,15 @@ impl Server {
     }
 
     async fn start(folder: PathBuf) -> Self {
-        for _ in 0..5 {
-            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let settings =
-                ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", &format!("port={port}")];
-            let mut command = as_postgres("postgres");
-            command.arg("-D").arg(&folder).args(settings.iter().flat_map(|setting| ["-c", setting]));
-            let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let mut server = Self { folder: folder.clone(), port, process };
-            if server.is_up().await {
-                return server;
-            }
-            // Somebody else may have taken the port.
-        }
-        panic!("no server in {}", folder.display());
-    }
-
-    /// Waits until it answers or has ended.
-    async fn is_up(&mut self) -> bool {
-        let config = self.config();
-        eventually("the server answers or ends", PATIENCE, async || {
-            if self.process.try_wait().unwrap().is_some() {
-                return Some(false);
-            }
-            config.connect(NoTls).await.is_ok().then_some(true)
-        })
-        .await
+        let port = free_port();
+        let settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", &format!("port={port}")];
+        let mut command = as_postgres("postgres");
+        command.arg("-D").arg(&folder).args(settings.iter().flat_map(|setting| ["-c", setting]));
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let server = Self { folder, port, process };
+        let config = server.config();
+        eventually("the server answers", PATIENCE, async || config.connect(NoTls).await.is_ok().then_some(())).await;
+        server
     }
 
     fn config(&self) -> tokio_postgres::Config {

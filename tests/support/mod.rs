@@ -19,6 +19,7 @@ pub mod world;
 
 use std::fs::File;
 use std::future::Future;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -53,6 +54,22 @@ fn unique(test: &str) -> String {
     let name: String = test.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let name = name[..name.len().min(40)].trim_matches('-');
     format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A port of 127.0.0.1 that nobody else is given: below the range that systems give to outgoing connections, and each but
+/// once. What the system says is free may be somebody's outgoing connection a moment later.
+pub fn free_port() -> u16 {
+    const FIRST: u32 = 10_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Test processes that run beside each other begin in different places.
+    let begin = std::process::id() * 97;
+    loop {
+        let next = begin.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + next % FIRST).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Looks every 50 ms until there is something to see.

@@ -1,6 +1,5 @@
 //! A real PgBouncer before the real PostgreSQL, for one test.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use super::{TestDatabase, env, eventually, unique};
+use super::{TestDatabase, env, eventually, free_port, unique};
 
 pub struct PgBouncer {
     process: Child,
@@ -19,23 +18,7 @@ pub struct PgBouncer {
 impl PgBouncer {
     /// In front of the server of `database`, with lines of its configuration file.
     pub async fn start(database: &TestDatabase, lines: &[&str]) -> Self {
-        // A free port may be taken by the time it is used.
-        for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let mut bouncer = Self::start_at(port, database, lines);
-            eventually("PgBouncer listens, or has ended", Duration::from_secs(10), async || {
-                let has_ended = bouncer.process.try_wait().unwrap().is_some();
-                (has_ended || TcpStream::connect(("127.0.0.1", port)).await.is_ok()).then_some(())
-            })
-            .await;
-            if bouncer.process.try_wait().unwrap().is_none() {
-                return bouncer;
-            }
-        }
-        panic!("PgBouncer does not start");
-    }
-
-    fn start_at(port: u16, database: &TestDatabase, lines: &[&str]) -> Self {
+        let port = free_port();
         let folder = PathBuf::from(env("DIR")).join(unique("pgbouncer"));
         std::fs::create_dir(&folder).unwrap();
         let path = |name: &str| folder.join(name).display().to_string();
@@ -62,7 +45,12 @@ impl PgBouncer {
             command.args(["--pdeathsig", "KILL", "--"]).arg(binary());
         }
         let process = command.args(["-q", &path("ini")]).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        Self { process, port, folder }
+        let bouncer = Self { process, port, folder };
+        eventually("PgBouncer listens", Duration::from_secs(10), async || {
+            TcpStream::connect(("127.0.0.1", port)).await.ok()
+        })
+        .await;
+        bouncer
     }
 
     pub fn port(&self) -> u16 {

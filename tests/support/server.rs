@@ -1,7 +1,6 @@
 //! A PostgreSQL of one test's own, for what the shared one cannot be: encrypted, or a standby.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::certificates::{Authority, Pair, local};
-use super::{connect, env, eventually, unique};
+use super::{connect, env, eventually, free_port, unique};
 
 /// The superuser.
 pub const ADMIN: &str = "admin";
@@ -65,7 +64,7 @@ impl Server {
     async fn start_from(template: &Path, test: &str) -> Self {
         let folder = PathBuf::from(env("DIR")).join(unique(test));
         run(Command::new("cp").arg("-a").arg(template).arg(&folder));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         fs::write(folder.join("postgresql.auto.conf"), format!("port = {port}\n")).unwrap();
         let authority = Authority::new("the authority");
         fs::write(folder.join("clients.crt"), &authority.certificate).unwrap();
@@ -109,7 +108,7 @@ impl Server {
             "--pgdata",
         ]);
         run(copy.arg(&folder));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let file = folder.join("postgresql.auto.conf");
         let text = fs::read_to_string(&file).unwrap();
         fs::write(&file, format!("{text}\nport = {port}\n{lines}\n")).unwrap();
