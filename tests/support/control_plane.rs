@@ -17,8 +17,8 @@ use super::server::send;
 pub struct OwnControlPlane {
     script: Child,
     pub kubeconfig: PathBuf,
-    /// Those that were started again, by name.
-    again: BTreeMap<String, Child>,
+    /// Those that were started again, by name, and how.
+    again: BTreeMap<String, (Child, Vec<String>)>,
 }
 
 /// A server that is down, and how it is brought back.
@@ -62,14 +62,14 @@ impl OwnControlPlane {
             let pids = fs::read_to_string(self.folder().join("pids")).unwrap();
             pids.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok()).unwrap()
         };
-        let pid = self.again.get(name).map_or_else(first, Child::id);
+        let pid = self.again.get(name).map_or_else(first, |(server, _)| server.id());
         let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
         let command = command.split_terminator('\0').map(str::to_owned).collect();
         send("KILL", &[pid]);
         // It has no program any more when it is dead, also where nobody has asked yet how it ended.
         let is_gone = async || (!Path::new(&format!("/proc/{pid}/exe")).exists()).then_some(());
         eventually(&format!("{name} is gone"), Duration::from_secs(10), is_gone).await;
-        if let Some(mut server) = self.again.remove(name) {
+        if let Some((mut server, _)) = self.again.remove(name) {
             server.wait().unwrap();
         }
         Down { name: name.to_owned(), command }
@@ -82,7 +82,12 @@ impl OwnControlPlane {
             let flag = command.iter().position(|argument| argument == flag).unwrap();
             command[flag + 1] = value;
         }
-        let log = fs::OpenOptions::new().append(true).open(self.folder().join(format!("{}.log", down.name))).unwrap();
+        let server = self.spawn(&down.name, &command);
+        self.again.insert(down.name.clone(), (server, command));
+    }
+
+    fn spawn(&self, name: &str, command: &[String]) -> Child {
+        let log = fs::OpenOptions::new().append(true).open(self.folder().join(format!("{name}.log"))).unwrap();
         let server = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .args(command)
@@ -90,16 +95,31 @@ impl OwnControlPlane {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn();
-        self.again.insert(down.name.clone(), server.unwrap());
+        server.unwrap()
     }
 
-    /// Waits until the API server works again.
-    pub async fn ready(&self, client: &Client) {
-        eventually("the API server is ready", Duration::from_secs(60), async || {
+    /// Waits until the API server works again. On a busy machine it may give up while it starts; where it belongs there
+    /// is somebody who starts it again then.
+    pub async fn ready(&mut self, client: &Client) {
+        eventually("the API server is ready", Duration::from_secs(120), async || {
+            self.mind();
             let request = http::Request::get("/readyz").body(Vec::new()).unwrap();
             (client.request_text(request).await.ok()? == "ok").then_some(())
         })
         .await;
+    }
+
+    /// Starts those again that have ended by themselves.
+    fn mind(&mut self) {
+        for (name, (mut server, command)) in std::mem::take(&mut self.again) {
+            if let Some(status) = server.try_wait().unwrap() {
+                let log = fs::read_to_string(self.folder().join(format!("{name}.log"))).unwrap_or_default();
+                let end = log.lines().rev().take(5).collect::<Vec<_>>().join("\n");
+                println!("{name} ended by itself ({status}), and is started again:\n{end}");
+                server = self.spawn(&name, &command);
+            }
+            self.again.insert(name, (server, command));
+        }
     }
 
     /// Asks etcd itself. Its own client is no part of it.
@@ -118,7 +138,7 @@ impl OwnControlPlane {
 
 impl Drop for OwnControlPlane {
     fn drop(&mut self) {
-        for server in self.again.values_mut() {
+        for (server, _) in self.again.values_mut() {
             let _ = server.kill();
             let _ = server.wait();
         }
