@@ -13,6 +13,7 @@ mod follow;
 mod leader;
 mod listen;
 mod memory;
+mod missed;
 mod notify;
 mod observe;
 mod prune;

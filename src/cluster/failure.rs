@@ -224,6 +224,11 @@ impl Failure {
         if let Self::Refused(refused) = self { Some(refused.code) } else { None }
     }
 
+    /// Whether what was asked may have been done all the same: no answer came, or that of something in between.
+    pub fn may_be_done(&self) -> bool {
+        self.code().is_none_or(|code| code >= 500)
+    }
+
     /// What was recognised in the answer.
     pub fn finding(&self) -> Finding {
         if let Self::Refused(refused) = self { refused.finding } else { Finding::None }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use futures::StreamExt;
 
+use super::missed::look_up;
 use super::search::tell;
 use super::{Context, error::Error};
 use crate::cluster::{self, Deleted, Owned, Scope};
@@ -137,12 +138,13 @@ pub struct Manner {
 
 /// Deletes everything of a resource that is being deleted, or keeps all; Ok when nothing is left to do but what it returns,
 /// which nobody may do. What is to stay loses the reference by which the garbage collector would take it. Nothing more is
-/// deleted, and it is an error, as soon as `go_on` says no.
+/// deleted, and it is an error, as soon as `go_on` says no. No listing has what was `missed`.
 pub async fn clean_up(
     ctx: &Context,
     dbqr: &Dbqr,
     owner: &Owner,
     kinds: impl Iterator<Item = GroupKind>,
+    missed: Vec<ObjectId>,
     Manner { keep, unattended, account_is_gone }: Manner,
     go_on: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Vec<Undone>, Error> {
@@ -162,6 +164,13 @@ pub async fn clean_up(
             listed => listed.map_err(failed)?.0,
         };
         all.extend(listed.into_iter().filter(Owned::is_ours).map(|owned| (served.clone(), owned)));
+    }
+    for (ids, found) in look_up(ctx, owner, missed).await {
+        match found {
+            Err(error) if is_vain(&error) && !keep => undone.extend(ids.into_iter().map(Undone::Object)),
+            Err(error) => return Err(Error::CleanUp(error.to_string())),
+            Ok(found) => all.extend(found),
+        }
     }
     let were_orphaned =
         unattended && !keep && lost::were_orphaned(all.iter().map(|(_, owned)| (&owned.id, &owned.known)), owner);

@@ -8,7 +8,7 @@ use super::cleanup;
 use super::memory::Memory;
 use super::reconcile::Pass;
 use crate::cluster::Deleted;
-use crate::logic::object::{APPROVE_PRUNE, ObjectId};
+use crate::logic::object::APPROVE_PRUNE;
 use crate::logic::prune::Stale;
 use crate::logic::state::{Read, Terms};
 use crate::logic::validate::Validated;
@@ -28,48 +28,50 @@ impl Pass<'_> {
     /// Deletes what exists, is ours and has no row, if the guard believes it or a person approved it. Rows that failed
     /// keep their objects, and all objects where it cannot be told which are theirs.
     pub(super) async fn prune(&self, memory: &mut Memory, valid: &Validated, read: &Read) -> Pruned {
+        let unseen = if valid.prune { self.look_after(memory).await } else { None };
         let approved = self.dbqr.annotation(APPROVE_PRUNE);
         let nonce = Timestamp::now().as_nanosecond().unsigned_abs();
         let awaited = memory.notified.wakes.keys();
         let terms = Terms { prune: valid.prune, guard: &valid.guard, approved, nonce, awaited: &awaited };
         let judgement = memory.state.judge(read, terms, Instant::now());
         let mut pruned = Pruned { all_kept: judgement.all_kept, ..Pruned::default() };
-        for id in self.delete(memory, judgement.verdict.approved).await {
-            memory.state.settled(&id);
-        }
-        let before = memory.changed.gone();
-        self.delete(memory, judgement.verdict.believed).await;
-        memory.state.deleted(memory.changed.gone() - before, Instant::now());
+        self.delete(memory, judgement.verdict.approved, false).await;
+        self.delete(memory, judgement.verdict.believed, true).await;
         let undeletable = memory.state.undeletable().filter(|_| !judgement.all_kept);
-        pruned.undeleted = undeletable.map(|(id, why)| format!("{id} could not be deleted: {why}"));
+        let undeleted = undeletable.map(|(id, why)| format!("{id} could not be deleted: {why}"));
+        pruned.undeleted = undeleted.or(unseen);
         let fits = |digest: &str| memory.state.held().is_none_or(|held| held.digest == digest);
         pruned.misapproved =
             approved.filter(|digest| valid.prune && !judgement.all_kept && !fits(digest)).map(Into::into);
         pruned
     }
 
-    /// Deletes objects; those that are gone, or are not ours to delete.
-    async fn delete(&self, memory: &mut Memory, objects: Vec<Stale>) -> Vec<ObjectId> {
-        let mut gone = Vec::new();
+    /// Deletes objects: those that the guard believed, or those that were approved.
+    async fn delete(&self, memory: &mut Memory, objects: Vec<Stale>, are_believed: bool) {
         for (stale, result) in cleanup::delete(self.ctx, &self.owner, objects, &|| self.stop.go_on()).await {
-            if let Err(error) = &result {
-                memory.state.undeleted(&stale, error.reason(), &error.to_string(), Instant::now());
-            }
-            let (Some(inventory), (id, _)) = (memory.state.known_mut(), stale) else { continue };
-            match result {
-                Ok(Deleted::Protected) => inventory.protect(&id),
-                Ok(deleted) => {
-                    memory.changed.deleted += usize::from(deleted == Deleted::Deleted);
-                    memory.changed.released += usize::from(deleted == Deleted::Released);
-                    match deleted {
-                        Deleted::Deleted | Deleted::AlreadyGone => inventory.delete(&id),
-                        _ => inventory.remove(&id),
+            let now = Instant::now();
+            let deleted = match result {
+                Ok(deleted) => deleted,
+                Err(error) => {
+                    memory.state.undeleted(&stale, error.reason(), &error.to_string(), now);
+                    if are_believed && error.may_be_done() {
+                        memory.state.unanswered(stale);
                     }
+                    continue;
                 }
-                Err(_) => continue,
+            };
+            let by_us = matches!(deleted, Deleted::Deleted | Deleted::Released);
+            memory.changed.deleted += usize::from(deleted == Deleted::Deleted);
+            memory.changed.released += usize::from(deleted == Deleted::Released);
+            if let Some(inventory) = memory.state.known_mut() {
+                match deleted {
+                    Deleted::Protected => inventory.protect(&stale.0),
+                    Deleted::Deleted | Deleted::AlreadyGone => inventory.delete(&stale.0),
+                    Deleted::Released | Deleted::NotOurs(_) => inventory.remove(&stale.0),
+                }
             }
-            gone.push(id);
+            let is_gone = by_us || deleted == Deleted::AlreadyGone;
+            memory.state.deleted(&stale, by_us && are_believed, is_gone, now);
         }
-        gone
     }
 }

@@ -7,9 +7,9 @@ use crate::crd::ConflictPolicy;
 /// What to do with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contact {
-    /// Ours, and as it should be.
+    /// Ours, and only to be there.
     Keep,
-    /// Ours, and different.
+    /// Ours, and perhaps different.
     Update,
     /// Made for us by the Go operator: take over what it holds.
     Inherit,
@@ -25,7 +25,8 @@ pub enum Contact {
 pub fn judge(desired: &Desired, known: &Known, whose: &Ownership, policy: ConflictPolicy) -> Contact {
     let create_only = desired.wishes.create_only;
     match whose {
-        Ownership::Ours if known.is_applied(&desired.hash) || (create_only && !known.deleting) => Contact::Keep,
+        Ownership::Ours if create_only && !known.deleting => Contact::Keep,
+        // Also where its hash is that of what is desired: it was not known, so somebody took our label off.
         Ownership::Ours if !create_only => Contact::Update,
         _ if known.deleting => Contact::Refuse("BeingDeleted", "the object is being deleted".into()),
         _ if create_only => Contact::LeaveAlone,
@@ -74,6 +75,8 @@ mod tests {
         }
         assert!(matches!(contact(Ownership::Foreign, ConflictPolicy::Fail), Contact::Refuse("Conflict", _)));
         assert_eq!(contact(Ownership::Ours, ConflictPolicy::Fail), Contact::Update);
+        let unlabelled = judge(&desired(false), &known("1", false), &Ownership::Ours, ConflictPolicy::Protect);
+        assert_eq!(unlabelled, Contact::Update);
         assert_eq!(contact(Ownership::Inherited, ConflictPolicy::Fail), Contact::Inherit);
     }
 

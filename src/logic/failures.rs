@@ -69,6 +69,11 @@ impl Failures {
         }
     }
 
+    /// Whether a row of this key failed.
+    pub fn has(&self, key: &Arc<str>) -> bool {
+        self.rows.contains_key(&Some(key.clone()))
+    }
+
     /// How many rows failed.
     pub fn rows(&self) -> usize {
         self.rows.values().map(BTreeSet::len).sum()

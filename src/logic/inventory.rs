@@ -16,6 +16,8 @@ pub struct Inventory {
     kinds: BTreeMap<Arc<GroupKind>, usize>,
     /// By uid: a watch may tell late of how an object was before it went, and so may an apply.
     gone: HashMap<Arc<str>, Gone>,
+    /// Seen to be gone, or to be ours no longer, not by our doing. All that is sure is that it has no label of ours.
+    missed: HashSet<ObjectId>,
 }
 
 /// Why an object is not ours to know of any more.
@@ -77,8 +79,9 @@ impl Doubt {
         }
     }
 
-    fn is_about(&self, known: &Known) -> bool {
-        match (self, &known.row_key) {
+    /// Whether it is about a row of this key; None is one of which nobody knows the key.
+    pub fn is_about(&self, key: Option<&Arc<str>>) -> bool {
+        match (self, key) {
             (Self::None, _) => false,
             (Self::Of(keys), Some(key)) => keys.contains(key),
             (Self::Of(_), None) | (Self::All, _) => true,
@@ -157,12 +160,17 @@ impl Inventory {
 
     /// Whether nobody can tell that it has no row.
     pub fn is_doubtful(&self, id: &ObjectId, doubt: &Doubt) -> bool {
-        self.objects.get(id).is_some_and(|known| doubt.is_about(known))
+        self.objects.get(id).is_some_and(|known| doubt.is_about(known.row_key.as_ref()))
     }
 
     /// Whether it exists.
     pub fn exists(&self, id: &ObjectId) -> bool {
         self.objects.contains_key(id)
+    }
+
+    /// Whether it exists, is not another one of its name, and not on its way out.
+    pub fn is_there(&self, (id, uid): (&ObjectId, &Arc<str>)) -> bool {
+        self.objects.get(id).is_some_and(|known| known.uid == *uid && !known.deleting)
     }
 
     /// What exists and is not wanted: O(objects).
@@ -174,7 +182,7 @@ impl Inventory {
     pub fn stale<'a>(&self, loose: impl Iterator<Item = &'a ObjectId>, doubt: &Doubt) -> Vec<Stale> {
         let mut stale: Vec<_> = loose
             .filter_map(|id| Some((id, self.objects.get(id)?)))
-            .filter(|(_, known)| !known.protected && !known.deleting && !doubt.is_about(known))
+            .filter(|(_, known)| !known.protected && !known.deleting && !doubt.is_about(known.row_key.as_ref()))
             .map(|(id, known)| (id.clone(), known.uid.clone()))
             .collect();
         stale.sort();
@@ -201,6 +209,8 @@ impl Inventory {
                 *known = std::mem::take(known).remembering(before);
             }
         }
+        let missed = before.missed.iter().chain(before.objects.keys()).filter(|id| !self.objects.contains_key(*id));
+        self.missed.extend(missed.cloned());
     }
 
     /// Takes note of what was seen of an object. Tells whether that is news, for which its row has to be looked at again.
@@ -216,7 +226,7 @@ impl Inventory {
             if self.gone.get(&uid) != Some(&Gone::ByUs) {
                 self.gone.insert(uid, Gone::AsOf(version));
             }
-            return is_it && self.take(id).is_some();
+            return is_it && self.miss(id);
         };
         match known {
             _ if self.gone.get(&uid).is_some_and(|gone| !gone.is_over(version)) => false,
@@ -246,8 +256,25 @@ impl Inventory {
             is_meant(id) && !there.contains(*id) && (known.version == *newest || known.version.is_before(*newest))
         };
         let missing: Vec<ObjectId> = self.objects.iter().filter(missing).map(|(id, _)| id.clone()).collect();
-        missing.iter().for_each(|id| self.remove(id));
+        for id in &missing {
+            self.miss(id);
+        }
         missing
+    }
+
+    /// What was seen to go, and was not looked up since.
+    pub fn missed(&self) -> impl Iterator<Item = &ObjectId> {
+        self.missed.iter()
+    }
+
+    /// Whether it was seen to go, and not looked up since.
+    pub fn is_missed(&self, id: &ObjectId) -> bool {
+        self.missed.contains(id)
+    }
+
+    /// It is gone, or is not ours after all.
+    pub fn dismiss(&mut self, id: &ObjectId) {
+        self.missed.remove(id);
     }
 
     /// The object was applied; false where it was seen since that somebody changed or deleted it.
@@ -292,9 +319,9 @@ impl Inventory {
         self.take(id);
     }
 
-    /// Whether there are objects of this kind. Mostly one of the first is of it.
+    /// Whether there are objects of this kind, or may be.
     pub fn has(&self, kind: &GroupKind) -> bool {
-        self.kinds.contains_key(kind)
+        self.kinds.contains_key(kind) || self.missed.iter().any(|id| *id.kind == *kind)
     }
 
     /// The kinds there are objects of.
@@ -304,9 +331,18 @@ impl Inventory {
 
     fn put(&mut self, id: ObjectId, known: Known) {
         let kind = id.kind.clone();
+        self.missed.remove(&id);
         if self.objects.insert(id, known).is_none() {
             *self.kinds.entry(kind).or_default() += 1;
         }
+    }
+
+    fn miss(&mut self, id: &ObjectId) -> bool {
+        let is_missed = self.take(id).is_some();
+        if is_missed {
+            self.missed.insert(id.clone());
+        }
+        is_missed
     }
 
     fn take(&mut self, id: &ObjectId) -> Option<Known> {

@@ -91,7 +91,12 @@ impl Queue {
         let id = work.desired.id.clone();
         if let Some(under_way) = self.under_way.get_mut(&id) {
             under_way.meanwhile.overtaken = false;
-            under_way.then = (under_way.hash != work.desired.hash).then(|| work.into());
+            under_way.then = None;
+            if under_way.hash == work.desired.hash {
+                under_way.row = work.desired.row;
+            } else {
+                under_way.then = Some(work.into());
+            }
         } else if self.waiting.insert(id.clone(), work.into()).is_none() {
             let line = if goes_first(&id.kind) { &mut self.first } else { &mut self.rest };
             line.push_back(id);
@@ -209,7 +214,8 @@ impl Queue {
     /// The rows whose objects wait or are under way.
     pub fn rows(&self) -> impl Iterator<Item = &RowName> {
         let waiting = self.waiting.values().map(|work| &work.desired.row);
-        waiting.chain(self.under_way.values().map(|it| &it.row))
+        let then = self.under_way.values().filter_map(|it| Some(&it.then.as_ref()?.desired.row));
+        waiting.chain(self.under_way.values().map(|it| &it.row)).chain(then)
     }
 
     /// The kinds of the objects that wait.

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::failures::Failures;
+use super::inventory::Doubt;
 use super::memo::{Memo, RowHash};
 use super::object::ObjectId;
 use super::render::Rendered;
@@ -28,6 +29,8 @@ pub struct Rows {
     groups: HashMap<Arc<str>, Group>,
     /// Whether it is known which rows have which key.
     is_grouped: bool,
+    /// What rows of these keys wanted before, and do not want now: theirs as long as they fail, whoever else has it.
+    left: HashMap<ObjectId, Keys>,
 }
 
 /// The rows of one key.
@@ -49,10 +52,49 @@ pub enum Entangled {
 }
 
 impl Rows {
-    /// All rows were read.
-    pub fn whole(rendered: Rendered, key_columns: Vec<String>) -> Self {
+    /// All rows were read, after those of before. What does not exist need not be kept for anybody.
+    pub fn whole(
+        before: Self,
+        rendered: Rendered,
+        key_columns: Vec<String>,
+        exists: impl Fn(&ObjectId) -> bool,
+    ) -> Self {
         let Rendered { rows, claims, disputed, groups, is_grouped, failures, memo, .. } = rendered;
-        Self { count: rows, key_columns, failures, memo: memo.into(), claims, disputed, groups, is_grouped }
+        let left = HashMap::new();
+        let mut now = Self { count: rows, key_columns, failures, memo: memo.into(), claims, disputed, groups, is_grouped, left };
+        // Keys of other columns name other rows.
+        if before.key_columns == now.key_columns {
+            let wanted = before.claims.into_iter().filter_map(|(id, row)| Some((id, row.key?)));
+            let failed = |key: &Arc<str>| before.failures.has(key);
+            let left = before.left.into_iter().flat_map(|(id, keys)| keys.into_iter().map(move |key| (id.clone(), key)));
+            let left = left.filter(|(id, key)| failed(key) || now.failures.has(key) || !now.want(id));
+            let left: Vec<_> = wanted.chain(left).filter(|(id, _)| exists(id)).collect();
+            left.into_iter().for_each(|(id, key)| now.leave(id, key));
+        }
+        now
+    }
+
+    /// Nothing was read yet; but what rows wanted is known.
+    pub fn forgotten(self, exists: impl Fn(&ObjectId) -> bool) -> Self {
+        let key_columns = self.key_columns.clone();
+        Self::whole(self, Rendered::default(), key_columns, exists)
+    }
+
+    /// A row of this key wanted the object.
+    fn leave(&mut self, id: ObjectId, key: Arc<str>) {
+        if self.key_of(&id) != Some(&key) {
+            self.left.entry(id).or_default().insert(key);
+        }
+    }
+
+    /// Whether the object was one of a row of which there is doubt.
+    pub fn is_held(&self, id: &ObjectId, doubt: &Doubt) -> bool {
+        self.left.get(id).is_some_and(|keys| keys.iter().any(|key| doubt.is_about(Some(key))))
+    }
+
+    /// What does not exist need not be kept for anybody.
+    pub fn forget(&mut self, id: &ObjectId) {
+        self.left.remove(id);
     }
 
     /// Whether a row wants the object.
@@ -94,15 +136,15 @@ impl Rows {
             let Some(group) = self.groups.remove(key) else { continue };
             self.count -= group.rows.len() as u64;
             group.rows.iter().for_each(|row| own.remove(row));
-            before.extend(group.objects);
+            before.extend(group.objects.into_iter().map(|id| (id, key.clone())));
         }
-        before.iter().for_each(|id| drop(self.claims.remove(id)));
+        before.iter().for_each(|(id, _)| drop(self.claims.remove(id)));
         self.count += rows;
         own.merge(memo);
         self.claims.extend(claims);
         self.groups.extend(groups);
         self.failures.merge(failures);
-        before.retain(|id| !self.claims.contains_key(id));
-        before
+        before.iter().for_each(|(id, key)| self.leave(id.clone(), key.clone()));
+        before.into_iter().map(|(id, _)| id).filter(|id| !self.claims.contains_key(id)).collect()
     }
 }

@@ -3,7 +3,7 @@
 
 mod judging;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,12 +31,16 @@ pub struct State {
     listed: Option<(Arc<Inventory>, Option<Instant>)>,
     /// What the rows want.
     rows: Rows,
+    /// Whether objects were met that others marked, so that there may be more of them, marked by other columns.
+    has_heritage: bool,
     /// What exists although no row wants it; None where all that exists has to be compared with the rows.
     loose: Option<HashSet<ObjectId>>,
     /// Objects that failed, and are left alone for a while.
     resting: Resting,
     /// Objects that could not be deleted, the same.
     undeletable: Resting,
+    /// Deletions that the guard believed and nobody knows the end of, by object and uid.
+    unanswered: HashMap<ObjectId, Arc<str>>,
     queue: Queue,
     /// Which deletions there were lately, and which are held back.
     pruning: Pruning,
@@ -89,7 +93,7 @@ impl State {
 
     /// Spec or Secret changed, or somebody asks: what can be found out is found out anew.
     pub fn forget(&mut self) {
-        self.rows = Rows::default();
+        self.rows = std::mem::take(&mut self.rows).forgotten(may_exist(&self.listed));
         self.loose = None;
         self.resting = Resting::default();
         self.undeletable = Resting::default();
@@ -156,6 +160,24 @@ impl State {
         self.known_mut().map(|inventory| inventory.count(census)).unwrap_or_default()
     }
 
+    /// What was seen to go and no row wants: perhaps it only lost our label, and has to be looked up to be deleted.
+    pub fn missed(&self) -> Vec<ObjectId> {
+        let missed = self.known().into_iter().flat_map(Inventory::missed);
+        missed.filter(|id| !self.rows.want(id) && !self.queue.is_under_way(id)).cloned().collect()
+    }
+
+    /// What there is of ours, if anything, under the name of an object that was seen to go.
+    pub fn look_after(&mut self, id: ObjectId, ours: Option<Known>) {
+        let Some(inventory) = self.known_mut() else { return };
+        match ours {
+            Some(known) => {
+                inventory.insert(id, known);
+                self.loose = None;
+            }
+            None => inventory.dismiss(&id),
+        }
+    }
+
     /// What the rows want, as they were read last.
     pub fn rows(&self) -> &Rows {
         &self.rows
@@ -164,7 +186,8 @@ impl State {
     /// All rows were read and rendered: what differs is to be applied.
     pub fn absorb(&mut self, mut rendered: Rendered, key_columns: Vec<String>, now: Instant) -> Read {
         let desired = std::mem::take(&mut rendered.desired);
-        self.rows = Rows::whole(rendered, key_columns);
+        let before = std::mem::take(&mut self.rows);
+        self.rows = Rows::whole(before, rendered, key_columns, may_exist(&self.listed));
         self.loose = None;
         let rows = &self.rows;
         self.resting.retain(|id| rows.want(id));
@@ -223,6 +246,11 @@ impl State {
     /// What there is, or is not, under the name of an object that was not known to exist.
     pub fn meet(&mut self, desired: Desired, existing: Option<(Known, Ownership)>, policy: ConflictPolicy) {
         let Some((known, whose)) = existing else { return self.queue.put(Work::create(desired)) };
+        self.has_heritage |= match whose {
+            Ownership::Ours => known.row_key != desired.row.key,
+            Ownership::Inherited | Ownership::Abandoned => true,
+            Ownership::Foreign | Ownership::OtherOwner { .. } => false,
+        };
         match contact::judge(&desired, &known, &whose, policy) {
             Contact::Keep => {
                 if let Some(inventory) = self.known_mut() {
@@ -249,7 +277,7 @@ impl State {
         let mut recorded = self.recorded.clone();
         let kept = self.known().into_iter().flat_map(Inventory::kinds);
         recorded.kinds.extend(kept.chain(self.queue.kinds()).cloned());
-        recorded.marked_by.take_if(|columns| *columns != self.rows.key_columns);
+        recorded.marked_by.take_if(|columns| self.has_heritage || *columns != self.rows.key_columns);
         (recorded != self.recorded).then_some(recorded)
     }
 
@@ -361,6 +389,12 @@ impl Read {
         }
         by_place.into_values().collect()
     }
+}
+
+/// Whether there may be an object; all of them before the first listing.
+fn may_exist(listed: &Option<(Arc<Inventory>, Option<Instant>)>) -> impl Fn(&ObjectId) -> bool {
+    let inventory = listed.as_ref().map(|(inventory, _)| inventory);
+    move |id| inventory.is_none_or(|inventory| inventory.exists(id) || inventory.is_missed(id))
 }
 
 fn failed(desired: &Desired, reason: &'static str, message: String) -> RowFailure {

@@ -10,6 +10,7 @@ use crate::controller::error::Error;
 use crate::controller::search::search;
 use crate::crd::{Dbqr, DeletionPolicy};
 use crate::logic::account::Account;
+use crate::logic::inventory::Inventory;
 use crate::logic::object::GroupKind;
 use crate::logic::outcome::{self, Outcome};
 
@@ -67,7 +68,8 @@ impl Actor {
         // Once it is gone there may be another of its name, whose objects have the same labels.
         let watched = self.seen.clone();
         let is_there = move || watched.has_changed().is_ok();
-        let undone = cleanup::clean_up(&ctx, dbqr, &self.owner, kinds, manner, &is_there).await?;
+        let missed = self.memory.state.known().into_iter().flat_map(Inventory::missed).cloned().collect();
+        let undone = cleanup::clean_up(&ctx, dbqr, &self.owner, kinds, missed, manner, &is_there).await?;
         if let Some(account) = lost.filter(|_| !undone.is_empty()) {
             let notice = outcome::left_behind(&account, &undone);
             tracing::warn!(dbqr = %self.owner, reason = notice.reason, "{}", notice.note);

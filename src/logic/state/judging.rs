@@ -50,27 +50,35 @@ impl State {
             return Judgement { all_kept, verdict: Verdict::default() };
         }
         let loose = self.loose();
-        self.undeletable.retain(|id| loose.binary_search_by_key(&id, |(id, _)| id).is_ok());
+        self.undeletable.retain(|id| is_one_of(&loose, id));
+        self.count_unanswered(&loose, now);
         // Not through a method: what is known is looked at while deletions are judged.
         let Some((inventory, Some(_))) = &self.listed else { return Judgement::default() };
         let leaves_some = inventory.keeps_any(|id| self.rows.want(id));
         let unknown = Doubt::about(self.rows.failures.unrendered());
-        let (doubtful, stale) = loose.into_iter().partition(|(id, _)| inventory.is_doubtful(id, &unknown));
+        let rows = &self.rows;
+        let is_doubtful = |id: &ObjectId, doubt: &Doubt| inventory.is_doubtful(id, doubt) || rows.is_held(id, doubt);
+        let (doubtful, stale) = loose.into_iter().partition(|(id, _)| is_doubtful(id, &unknown));
         let Terms { guard, approved, nonce, .. } = terms;
         let situation = Situation { objects: read.existed, leaves_some, stale, doubtful, approved, nonce };
         let mut verdict = self.pruning.judge(guard, situation, now);
         for objects in [&mut verdict.believed, &mut verdict.approved] {
             objects.retain(|(id, uid)| {
-                let waits = self.queue.is_under_way(id) || inventory.is_doubtful(id, &doubt);
+                let waits = self.queue.is_under_way(id) || is_doubtful(id, &doubt);
                 !waits && self.undeletable.still(id, uid, now).is_none()
             });
         }
         Judgement { all_kept, verdict }
     }
 
-    /// An object could not be deleted: it is left alone for a while.
+    /// An object could not be deleted, for all that is known: it is left alone for a while.
     pub fn undeleted(&mut self, (id, uid): &Stale, reason: &'static str, message: &str, now: Instant) {
         self.undeletable.failed(id, uid, reason, message, now);
+    }
+
+    /// Nobody knows whether an object was deleted that the guard believed.
+    pub fn unanswered(&mut self, (id, uid): Stale) {
+        self.unanswered.insert(id, uid);
     }
 
     /// One of those that could not be deleted, and why; always the same one.
@@ -78,14 +86,26 @@ impl State {
         self.undeletable.first()
     }
 
-    /// An approved deletion is done, or not ours to do.
-    pub fn settled(&mut self, id: &ObjectId) {
+    /// A deletion is done, or not ours to do; whether it is one that the guard believed, and that we did. So it counts in
+    /// the guard's window, and so does what is gone after a deletion without an answer.
+    pub fn deleted(&mut self, (id, uid): &Stale, counts: bool, is_gone: bool, now: Instant) {
+        self.undeletable.done(id);
         self.pruning.settled(id);
+        let was_unanswered = self.unanswered.remove(id).is_some_and(|tried| tried == *uid);
+        self.pruning.deleted(usize::from(counts || was_unanswered && is_gone), now);
     }
 
-    /// So many deletions that the guard believed are done.
-    pub fn deleted(&mut self, number: usize, now: Instant) {
-        self.pruning.deleted(number, now);
+    /// What is gone after a deletion without an answer was deleted by us, for all that anybody knows.
+    fn count_unanswered(&mut self, loose: &[Stale], now: Instant) {
+        let Some((inventory, _)) = &self.listed else { return };
+        let before = self.unanswered.len();
+        let mut kept = 0;
+        self.unanswered.retain(|id, uid| {
+            let is_there = inventory.is_there((id, uid));
+            kept += usize::from(is_there);
+            is_there && is_one_of(loose, id)
+        });
+        self.pruning.deleted(before - kept, now);
     }
 
     /// The deletions that are held back.
@@ -102,6 +122,7 @@ impl State {
         let is_certain = self.rows.failures.is_empty() && self.queue.is_idle() && self.certain().is_some();
         if is_certain && self.loose().is_empty() {
             self.recorded.marked_by = Some(self.rows.key_columns.clone());
+            self.has_heritage = false;
         }
     }
 
@@ -109,9 +130,15 @@ impl State {
     /// else O(what has no row).
     fn loose(&mut self) -> Vec<Stale> {
         let Some((inventory, Some(_))) = &self.listed else { return Vec::new() };
-        let rows = &self.rows;
+        let rows = &mut self.rows;
         let loose = self.loose.get_or_insert_with(|| inventory.without(|id| rows.want(id)));
-        loose.retain(|id| inventory.exists(id));
+        loose.retain(|id| {
+            let exists = inventory.exists(id);
+            if !exists && !inventory.is_missed(id) {
+                rows.forget(id);
+            }
+            exists
+        });
         inventory.stale(loose.iter(), &Doubt::None)
     }
 
@@ -124,4 +151,8 @@ impl State {
             doubt => doubt,
         }
     }
+}
+
+fn is_one_of(sorted: &[Stale], id: &ObjectId) -> bool {
+    sorted.binary_search_by_key(&id, |(id, _)| id).is_ok()
 }

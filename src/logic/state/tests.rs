@@ -37,7 +37,15 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (any::<u8>(), 0..4usize).prop_map(|(slow, begun)| Op::LookAtChanged { slow, crash: Some(begun) }),
         2 => (any::<bool>(), any::<u8>(), 0..4usize)
             .prop_map(|(whole, slow, begun)| Op::LookInterrupted { whole, slow, begun }),
+        2 => (any::<bool>(), 0..4u8, prop::option::of(0..5u8))
+            .prop_map(|(whole, key, name)| Op::LookMeanwhile { whole, key, name }),
         1 => Just(Op::LoseChanges),
+        1 => (0..5u8).prop_map(|name| Op::LoseLabel { name }),
+        1 => any::<bool>().prop_map(Op::LoseAnswers),
+        1 => Just(Op::Approve),
+        1 => any::<bool>().prop_map(Op::Prune),
+        1 => Just(Op::Forget),
+        1 => (1..12u8).prop_map(|seconds| Op::Wait { seconds }),
     ]
 }
 
@@ -47,9 +55,9 @@ proptest! {
 
     #[test]
     fn whatever_happens_nothing_innocent_is_deleted_and_in_the_end_the_cluster_is_as_the_rows_want(
-        keyed in any::<bool>(), ops in prop::collection::vec(op(), 1..40)
+        keyed in any::<bool>(), limit in prop::option::of(0..3usize), ops in prop::collection::vec(op(), 1..40)
     ) {
-        let mut world = World::new(keyed);
+        let mut world = World::new(keyed, limit);
         ops.into_iter().for_each(|op| world.run(op));
         world.settle();
     }

@@ -63,10 +63,10 @@ fn prune(state: &mut State, read: &Read, now: Instant) -> (usize, Option<usize>)
     let guard = guard();
     let terms = Terms { prune: true, guard: &guard, approved: None, nonce: 0, awaited: &Keys::new() };
     let believed = state.judge(read, terms, now).verdict.believed;
-    for (id, _) in &believed {
-        state.known_mut().unwrap().delete(id);
+    for stale in &believed {
+        state.known_mut().unwrap().delete(&stale.0);
+        state.deleted(stale, true, true, now);
     }
-    state.deleted(believed.len(), now);
     (believed.len(), state.held().map(|held| held.count + held.waiting))
 }
 

@@ -90,9 +90,32 @@ pub enum Op {
         slow: u8,
         begun: usize,
     },
+    /// The same, and a row changes before what has no row is deleted.
+    LookMeanwhile {
+        whole: bool,
+        key: u8,
+        name: Option<u8>,
+    },
     /// Nobody tells of the changes of late but that there may be some.
     LoseChanges,
+    /// Somebody takes our label off an object.
+    LoseLabel {
+        name: u8,
+    },
+    /// The answers to deletions get lost, or do not any more.
+    LoseAnswers(bool),
+    /// A person approves what is held back just now.
+    Approve,
+    Prune(bool),
+    /// The spec is another one.
+    Forget,
+    Wait {
+        seconds: u8,
+    },
 }
+
+/// Deletions within this time are counted together.
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// How far a pass comes.
 #[derive(Clone, Copy, Debug)]
@@ -115,15 +138,35 @@ struct Live {
     value: String,
     /// Nobody's whom we know.
     is_foreign: bool,
+    /// Whether it has our label.
+    labelled: bool,
+    /// Whether the process that knew of it without its label is gone.
+    untracked: bool,
+}
+
+/// What a person was shown, and what it was about.
+#[derive(Default)]
+struct Shown {
+    digest: Option<String>,
+    unwanted: BTreeSet<(ObjectId, Arc<str>)>,
 }
 
 pub struct World {
     keyed: bool,
+    guard: Guard,
+    /// How many deletions the guard lets pass within its window, where it has a limit.
+    limit: Option<usize>,
     template: Template,
     /// By number: the object's name and its value; None where the row cannot be rendered.
     rows: BTreeMap<u8, (u8, Option<u8>)>,
     /// The keys of the rows that changed since they were read.
     changed: Keys,
+    /// The rows as they were read last.
+    read: BTreeMap<u8, (u8, Option<u8>)>,
+    /// What the rows wanted, as they were read since they had it all.
+    holds: BTreeMap<u8, BTreeSet<u8>>,
+    /// A row that changes before anything is deleted.
+    meanwhile: Option<(u8, Option<u8>)>,
     /// Whether rows may have changed of which nobody told.
     unheard: bool,
     live: BTreeMap<ObjectId, Live>,
@@ -138,15 +181,34 @@ pub struct World {
     count: u64,
     /// Whether the resource looks again by itself.
     outdated: bool,
+    prune: bool,
+    answers_get_lost: bool,
+    /// When the guard believed a deletion.
+    believed: Vec<Instant>,
+    shown: Shown,
+    approved: Option<String>,
 }
 
 impl World {
-    pub fn new(keyed: bool) -> Self {
+    /// At most so many deletions at a time, none of which leaves nothing; or as many as there are.
+    pub fn new(keyed: bool, limit: Option<usize>) -> Self {
+        let most = limit.map_or(IntOrString::String("100%".into()), |limit| IntOrString::Int(limit as i32));
+        let guard = PruneGuard {
+            max_deletions: most,
+            allow_empty: limit.is_none(),
+            window: crate::crd::Duration(WINDOW),
+            ..PruneGuard::default()
+        };
         Self {
             keyed,
+            guard: Guard::new(&guard).unwrap(),
+            limit,
             template: Template::compile(TEMPLATE, Language::Jinja).unwrap(),
             rows: BTreeMap::new(),
             changed: Keys::new(),
+            read: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            meanwhile: None,
             unheard: false,
             live: BTreeMap::new(),
             refused: BTreeSet::new(),
@@ -157,6 +219,11 @@ impl World {
             now: Instant::now(),
             count: 0,
             outdated: false,
+            prune: true,
+            answers_get_lost: false,
+            believed: Vec::new(),
+            shown: Shown::default(),
+            approved: None,
         }
     }
 
@@ -196,23 +263,43 @@ impl World {
                 self.work(read, slow, End::Interrupted(begun));
             }
             Op::LookInterrupted { whole: false, slow, begun } => self.look_at_changed(slow, End::Interrupted(begun)),
+            Op::LookMeanwhile { whole, key, name } => {
+                self.meanwhile = Some((key, name));
+                if whole {
+                    let read = self.read();
+                    self.work(read, 0, End::Whole);
+                } else {
+                    self.look_at_changed(0, End::Whole);
+                }
+            }
             Op::LoseChanges => {
                 self.changed.clear();
                 self.unheard = true;
             }
+            Op::LoseLabel { name } => self.lose_label(&id(name)),
+            Op::LoseAnswers(lost) => self.answers_get_lost = lost,
+            Op::Approve => self.approved = self.state.held().map(|held| held.digest),
+            Op::Prune(prune) => self.prune = prune,
+            Op::Forget => {
+                self.state.forget();
+                self.outdated = true;
+            }
+            Op::Wait { seconds } => self.now += Duration::from_secs(seconds.into()),
         }
     }
 
     /// Nothing goes wrong any more, and whoever is told looks.
     pub fn settle(&mut self) {
         self.refused.clear();
+        (self.prune, self.answers_get_lost) = (true, false);
         let before = self.rows.clone();
         self.rows.values_mut().for_each(|row| row.1 = row.1.or(Some(0)));
         let mut names = BTreeSet::new();
         self.rows.retain(|_, (name, _)| names.insert(*name));
         let changed = before.iter().filter(|(number, row)| self.rows.get(number) != Some(row));
         self.changed.extend(changed.map(|(number, _)| key_of(*number)));
-        for _ in 0..8 {
+        for _ in 0..24 {
+            self.approved = self.state.held().map(|held| held.digest);
             // Longer than anything rests.
             self.now += Duration::from_secs(60);
             self.land();
@@ -226,10 +313,11 @@ impl World {
         for (id, value) in &wanted {
             let live = self.live.get(id).unwrap_or_else(|| panic!("{id} is missing"));
             let value = format!("v{}", value.unwrap_or_default());
-            assert_eq!((&live.value, live.is_foreign), (&value, false), "{id}");
+            assert_eq!((&live.value, live.is_foreign, live.labelled), (&value, false, true), "{id}");
         }
         for (id, live) in &self.live {
-            assert!(live.is_foreign || wanted.contains_key(id), "{id} is without a row");
+            let is_known = !live.is_foreign && !live.untracked;
+            assert!(!is_known || wanted.contains_key(id), "{id} is without a row");
         }
     }
 
@@ -256,7 +344,7 @@ impl World {
             return;
         }
         let known = Known { uid: format!("u{}", self.next()).into(), version: self.version(), ..Known::default() };
-        self.live.insert(id, Live { known, value: "theirs".into(), is_foreign: true });
+        self.live.insert(id, Live { known, value: "theirs".into(), is_foreign: true, labelled: false, untracked: false });
     }
 
     fn edit(&mut self, id: &ObjectId) {
@@ -267,13 +355,27 @@ impl World {
         if live.is_foreign {
             return;
         }
-        live.known.fields = Some(fields(&[], live.known.hold));
-        let known = live.known.clone();
-        self.change(id, Some(known));
+        live.known.fields = Some(fields(&[], live.known.hold, live.labelled));
+        if live.labelled {
+            let known = live.known.clone();
+            self.change(id, Some(known));
+        }
+    }
+
+    fn lose_label(&mut self, id: &ObjectId) {
+        let version = self.version();
+        let is_known = self.state.known().is_some_and(|inventory| inventory.exists(id) || inventory.is_missed(id));
+        let Some(live) = self.live.get_mut(id).filter(|live| !live.is_foreign && live.labelled) else { return };
+        live.untracked |= !is_known && !self.state.is_under_way(id);
+        live.known.version = version;
+        live.labelled = false;
+        live.known.fields = Some(fields(&["v"], live.known.hold, false));
+        let seen = Sight { uid: live.known.uid.clone(), version, known: None };
+        self.news.push_back((id.clone(), seen));
     }
 
     fn remove(&mut self, id: &ObjectId) {
-        if self.live.get(id).is_some_and(|live| !live.is_foreign) {
+        if self.live.get(id).is_some_and(|live| live.labelled) {
             self.change(id, None);
         }
         self.live.remove(id);
@@ -288,6 +390,10 @@ impl World {
         self.state = State::new(self.recorded.clone());
         self.news.clear();
         self.slow.clear();
+        // Nobody knows of these any more.
+        self.holds.clear();
+        self.believed.clear();
+        self.live.values_mut().for_each(|live| live.untracked |= !live.labelled);
     }
 
     fn land(&mut self) {
@@ -337,11 +443,25 @@ impl World {
         if let End::Crash(_) = end {
             return self.restart();
         }
+        self.settle_rows();
+        if let Some((key, name)) = self.meanwhile.take() {
+            self.run(match name {
+                Some(name) => Op::SetRow { key, name, value: 0 },
+                None => Op::DropRow { key },
+            });
+        }
+        if self.prune {
+            for id in self.state.missed() {
+                let live = self.live.get(&id).filter(|live| !live.is_foreign);
+                self.state.look_after(id, live.map(|live| live.known.clone()));
+            }
+        }
         self.prune(&read);
         self.state.close();
         let mut recorded = self.state.recorded().clone();
         let is_certain = self.state.rows().failures.is_empty() && self.state.unfinished() == 0;
-        if is_certain && self.live.values().all(|live| live.is_foreign) {
+        let has_any = self.state.known().is_some_and(|inventory| inventory.has(&kind()));
+        if is_certain && !has_any && self.live.values().all(|live| !live.labelled) {
             recorded.kinds.clear();
         }
         self.recorded = recorded.clone();
@@ -350,12 +470,13 @@ impl World {
 
     fn read(&mut self) -> Read {
         if self.state.inventory(self.now).is_none() {
-            let ours = || self.live.iter().filter(|(_, live)| !live.is_foreign && !self.recorded.kinds.is_empty());
+            let ours = || self.live.iter().filter(|(_, live)| live.labelled && !self.recorded.kinds.is_empty());
             let listed: Vec<_> = ours().map(|(id, live)| (id.clone(), live.known.clone())).collect();
             self.state.listed(listed, self.now);
         }
         self.changed.clear();
         self.unheard = false;
+        self.read = self.rows.clone();
         let rendered = self.render(|_| true);
         let key_columns = if self.keyed { vec!["key".to_owned()] } else { Vec::new() };
         self.state.absorb(rendered, key_columns, self.now)
@@ -369,6 +490,9 @@ impl World {
             match self.state.absorb_keys(&keys, rendered, self.now) {
                 Ok(read) => {
                     self.changed.clear();
+                    self.read.retain(|number, _| !keys.contains(&key_of(*number)));
+                    let now = self.rows.iter().filter(|(number, _)| keys.contains(&key_of(**number)));
+                    self.read.extend(now.map(|(number, row)| (*number, *row)));
                     return read;
                 }
                 Err(Entangled::With(others)) => keys.extend(others),
@@ -425,48 +549,118 @@ impl World {
         };
         assert!(self.rows.values().any(wants), "{} is applied as no row wants it any more", desired.id);
         let uid = uid.unwrap_or_else(|| format!("u{}", self.next()).into());
-        let applied = desired.known(uid, self.version(), hold, Some(fields(&["v"], hold)));
+        let applied = desired.known(uid, self.version(), hold, Some(fields(&["v"], hold, true)));
         // What a watch sees of it.
         let seen = Known { applied: None, verified: false, ..applied.clone() };
-        self.live.insert(desired.id.clone(), Live { known: seen.clone(), value, is_foreign: false });
+        self.live.insert(desired.id.clone(), Live { known: seen.clone(), value, is_foreign: false, labelled: true, untracked: false });
         self.change(&desired.id, Some(seen));
         Ok(applied)
     }
 
-    fn prune(&mut self, read: &Read) {
-        let guard = PruneGuard {
-            max_deletions: IntOrString::String("100%".into()),
-            allow_empty: true,
-            ..PruneGuard::default()
-        };
-        let guard = Guard::new(&guard).unwrap();
-        let awaited = Keys::new();
-        let terms = Terms { prune: true, guard: &guard, approved: None, nonce: 0, awaited: &awaited };
-        let judgement = self.state.judge(read, terms, self.now);
-        for (id, uid) in judgement.verdict.believed {
-            let is_wanted = self.rows.values().any(|(name, value)| value.is_some() && number(&id) == *name);
-            assert!(!is_wanted, "{id} has a row");
-            assert!(self.keyed || self.state.rows().failures.is_empty(), "{id} may be a failed row's");
-            let inventory = self.state.known_mut().unwrap();
-            let Some(live) = self.live.get_mut(&id).filter(|live| live.known.uid == uid && !live.is_foreign) else {
-                inventory.delete(&id);
-                continue;
-            };
-            let of = |number: &u8| live.known.row_key.as_deref() == Some(&*key_of(*number));
-            let is_failed = self.rows.iter().any(|(number, (_, value))| of(number) && value.is_none());
-            assert!(!is_failed, "{id} is a failed row's");
-            if live.known.hold == Hold::Adopted {
-                inventory.remove(&id);
-                (live.is_foreign, live.value) = (true, "theirs".into());
-                live.known = Known { uid, ..Known::default() };
-                // It leaves what the watch sees.
-                self.change(&id, None);
-            } else {
-                inventory.delete(&id);
-                self.change(&id, None);
-                self.live.remove(&id);
+    /// What the rows hold on to, now that what was read of them is applied as far as it can be.
+    fn settle_rows(&mut self) {
+        self.holds.retain(|number, _| self.read.contains_key(number));
+        for (number, (name, value)) in &self.read {
+            let holds = self.holds.entry(*number).or_default();
+            let Some(value) = value else { continue };
+            let live = self.live.get(&id(*name)).filter(|live| !live.is_foreign);
+            let is_known = |live: &Live| self.state.known().is_some_and(|all| all.is_there((&id(*name), &live.known.uid)));
+            let has_it = live.is_some_and(|live| live.value == format!("v{value}") && is_known(live));
+            if has_it && !self.state.is_under_way(&id(*name)) {
+                holds.clear();
             }
+            holds.insert(*name);
         }
+    }
+
+    /// Whether nobody may delete the object, whatever was approved.
+    fn is_innocent(&self, id: &ObjectId, awaited: &Keys) -> Option<&'static str> {
+        let known = &self.live.get(id)?.known;
+        let row_key = |of: u8| known.row_key.as_deref() == Some(&*key_of(of));
+        let failing = |name: u8, value: Option<u8>| {
+            let value_is = |value| self.live.get(&self::id(name)).is_some_and(|live| live.value == format!("v{value}"));
+            value.is_none_or(|value| !value_is(value))
+        };
+        if self.read.values().any(|(name, value)| value.is_some() && number(id) == *name) {
+            return Some("has a row");
+        }
+        if !self.keyed && !self.state.rows().failures.is_empty() {
+            return Some("may be a failed row's");
+        }
+        if self.read.iter().any(|(number, (_, value))| row_key(*number) && value.is_none()) {
+            return Some("is a failed row's");
+        }
+        if self.keyed && known.row_key.as_ref().is_some_and(|key| awaited.contains(key)) {
+            return Some("is one of a row that has changed since");
+        }
+        let holds = |of: &u8| self.holds.get(of).is_some_and(|names| names.contains(&number(id)));
+        let held = self.read.iter().any(|(of, (name, value))| holds(of) && failing(*name, *value));
+        held.then_some("is a failed row's since an earlier read")
+    }
+
+    fn prune(&mut self, read: &Read) {
+        let awaited = if self.keyed { self.changed.clone() } else { Keys::new() };
+        let nonce = self.next().into();
+        let guard = self.guard;
+        let approved = self.approved.clone();
+        let terms = Terms { prune: self.prune, guard: &guard, approved: approved.as_deref(), nonce, awaited: &awaited };
+        let verdict = self.state.judge(read, terms, self.now).verdict;
+        let held = self.state.held().map(|held| held.digest);
+        for stale in &verdict.approved {
+            assert!(self.shown.digest == approved && self.shown.unwanted.contains(stale), "{} was not shown", stale.0);
+        }
+        if held.is_some() && held != self.shown.digest {
+            let is_wanted = |id: &ObjectId| self.read.values().any(|(name, _)| number(id) == *name);
+            let unwanted = self.live.iter().filter(|(id, live)| !live.is_foreign && !is_wanted(id));
+            let unwanted = unwanted.map(|(id, live)| (id.clone(), live.known.uid.clone())).collect();
+            self.shown = Shown { digest: held, unwanted };
+        }
+        let believed = verdict.believed.into_iter().map(|stale| (stale, true));
+        for (stale, is_believed) in verdict.approved.into_iter().map(|stale| (stale, false)).chain(believed) {
+            self.delete(stale, is_believed, &awaited);
+        }
+        if let Some(limit) = self.limit {
+            let recent = self.believed.iter().filter(|at| self.now.duration_since(**at) < WINDOW).count();
+            assert!(recent <= limit, "{recent} deletions within the window");
+        }
+    }
+
+    fn delete(&mut self, stale: (ObjectId, Arc<str>), is_believed: bool, awaited: &Keys) {
+        let (id, uid) = stale.clone();
+        if let Some(why) = self.is_innocent(&id, awaited) {
+            panic!("{id} {why}");
+        }
+        let Some(live) = self.live.get_mut(&id).filter(|live| live.known.uid == uid && !live.is_foreign) else {
+            self.state.known_mut().unwrap().delete(&id);
+            return self.state.deleted(&stale, false, true, self.now);
+        };
+        let (labelled, adopted) = (live.labelled, live.known.hold == Hold::Adopted);
+        if adopted {
+            (live.is_foreign, live.labelled, live.value) = (true, false, "theirs".into());
+            live.known = Known { uid, ..Known::default() };
+        }
+        // It leaves what the watch sees.
+        if labelled {
+            self.change(&id, None);
+        }
+        if !adopted {
+            self.live.remove(&id);
+        }
+        if is_believed {
+            self.believed.push(self.now);
+            let is_left = |id: &ObjectId| self.read.values().any(|(name, _)| number(id) == *name);
+            assert!(self.limit.is_none() || self.live.keys().any(is_left), "nothing is left");
+        }
+        if self.answers_get_lost {
+            self.state.undeleted(&stale, "Unreachable", "no answer", self.now);
+            if is_believed {
+                self.state.unanswered(stale);
+            }
+            return;
+        }
+        let inventory = self.state.known_mut().unwrap();
+        if adopted { inventory.remove(&id) } else { inventory.delete(&id) }
+        self.state.deleted(&stale, is_believed, true, self.now);
     }
 }
 
@@ -488,11 +682,12 @@ fn number(id: &ObjectId) -> u8 {
 }
 
 /// Our entry: our marks, and these keys of data.
-fn fields(data: &[&str], hold: Hold) -> Fields {
+fn fields(data: &[&str], hold: Hold, labelled: bool) -> Fields {
     let of = |keys: &[&str]| keys.iter().map(|key| (format!("f:{key}"), json!({}))).collect::<Value>();
     let mut marks = vec!["konnektr.io/owner-uid", APPLIED_HASH, "konnektr.io/row-key"];
     marks.extend((hold == Hold::Adopted).then_some(ADOPTED));
-    let labels = of(&["konnektr.io/managed-by", "konnektr.io/managed-by-namespace"]);
+    let labels: &[&str] = &["konnektr.io/managed-by", "konnektr.io/managed-by-namespace"];
+    let labels = of(if labelled { labels } else { &[] });
     let metadata = json!({"f:annotations": of(&marks), "f:labels": labels});
     let mut all = json!({"f:metadata": metadata});
     if !data.is_empty() {
