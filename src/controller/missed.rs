@@ -18,7 +18,7 @@ impl Pass<'_> {
             match found {
                 Err(error) => failed = ids.first().map(|id| format!("{id} could not be looked up: {error}")),
                 Ok(found) => {
-                    let mut found: BTreeMap<_, _> = 
+                    let mut found: BTreeMap<_, _> =
                         found.into_iter().map(|(_, owned)| (owned.id, owned.known)).collect();
                     for id in ids {
                         let known = found.remove(&id);
@@ -49,7 +49,11 @@ pub async fn look_up(ctx: &Context, owner: &Owner, ids: Vec<ObjectId>) -> Vec<Lo
     looked
 }
 
-async fn ours(ctx: &Context, onlooker: &Onlooker<'_>, ids: &[ObjectId]) -> Result<Vec<(Arc<Kind>, Owned)>, cluster::Error> {
+async fn ours(
+    ctx: &Context,
+    onlooker: &Onlooker<'_>,
+    ids: &[ObjectId],
+) -> Result<Vec<(Arc<Kind>, Owned)>, cluster::Error> {
     let Some(first) = ids.first() else { return Ok(Vec::new()) };
     // A kind that no longer exists has no objects.
     let Some(kind) = ctx.cluster.served(&first.kind).await? else { return Ok(Vec::new()) };

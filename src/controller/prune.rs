@@ -54,8 +54,8 @@ impl Pass<'_> {
                 Ok(deleted) => deleted,
                 Err(error) => {
                     memory.state.undeleted(&stale, error.reason(), &error.to_string(), now);
-                    if are_believed && error.may_be_done() {
-                        memory.state.unanswered(stale);
+                    if error.may_be_done() {
+                        memory.state.unanswered(stale, are_believed);
                     }
                     continue;
                 }

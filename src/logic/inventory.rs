@@ -262,6 +262,15 @@ impl Inventory {
         missing
     }
 
+    /// It may be gone, or ours no longer; whether it was there.
+    pub fn miss(&mut self, id: &ObjectId) -> bool {
+        let is_missed = self.take(id).is_some();
+        if is_missed {
+            self.missed.insert(id.clone());
+        }
+        is_missed
+    }
+
     /// What was seen to go, and was not looked up since.
     pub fn missed(&self) -> impl Iterator<Item = &ObjectId> {
         self.missed.iter()
@@ -335,14 +344,6 @@ impl Inventory {
         if self.objects.insert(id, known).is_none() {
             *self.kinds.entry(kind).or_default() += 1;
         }
-    }
-
-    fn miss(&mut self, id: &ObjectId) -> bool {
-        let is_missed = self.take(id).is_some();
-        if is_missed {
-            self.missed.insert(id.clone());
-        }
-        is_missed
     }
 
     fn take(&mut self, id: &ObjectId) -> Option<Known> {

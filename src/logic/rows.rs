@@ -61,12 +61,14 @@ impl Rows {
     ) -> Self {
         let Rendered { rows, claims, disputed, groups, is_grouped, failures, memo, .. } = rendered;
         let left = HashMap::new();
-        let mut now = Self { count: rows, key_columns, failures, memo: memo.into(), claims, disputed, groups, is_grouped, left };
+        let mut now =
+            Self { count: rows, key_columns, failures, memo: memo.into(), claims, disputed, groups, is_grouped, left };
         // Keys of other columns name other rows.
         if before.key_columns == now.key_columns {
             let wanted = before.claims.into_iter().filter_map(|(id, row)| Some((id, row.key?)));
             let failed = |key: &Arc<str>| before.failures.has(key);
-            let left = before.left.into_iter().flat_map(|(id, keys)| keys.into_iter().map(move |key| (id.clone(), key)));
+            let left =
+                before.left.into_iter().flat_map(|(id, keys)| keys.into_iter().map(move |key| (id.clone(), key)));
             let left = left.filter(|(id, key)| failed(key) || now.failures.has(key) || !now.want(id));
             let left: Vec<_> = wanted.chain(left).filter(|(id, _)| exists(id)).collect();
             left.into_iter().for_each(|(id, key)| now.leave(id, key));

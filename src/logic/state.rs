@@ -171,7 +171,8 @@ impl State {
         let Some(inventory) = self.known_mut() else { return };
         match ours {
             Some(known) => {
-                inventory.insert(id, known);
+                // It has lost its label: should a row want it, it is to be applied, whatever its hash says.
+                inventory.insert(id, Known { hash: None, ..known });
                 self.loose = None;
             }
             None => inventory.dismiss(&id),

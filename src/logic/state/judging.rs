@@ -76,9 +76,14 @@ impl State {
         self.undeletable.failed(id, uid, reason, message, now);
     }
 
-    /// Nobody knows whether an object was deleted that the guard believed.
-    pub fn unanswered(&mut self, (id, uid): Stale) {
-        self.unanswered.insert(id, uid);
+    /// Nobody knows whether an object was deleted, be it because the guard believed it: it has to be looked up.
+    pub fn unanswered(&mut self, (id, uid): Stale, is_believed: bool) {
+        if let Some(inventory) = self.known_mut() {
+            inventory.miss(&id);
+        }
+        if is_believed {
+            self.unanswered.insert(id, uid);
+        }
     }
 
     /// One of those that could not be deleted, and why; always the same one.
@@ -101,6 +106,10 @@ impl State {
         let before = self.unanswered.len();
         let mut kept = 0;
         self.unanswered.retain(|id, uid| {
+            if inventory.is_missed(id) {
+                kept += 1;
+                return true;
+            }
             let is_there = inventory.is_there((id, uid));
             kept += usize::from(is_there);
             is_there && is_one_of(loose, id)

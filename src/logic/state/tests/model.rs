@@ -344,7 +344,8 @@ impl World {
             return;
         }
         let known = Known { uid: format!("u{}", self.next()).into(), version: self.version(), ..Known::default() };
-        self.live.insert(id, Live { known, value: "theirs".into(), is_foreign: true, labelled: false, untracked: false });
+        self.live
+            .insert(id, Live { known, value: "theirs".into(), is_foreign: true, labelled: false, untracked: false });
     }
 
     fn edit(&mut self, id: &ObjectId) {
@@ -552,7 +553,10 @@ impl World {
         let applied = desired.known(uid, self.version(), hold, Some(fields(&["v"], hold, true)));
         // What a watch sees of it.
         let seen = Known { applied: None, verified: false, ..applied.clone() };
-        self.live.insert(desired.id.clone(), Live { known: seen.clone(), value, is_foreign: false, labelled: true, untracked: false });
+        self.live.insert(
+            desired.id.clone(),
+            Live { known: seen.clone(), value, is_foreign: false, labelled: true, untracked: false },
+        );
         self.change(&desired.id, Some(seen));
         Ok(applied)
     }
@@ -563,8 +567,15 @@ impl World {
         for (number, (name, value)) in &self.read {
             let holds = self.holds.entry(*number).or_default();
             let Some(value) = value else { continue };
+            // What is disputed is nobody's.
+            let is_disputed =
+                |(other, (same, value)): (&u8, &(u8, Option<u8>))| other != number && same == name && value.is_some();
+            if self.read.iter().any(is_disputed) {
+                continue;
+            }
             let live = self.live.get(&id(*name)).filter(|live| !live.is_foreign);
-            let is_known = |live: &Live| self.state.known().is_some_and(|all| all.is_there((&id(*name), &live.known.uid)));
+            let is_known =
+                |live: &Live| self.state.known().is_some_and(|all| all.is_there((&id(*name), &live.known.uid)));
             let has_it = live.is_some_and(|live| live.value == format!("v{value}") && is_known(live));
             if has_it && !self.state.is_under_way(&id(*name)) {
                 holds.clear();
@@ -610,7 +621,8 @@ impl World {
             assert!(self.shown.digest == approved && self.shown.unwanted.contains(stale), "{} was not shown", stale.0);
         }
         if held.is_some() && held != self.shown.digest {
-            let is_wanted = |id: &ObjectId| self.read.values().any(|(name, _)| number(id) == *name);
+            let is_wanted =
+                |id: &ObjectId| self.read.values().any(|(name, value)| value.is_some() && number(id) == *name);
             let unwanted = self.live.iter().filter(|(id, live)| !live.is_foreign && !is_wanted(id));
             let unwanted = unwanted.map(|(id, live)| (id.clone(), live.known.uid.clone())).collect();
             self.shown = Shown { digest: held, unwanted };
@@ -648,18 +660,21 @@ impl World {
         }
         if is_believed {
             self.believed.push(self.now);
-            let is_left = |id: &ObjectId| self.read.values().any(|(name, _)| number(id) == *name);
-            assert!(self.limit.is_none() || self.live.keys().any(is_left), "nothing is left");
+            // For all that is known: somebody may have deleted it a moment ago.
+            let known = self.state.known().unwrap();
+            let is_left = self.read.values().any(|(name, _)| known.exists(&self::id(*name)));
+            assert!(self.limit.is_none() || is_left, "nothing is left");
         }
         if self.answers_get_lost {
             self.state.undeleted(&stale, "Unreachable", "no answer", self.now);
-            if is_believed {
-                self.state.unanswered(stale);
-            }
-            return;
+            return self.state.unanswered(stale, is_believed);
         }
         let inventory = self.state.known_mut().unwrap();
-        if adopted { inventory.remove(&id) } else { inventory.delete(&id) }
+        if adopted {
+            inventory.remove(&id)
+        } else {
+            inventory.delete(&id)
+        }
         self.state.deleted(&stale, is_believed, true, self.now);
     }
 }
