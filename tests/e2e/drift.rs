@@ -1,7 +1,7 @@
 //! What others do to our objects is put right, long before the query is due.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -29,8 +29,8 @@ async fn until_right(world: &World, name: &str) -> ConfigMap {
         let object = world.config_maps().get_opt(name).await.unwrap()?;
         let data = json!(object.data) == json!({"v": "one", "w": "w"});
         let labels = object.metadata.labels.clone().unwrap_or_default();
-        (data && labels.get("app").is_some_and(|app| app == "x") && labels.contains_key("konnektr.io/managed-by"))
-            .then_some(object)
+        let has = |key: &str, value: &str| labels.get(key).is_some_and(|is| is == value);
+        (data && has("app", "x") && has("konnektr.io/managed-by", "q")).then_some(object)
     })
     .await
 }
@@ -59,6 +59,51 @@ async fn whatever_somebody_does_to_an_object_is_put_right() {
     }
     world.config_maps().delete("b", &DeleteParams::default()).await.unwrap();
     until_right(&world, "b").await;
+}
+
+#[tokio::test]
+async fn a_label_that_is_taken_off_time_and_again_is_put_back_each_time() {
+    let world = world("drift-labels", &["a", "b"]).await;
+    for name in ["a", "b"] {
+        change(&world, name, json!({"metadata": {"labels": {"konnektr.io/managed-by": null}}})).await;
+        until_right(&world, name).await;
+    }
+}
+
+/// While the database is away, nothing is put right, and a row may go.
+#[tokio::test]
+async fn what_lost_its_label_while_the_database_was_away_goes_with_its_row_or_its_resource() {
+    let world = world("drift-away", &["stays", "goes", "stranger"]).await;
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), world.namespace.name());
+    let password = async |password: &str| {
+        let patch = json!({"stringData": {"password": password}});
+        secrets.patch("db", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    };
+    let right = secrets.get("db").await.unwrap().data.unwrap().remove("password").unwrap();
+    let away = async || {
+        password("wrong").await;
+        world.condition("q", "DatabaseConnected", "False", None).await;
+    };
+    // Nor does the garbage collector help.
+    let unlabel = async |name| {
+        let patch = json!({"metadata": {"labels": {"konnektr.io/managed-by": null}, "ownerReferences": null}});
+        change(&world, name, patch).await;
+    };
+    away().await;
+    unlabel("goes").await;
+    // Nothing of it is ours any more.
+    unlabel("stranger").await;
+    change(&world, "stranger", json!({"metadata": {"annotations": {"konnektr.io/owner-uid": null}}})).await;
+    world.run_sql("DELETE FROM t WHERE name <> 'stays'").await;
+    password(std::str::from_utf8(&right.0).unwrap()).await;
+    world.until_value("goes", None).await;
+    world.ready("q").await;
+    assert!(world.config_maps().get_opt("stranger").await.unwrap().is_some());
+
+    away().await;
+    unlabel("stays").await;
+    world.delete("q").await;
+    world.until_value("stays", None).await;
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! What may go when rows are read by their keys, and passes are interrupted.
 
-use super::super::{Read, Recorded, State, Terms};
+use super::super::{Judgement, Read, Recorded, Refusal, State, Terms};
 use super::desired;
 use crate::crd::{ConflictPolicy, PruneGuard};
 use crate::logic::failures::RowFailure;
 use crate::logic::guard::Guard;
 use crate::logic::memo::RowHash;
-use crate::logic::object::{AppliedHash, Desired, Hold};
+use crate::logic::object::{AppliedHash, Desired, Hold, Known, Ownership};
 use crate::logic::render::Rendered;
 use crate::logic::row::{Row, RowName};
 use crate::logic::rows::{Entangled, Keys};
@@ -188,4 +188,105 @@ fn what_is_held_back_stays_so_while_its_row_is_being_applied() {
         deleted += prune(&mut state, &read, now).0;
     }
     assert_eq!((deleted, state.held().map(|held| held.count)), (0, Some(100)));
+}
+
+/// The same with rows of these keys that cannot be rendered.
+fn with_broken(rendered: Rendered, keys: &[&str]) -> Rendered {
+    let mut rendered = rendered;
+    for key in keys {
+        rendered.rows += 1;
+        let row = RowName { number: rendered.rows, key: Some((*key).into()) };
+        rendered.failures.push(RowFailure { row, object: None, reason: "RenderFailed", message: String::new() });
+        rendered.groups.entry((*key).into()).or_default();
+    }
+    rendered
+}
+
+fn refuse_all(state: &mut State, now: Instant) {
+    while let Some(work) = state.next(now) {
+        let refusal = Refusal { reason: "Refused", message: String::new(), replaced: false };
+        state.landed(work.desired, Err(refusal), now);
+    }
+}
+
+/// Row A made `x` and leaves it to row B, whose apply is refused: it is still marked with A's key.
+fn handed_over(now: Instant) -> State {
+    let columns = || vec!["id".to_owned()];
+    let mut state = state(&[("[\"A\"]", "x"), ("[\"A\"]", "y"), ("[\"B\"]", "z")], now);
+    state.absorb(rendered(&[("[\"A\"]", "x"), ("[\"B\"]", "z")], true), columns(), now);
+    let mut read = state.absorb(rendered(&[("[\"A\"]", "y"), ("[\"B\"]", "x")], true), columns(), now);
+    meet_all(&mut state, &mut read);
+    refuse_all(&mut state, now);
+    state
+}
+
+fn names(judged: Judgement) -> Vec<String> {
+    judged.verdict.believed.into_iter().map(|(id, _)| id.name).collect()
+}
+
+fn judged(state: &mut State, read: &Read, now: Instant) -> Judgement {
+    let guard = guard();
+    let terms = Terms { prune: true, guard: &guard, approved: None, nonce: 0, awaited: &Keys::new() };
+    state.judge(read, terms, now)
+}
+
+#[test]
+fn what_a_failing_row_wanted_stays_although_another_row_made_it() {
+    let now = Instant::now();
+    let mut state = handed_over(now);
+    let broken = || with_broken(rendered(&[("[\"A\"]", "y")], true), &["[\"B\"]"]);
+    let read = state.absorb(broken(), vec!["id".into()], now);
+    assert!(names(judged(&mut state, &read, now)).is_empty(), "x and z may be row B's");
+    let read = state.absorb(broken(), vec!["id".into()], now);
+    assert!(names(judged(&mut state, &read, now)).is_empty(), "and stay so as long as it fails");
+    let read = state.absorb(rendered(&[("[\"A\"]", "y")], true), vec!["id".into()], now);
+    assert_eq!(names(judged(&mut state, &read, now)), ["x", "z"], "until its row is gone");
+}
+
+#[test]
+fn what_a_failing_row_wanted_stays_where_its_row_alone_is_read() {
+    let now = Instant::now();
+    let mut state = handed_over(now);
+    let keys: Keys = ["[\"B\"]".into()].into();
+    let read = state.absorb_keys(&keys, with_broken(rendered(&[], true), &["[\"B\"]"]), now).unwrap();
+    assert!(names(judged(&mut state, &read, now)).is_empty());
+    let read = state.absorb_keys(&keys, rendered(&[], true), now).unwrap();
+    assert_eq!(names(judged(&mut state, &read, now)), ["x", "z"]);
+}
+
+#[test]
+fn where_objects_of_an_earlier_resource_are_met_no_mark_tells_whose_they_are() {
+    let now = Instant::now();
+    let mut state = state(&[("[\"1\"]", "a")], now);
+    let two = rendered(&[("[\"1\"]", "a"), ("[\"2\"]", "b")], true);
+    let mut read = state.absorb(two, vec!["id".into()], now);
+    assert!(state.to_record().unwrap().marked_by.is_some());
+    for desired in read.unmet().into_iter().flatten() {
+        let known = Known { uid: "b".into(), row_key: Some("[\"other\"]".into()), ..Known::default() };
+        state.meet(desired, Some((known, Ownership::Abandoned)), ConflictPolicy::Protect);
+    }
+    let recorded = state.to_record().unwrap();
+    assert_eq!(recorded.marked_by, None);
+    state.record(recorded);
+    let read = state.absorb(with_broken(rendered(&[], true), &["[\"2\"]"]), vec!["id".into()], now);
+    assert!(judged(&mut state, &read, now).all_kept);
+}
+
+#[test]
+fn fifty_thousand_deletions_one_after_the_other_trip_the_guard() {
+    const ROWS: usize = 50_000;
+    let now = Instant::now();
+    let rows: Vec<(String, String)> = (0..ROWS).map(|n| (format!("[\"{n}\"]"), format!("o{n}"))).collect();
+    let rows: Vec<(&str, &str)> = rows.iter().map(|(key, name)| (key.as_str(), name.as_str())).collect();
+    let mut state = state(&rows, now);
+    state.absorb(rendered(&rows, true), vec!["id".into()], now);
+    let mut deleted = 0;
+    for (key, _) in &rows[..ROWS / 5 + 50] {
+        let read = state.absorb_keys(&[(*key).into()].into(), rendered(&[], true), now).unwrap();
+        deleted += prune(&mut state, &read, now).0;
+    }
+    assert_eq!((deleted, state.held().map(|held| held.count + held.waiting)), (ROWS / 5, Some(50)));
+    let read = state.absorb(rendered(&[], true), vec!["id".into()], now);
+    let (more, held) = prune(&mut state, &read, now);
+    assert_eq!((more, held), (0, Some(ROWS - deleted)));
 }

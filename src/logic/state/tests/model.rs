@@ -589,8 +589,10 @@ impl World {
         let known = &self.live.get(id)?.known;
         let row_key = |of: u8| known.row_key.as_deref() == Some(&*key_of(of));
         let failing = |name: u8, value: Option<u8>| {
+            // What somebody else did to it a moment ago, nobody can know yet.
+            let is_untold = self.news.iter().any(|(told, _)| *told == self::id(name));
             let value_is = |value| self.live.get(&self::id(name)).is_some_and(|live| live.value == format!("v{value}"));
-            value.is_none_or(|value| !value_is(value))
+            value.is_none_or(|value| !value_is(value) && !is_untold)
         };
         if self.read.values().any(|(name, value)| value.is_some() && number(id) == *name) {
             return Some("has a row");
