@@ -53,6 +53,12 @@ enum Op {
     Make {
         name: u8,
     },
+    /// Somebody takes our label off.
+    Unlabel {
+        name: u8,
+    },
+    /// A person approves what is held back.
+    Approve,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -65,7 +71,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<bool>().prop_map(|on| Op::Prune { on }),
         2 => name.clone().prop_map(|name| Op::Edit { name }),
         1 => name.clone().prop_map(|name| Op::Remove { name }),
-        1 => name.prop_map(|name| Op::Make { name }),
+        1 => name.clone().prop_map(|name| Op::Make { name }),
+        1 => name.prop_map(|name| Op::Unlabel { name }),
+        1 => Just(Op::Approve),
     ]
 }
 
@@ -94,6 +102,21 @@ impl Case {
         )
     }
 
+    /// Whether more than one deletion at a time waits for a person.
+    fn is_guarded(&self) -> bool {
+        self.number % 3 == 1
+    }
+
+    /// Approves what is held back, if anything is.
+    async fn approve(&self, world: &World) {
+        let resource = world.get(&self.resource()).await;
+        let digest = resource["status"]["blockedPrune"]["digest"].as_str();
+        if digest.is_some() && digest != resource["metadata"]["annotations"]["konnektr.io/approve-prune"].as_str() {
+            let annotations = json!({"konnektr.io/approve-prune": digest});
+            world.patch(&self.resource(), json!({"metadata": {"annotations": annotations}})).await;
+        }
+    }
+
     async fn begin(&self, world: &World) {
         world.run_sql(&format!("CREATE TABLE t{} (key int PRIMARY KEY, name text, v text)", self.number)).await;
         let mut spec = json!({
@@ -101,6 +124,9 @@ impl Case {
             "resourceTemplate": self.template(),
             "pruneGuard": {"maxDeletions": "100%", "allowEmpty": true},
         });
+        if self.is_guarded() {
+            spec["pruneGuard"] = json!({"maxDeletions": 1, "window": "3s"});
+        }
         if self.number.is_multiple_of(2) {
             spec["changeDetection"] = json!({"keyColumns": ["key"]});
         }
@@ -137,6 +163,11 @@ impl Case {
                     let _ = world.config_maps().delete(&name, &DeleteParams::default()).await;
                     self.theirs.remove(&name);
                 }
+                Op::Unlabel { name } => {
+                    let edit = Patch::Merge(json!({"metadata": {"labels": {"konnektr.io/managed-by": null}}}));
+                    let _ = world.config_maps().patch(&self.object(name), &PatchParams::default(), &edit).await;
+                }
+                Op::Approve => self.approve(world).await,
                 Op::Make { name } => {
                     let name = self.object(name);
                     let object = json!({"metadata": {"name": name}, "data": {"theirs": "yes"}});
@@ -240,6 +271,9 @@ async fn history(time: usize) {
     for case in &cases {
         let what = format!("{} is as its rows want it after {:?}", case.resource(), case.ops);
         eventually(&what, 3 * PATIENCE, async || {
+            if case.is_guarded() {
+                case.approve(&world).await;
+            }
             let wrong = case.wrong(&world, &config_maps(&world).await).await;
             wrong.is_none().then_some(())
         })

@@ -13,7 +13,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::support::eventually;
@@ -72,6 +72,8 @@ impl Trap {
 
 struct Crash {
     world: World,
+    /// Of the spec, how changes are noticed.
+    changes: Value,
     trap: Arc<Trap>,
     /// Objects that are none of ours: uid and version.
     bystanders: BTreeMap<Name, [Option<String>; 2]>,
@@ -79,7 +81,7 @@ struct Crash {
 }
 
 impl Crash {
-    async fn new(test: &str) -> Self {
+    async fn new(test: &str, changes: Value) -> Self {
         let trap = Arc::<Trap>::default();
         let springs = trap.clone();
         let proxy = Proxy::start(move |parts| springs.decide(parts)).await;
@@ -89,7 +91,7 @@ impl Crash {
         let world = World::on(client, test, &[], &flags, Some(proxy.kubeconfig)).await;
         let is_furnished = async || world.config_maps().get_opt("kube-root-ca.crt").await.unwrap().map(|_| ());
         eventually("the namespace is furnished", PATIENCE, is_furnished).await;
-        Self { world, trap, bystanders: BTreeMap::new(), kills: AtomicUsize::new(0) }
+        Self { world, changes, trap, bystanders: BTreeMap::new(), kills: AtomicUsize::new(0) }
     }
 
     /// Six rows: three that stay from round to round with another value each time, and three that come and go.
@@ -102,7 +104,9 @@ impl Crash {
     async fn create(&mut self) {
         // With the guard as it is, ten renamed objects would be a suspicious shrink.
         let guard = json!({"maxDeletions": 1000});
-        self.world.create("q", json!({"resourceTemplate": TEMPLATE, "pruneGuard": guard})).await;
+        let mut spec = json!({"resourceTemplate": TEMPLATE, "pruneGuard": guard});
+        spec.as_object_mut().unwrap().extend(self.changes.as_object().unwrap().clone());
+        self.world.create("q", spec).await;
         let uid = self.world.get("q").await["metadata"]["uid"].as_str().unwrap().to_owned();
         self.stand_by(&uid).await;
     }
@@ -249,7 +253,7 @@ async fn delete(crash: &mut Crash) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_any_write_of_a_first_sync_leaves_nothing_missing_and_nothing_untracked() {
-    let mut crash = Crash::new("crash-first").await;
+    let mut crash = Crash::new("crash-first", json!({})).await;
     crash
         .every_point("first sync", async |crash, round, point, fate| {
             crash.rows(round).await;
@@ -263,7 +267,7 @@ async fn a_crash_at_any_write_of_a_first_sync_leaves_nothing_missing_and_nothing
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_any_write_of_an_update_leaves_every_object_new_and_the_same() {
-    let mut crash = Crash::new("crash-update").await;
+    let mut crash = Crash::new("crash-update", json!({})).await;
     crash.rows(0).await;
     crash.create().await;
     crash.settle(false).await;
@@ -277,7 +281,7 @@ async fn a_crash_at_any_write_of_an_update_leaves_every_object_new_and_the_same(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_any_write_while_rows_come_and_go_loses_and_leaves_nothing() {
-    let mut crash = Crash::new("crash-prune").await;
+    let mut crash = Crash::new("crash-prune", json!({})).await;
     crash.rows(0).await;
     crash.create().await;
     crash.settle(false).await;
@@ -290,8 +294,25 @@ async fn a_crash_at_any_write_while_rows_come_and_go_loses_and_leaves_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_write_after_changes_that_were_notified_loses_and_leaves_nothing() {
+    let changes = json!({"enabled": true, "tableName": "t", "mode": "Notify", "keyColumns": ["name"]});
+    let mut crash = Crash::new("crash-notified", json!({"changeDetection": changes, "pollInterval": "1h"})).await;
+    crash.rows(0).await;
+    crash.create().await;
+    crash.settle(false).await;
+    crash
+        .every_point("notified", async |crash, round, point, fate| {
+            // Else it would be a full read after a start that finds what changed.
+            crash.world.condition("q", "ChangeDetection", "True", Some("Listening")).await;
+            crash.trap.quiet().await;
+            crash.kill_at(point + 5, fate, false, async |crash| crash.rows(round).await).await
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_any_write_of_a_deletion_leaves_nothing_of_ours() {
-    let mut crash = Crash::new("crash-delete").await;
+    let mut crash = Crash::new("crash-delete", json!({})).await;
     crash
         .every_point("deletion", async |crash, round, point, fate| {
             crash.rows(round).await;
