@@ -112,13 +112,13 @@ impl World {
     async fn update(&self, desired: &Desired, uid: &str) -> Result<(Change, Arc<str>), ApplyError> {
         let known = Known { uid: uid.into(), ..Known::default() };
         let applied = self.cluster.update(&self.owner, desired, &known, &Terms::default()).await?;
-        Ok((applied.change, applied.uid))
+        Ok((applied.change, applied.known.uid))
     }
 
     /// Deletes the object that there is now.
     async fn delete(&self, kind: &Kind, name: &str) -> Result<Deleted, Failure> {
         let uid = self.api(kind).get_opt(name).await.unwrap().and_then(|object| object.metadata.uid);
-        self.cluster.delete_owned(kind, &self.id(kind, name), &uid.unwrap_or_default(), &self.owner).await
+        self.cluster.delete_owned(kind, &self.id(kind, name), &uid.unwrap_or_default(), None, &self.owner).await
     }
 
     async fn get(&self, kind: &Kind, name: &str) -> DynamicObject {

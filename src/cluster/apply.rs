@@ -14,8 +14,7 @@ use super::request::{APPLY, Answer, Call, METADATA, Metadata, asked, object_path
 use super::{Cluster, Deleted};
 use crate::crd::ConflictPolicy;
 use crate::logic::conflict::{self, Verdict};
-use crate::logic::fields::Fields;
-use crate::logic::object::{Desired, FIELD_MANAGER, Hold, Known, Owner, Ownership, Version, written_by_others};
+use crate::logic::object::{Desired, FIELD_MANAGER, Hold, Known, Owner, Ownership, written_by_others};
 use crate::logic::pointer::Pointer;
 
 pub use error::{ApplyError, Conflict};
@@ -52,14 +51,8 @@ pub enum Change {
 pub struct Applied {
     /// What was done.
     pub change: Change,
-    /// Its uid.
-    pub uid: Arc<str>,
-    /// Its version.
-    pub version: Version,
-    /// How we have it.
-    pub hold: Hold,
-    /// What we own of it.
-    pub fields: Option<Fields>,
+    /// How it is now.
+    pub known: Known,
     /// Fields that were left to others, and to whom.
     pub yielded: Vec<(String, String)>,
 }
@@ -71,9 +64,8 @@ impl Cluster {
         if !desired.begins_otherwise() {
             return Ok(made);
         }
-        let known = Known { uid: made.uid.clone(), hold: made.hold, ..Known::default() };
         // Boxed, as an update may end in a creation.
-        let settled = Box::pin(self.update(owner, desired, &known, terms)).await?;
+        let settled = Box::pin(self.update(owner, desired, &made.known, terms)).await?;
         Ok(Applied { change: made.change, ..settled })
     }
 
@@ -85,7 +77,7 @@ impl Cluster {
         match self.apply(desired, body, Force::Never).await {
             Ok(answer) if answer.status == StatusCode::CREATED => {
                 self.shared.claims.made(&desired.id);
-                self.applied(Change::Created, Hold::Created, &metadata(&answer)?)
+                self.applied(owner, Change::Created, Hold::Created, &metadata(&answer)?)
             }
             Ok(answer) => self.met(owner, desired, answer, earlier).await,
             Err(failure) => {
@@ -112,7 +104,7 @@ impl Cluster {
         match self.contend(desired, body, claim).await {
             Ok((answer, yielded)) => {
                 self.shared.claims.made(&desired.id);
-                Ok(Applied { yielded, ..self.applied(Change::Adopted, Hold::Adopted, &metadata(&answer)?)? })
+                Ok(Applied { yielded, ..self.applied(owner, Change::Adopted, Hold::Adopted, &metadata(&answer)?)? })
             }
             Err(error) => {
                 self.shared.claims.drop(&desired.id);
@@ -141,7 +133,7 @@ impl Cluster {
         };
         match self.contend(desired, body, claim).await {
             Ok((answer, yielded)) => {
-                Ok(Applied { yielded, ..self.applied(Change::Updated, known.hold, &metadata(&answer)?)? })
+                Ok(Applied { yielded, ..self.applied(owner, Change::Updated, known.hold, &metadata(&answer)?)? })
             }
             // Whatever else a conflict may be: the uid we know does not help any more.
             Err(ApplyError::Failed(Failure::Refused(refused))) if refused.is_write_conflict() => {
@@ -211,12 +203,13 @@ impl Cluster {
         }
     }
 
-    fn applied(&self, change: Change, hold: Hold, meta: &ObjectMeta) -> Result<Applied, ApplyError> {
+    fn applied(&self, owner: &Owner, change: Change, hold: Hold, meta: &ObjectMeta) -> Result<Applied, ApplyError> {
         if meta.deletion_timestamp.is_some() {
             return Err(ApplyError::BeingDeleted);
         }
-        let uid = meta.uid.as_deref().unwrap_or_default().into();
-        Ok(Applied { change, uid, version: Version::of(meta), hold, fields: self.fields(meta), yielded: Vec::new() })
+        let seen = self.noted(meta, owner);
+        let hold = if seen.hold == Hold::Adopted { Hold::Adopted } else { hold };
+        Ok(Applied { change, known: Known { hold, ..seen }, yielded: Vec::new() })
     }
 
     async fn apply(&self, desired: &Desired, body: Vec<u8>, force: Force) -> Result<Answer, Failure> {
@@ -264,7 +257,7 @@ impl Cluster {
         let lost_answer = earlier.is_some_and(|claim| !claim.made);
         if lost_answer || !written_by_others(&meta) {
             self.shared.claims.made(&desired.id);
-            return self.applied(Change::Updated, Hold::Created, &meta);
+            return self.applied(owner, Change::Updated, Hold::Created, &meta);
         }
         self.shared.claims.drop(&desired.id);
         let uid: Arc<str> = meta.uid.as_deref().unwrap_or_default().into();

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Cluster;
 use super::failure::Failure;
 use super::request::{Call, METADATA, asked, object_path};
-use crate::logic::object::{Kind, ObjectId, Owner, Ownership, is_adopted, is_protected};
+use crate::logic::object::{Kind, ObjectId, Owner, Ownership, Version, is_adopted, is_protected};
 
 /// An object that keeps changing while we look is tried again so often.
 const TRIES: u32 = 4;
@@ -29,8 +29,25 @@ pub enum Deleted {
 
 impl Cluster {
     /// Deletes the object of this uid if it is the owner's and not protected, or releases it where it was adopted. What
-    /// is deleted is exactly the object that was looked at: its uid and version are preconditions.
-    pub async fn delete_owned(&self, kind: &Kind, id: &ObjectId, uid: &str, owner: &Owner) -> Result<Deleted, Failure> {
+    /// is deleted is exactly the object that was looked at: its uid and version are preconditions. Where it was seen to be
+    /// deletable in some version ([`Known::deletable`]) and still has that, it is not looked at once more.
+    ///
+    /// [`Known::deletable`]: crate::logic::object::Known::deletable
+    pub async fn delete_owned(
+        &self,
+        kind: &Kind,
+        id: &ObjectId,
+        uid: &str,
+        seen: Option<Version>,
+        owner: &Owner,
+    ) -> Result<Deleted, Failure> {
+        if let Some(version) = seen.and_then(Version::text) {
+            match self.delete_exactly(kind, id, uid, &version).await {
+                // It is another one, or otherwise, by now.
+                Err(failure) if failure.code() == Some(409) => {}
+                deleted => return deleted,
+            }
+        }
         match self.delete_created(kind, id, uid, owner).await? {
             Some(deleted) => Ok(deleted),
             None => self.let_go(kind, id, uid, owner).await.map(|()| Deleted::Released),
@@ -62,24 +79,30 @@ impl Cluster {
                     return done(Deleted::NotOurs(other));
                 }
             }
-            let options = json!({
-                "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background",
-                "preconditions": {"uid": meta.uid, "resourceVersion": meta.resource_version},
-            });
-            let call = Call {
-                method: Method::DELETE,
-                body: Bytes::from(options.to_string()),
-                accept: METADATA,
-                ..Call::get(object_path(kind, id), asked("delete", kind, id.namespace.as_deref()))
-            };
-            match self.call(call).await {
-                Ok(_) => return done(Deleted::Deleted),
-                Err(failure) if failure.is_no_object() => {
-                    return done(Deleted::AlreadyGone);
-                }
+            let version = meta.resource_version.unwrap_or_default();
+            match self.delete_exactly(kind, id, uid, &version).await {
                 Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
-                Err(failure) => return Err(failure),
+                deleted => return deleted.map(Some),
             }
+        }
+    }
+
+    /// Deletes the object of this uid in this version; 409 where it is another one.
+    async fn delete_exactly(&self, kind: &Kind, id: &ObjectId, uid: &str, version: &str) -> Result<Deleted, Failure> {
+        let options = json!({
+            "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background",
+            "preconditions": {"uid": uid, "resourceVersion": version},
+        });
+        let call = Call {
+            method: Method::DELETE,
+            body: Bytes::from(options.to_string()),
+            accept: METADATA,
+            ..Call::get(object_path(kind, id), asked("delete", kind, id.namespace.as_deref()))
+        };
+        match self.call(call).await {
+            Ok(_) => Ok(Deleted::Deleted),
+            Err(failure) if failure.is_no_object() => Ok(Deleted::AlreadyGone),
+            Err(failure) => Err(failure),
         }
     }
 }

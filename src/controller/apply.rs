@@ -141,7 +141,7 @@ impl Memory {
         let result = match result {
             Ok(applied) => {
                 tell(owner, &desired.id, &applied, &mut self.changed);
-                Ok(desired.known(applied.uid, applied.version, applied.hold, applied.fields))
+                Ok(desired.applied(applied.known))
             }
             Err(error) => Err(Refusal {
                 reason: error.reason(),

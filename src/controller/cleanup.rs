@@ -11,7 +11,7 @@ use super::{Context, error::Error};
 use crate::cluster::{self, Deleted, Owned, Scope};
 use crate::crd::Dbqr;
 use crate::logic::lost;
-use crate::logic::object::{GroupKind, Kind, ObjectId, Owner, goes_first};
+use crate::logic::object::{GroupKind, Kind, ObjectId, Owner, Version, goes_first};
 use crate::logic::outcome::Undone;
 use crate::logic::prune::Stale;
 use crate::logic::rights::Rights;
@@ -24,34 +24,40 @@ pub fn scope(kind: &Kind, owner: &Owner, rights: &Rights) -> Scope {
     if kind.namespaced && rights.own_namespace_only() { Scope::Namespace(owner.namespace.clone()) } else { Scope::All }
 }
 
-/// Deletes objects after checking on the live ones that they are ours; CustomResourceDefinitions and Namespaces last,
+/// Deletes objects that are ours in the version in which they were seen to be deletable, and after checking on the live
+/// ones where they have another by now; CustomResourceDefinitions and Namespaces last,
 /// since they take others along.
 pub async fn delete(
     ctx: &Context,
     owner: &Owner,
-    objects: Vec<Stale>,
+    objects: Vec<(Stale, Option<Version>)>,
     go_on: &(dyn Fn() -> bool + Send + Sync),
 ) -> Vec<(Stale, Result<Deleted, cluster::Error>)> {
-    let (last, first): (Vec<_>, Vec<_>) = objects.into_iter().partition(|(id, _)| goes_first(&id.kind));
+    let (last, first): (Vec<_>, Vec<_>) = objects.into_iter().partition(|((id, _), _)| goes_first(&id.kind));
     let mut results = Vec::new();
     for objects in [first, last] {
         let deletions =
-            futures::stream::iter(objects).take_while(|_| std::future::ready(go_on())).map(async |(id, uid)| {
-                let result = delete_one(ctx, owner, &id, &uid).await;
-                ((id, uid), result)
+            futures::stream::iter(objects).take_while(|_| std::future::ready(go_on())).map(async |(stale, seen)| {
+                let result = delete_one(ctx, owner, &stale, seen).await;
+                (stale, result)
             });
         results.extend(deletions.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
     }
     results
 }
 
-async fn delete_one(ctx: &Context, owner: &Owner, id: &ObjectId, uid: &str) -> Result<Deleted, cluster::Error> {
+async fn delete_one(
+    ctx: &Context,
+    owner: &Owner,
+    (id, uid): &Stale,
+    seen: Option<Version>,
+) -> Result<Deleted, cluster::Error> {
     if ctx.rights.place(&id.kind, id.namespace.as_deref(), owner).is_err() {
         tracing::warn!(dbqr = %owner, object = %id, "left alone: the operator's flags no longer allow it to be deleted");
         return Ok(Deleted::Protected);
     }
     let Some(kind) = ctx.cluster.served(&id.kind).await? else { return Ok(Deleted::AlreadyGone) };
-    let deleted = ctx.cluster.delete_owned(&kind, id, uid, owner).await?;
+    let deleted = ctx.cluster.delete_owned(&kind, id, uid, seen, owner).await?;
     match &deleted {
         Deleted::Deleted => tracing::info!(dbqr = %owner, object = %id, "deleted"),
         Deleted::Released => tracing::info!(dbqr = %owner, object = %id, "released: it existed before"),
@@ -178,12 +184,16 @@ pub async fn clean_up(
         if known.referring {
             referring.insert(id.clone());
         }
-        if known.protected || keep || were_orphaned { kept.push((kind, id)) } else { gone.push((id, known.uid)) }
+        if known.protected || keep || were_orphaned {
+            kept.push((kind, id))
+        } else {
+            gone.push(((id, known.uid.clone()), known.deletable()))
+        }
     }
     if were_orphaned {
         tell(ctx, dbqr, owner, &lost::kept(kept.len())).await;
     }
-    for (id, _) in &gone {
+    for ((id, _), _) in &gone {
         // Left behind it would be without anybody who knows of it: whoever took the right away has to decide.
         let allowed = ctx.rights.place(&id.kind, id.namespace.as_deref(), owner);
         allowed.map_err(|forbidden| Error::CleanUp(format!("{id} is left: {forbidden}")))?;

@@ -48,6 +48,13 @@ impl Pass<'_> {
 
     /// Deletes objects: those that the guard believed, or those that were approved.
     async fn delete(&self, memory: &mut Memory, objects: Vec<Stale>, are_believed: bool) {
+        let inventory = memory.state.listing();
+        let objects = objects.into_iter().map(|stale| {
+            let seen = inventory.deletable(&stale);
+            (stale, seen)
+        });
+        let objects = objects.collect();
+        drop(inventory);
         for (stale, result) in cleanup::delete(self.ctx, &self.owner, objects, &|| self.stop.go_on()).await {
             let now = Instant::now();
             let deleted = match result {

@@ -173,6 +173,11 @@ impl Inventory {
         self.objects.get(id).is_some_and(|known| known.uid == *uid && !known.deleting)
     }
 
+    /// The version in which it may be deleted without a second look.
+    pub fn deletable(&self, (id, uid): &Stale) -> Option<Version> {
+        self.objects.get(id).filter(|known| known.uid == *uid)?.deletable()
+    }
+
     /// What exists and is not wanted: O(objects).
     pub fn without(&self, is_wanted: impl Fn(&ObjectId) -> bool) -> HashSet<ObjectId> {
         self.objects.keys().filter(|id| !is_wanted(id)).cloned().collect()

@@ -276,6 +276,21 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_waits_for_the_end_of_anothers_apply_is_one_that_waits() {
+        for hash in ["1", "2"] {
+            let mut queue = Queue::default();
+            let of = |row: u64, hash: &str| {
+                let Desired { id, kind, .. } = work(id("Thing", "a"), hash).desired;
+                Work::create(Desired::new(id, kind, AppliedHash(hash.into()), row, None))
+            };
+            queue.put(of(1, "1"));
+            assert!(next(&mut queue).is_some());
+            queue.put(of(2, hash));
+            assert!(queue.rows().any(|row| row.number == 2), "{hash}");
+        }
+    }
+
+    #[test]
     fn what_is_under_way_is_looked_at_again_where_it_should_be_as_it_was_before() {
         let (mut queue, a) = (Queue::default(), id("Thing", "a"));
         queue.put(work(a.clone(), "2"));

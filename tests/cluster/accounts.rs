@@ -35,7 +35,7 @@ async fn an_account_does_what_its_rules_allow_and_else_the_missing_rule_is_named
         eventually("the rule counts", PATIENCE, async || writer.create(&world.owner, &desired).await.ok()).await;
     assert_eq!(created.change, Change::Created);
     let changed = world.desired(&maps, "a", json!({"data": {"k": "w"}}));
-    let known = desired.known(created.uid.clone(), created.version, created.hold, created.fields);
+    let known = desired.applied(created.known.clone());
     writer.update(&world.owner, &changed, &known, &Terms::default()).await.unwrap();
     let own = Scope::Namespace(namespace.into());
     assert_eq!(writer.list_owned(&maps, &world.owner, &own).await.unwrap().len(), 1);
@@ -46,10 +46,10 @@ async fn an_account_does_what_its_rules_allow_and_else_the_missing_rule_is_named
     assert_eq!(error.to_string(), format!("{who} patch secrets in namespace {namespace}"));
     let error = writer.list_owned(&maps, &world.owner, &Scope::All).await.unwrap_err();
     assert_eq!(error.to_string(), format!("{who} list configmaps"));
-    let error = writer.delete_owned(&secrets, &world.id(&secrets, "s"), "u", &world.owner).await.unwrap_err();
+    let error = writer.delete_owned(&secrets, &world.id(&secrets, "s"), "u", None, &world.owner).await.unwrap_err();
     assert_eq!(error.to_string(), format!("{who} get secrets in namespace {namespace}"));
     assert!(error.lacks_rule());
-    let deleted = writer.delete_owned(&maps, &desired.id, &created.uid, &world.owner).await.unwrap();
+    let deleted = writer.delete_owned(&maps, &desired.id, &created.known.uid, None, &world.owner).await.unwrap();
     assert_eq!(deleted, Deleted::Deleted);
 }
 

@@ -52,7 +52,7 @@ async fn a_shared_config_map_that_somebody_created_is_adopted_and_released() {
         .desired(&maps, "shared-config", json!({"data": {"config.json": "{}"}}))
         .referring(Some(r#""ownerReferences":[]"#.into()));
     let adopted = adopt(&world, &desired, ConflictPolicy::Protect).await.unwrap();
-    assert_eq!((adopted.change, adopted.hold), (Change::Adopted, Hold::Adopted));
+    assert_eq!((adopted.change, adopted.known.hold), (Change::Adopted, Hold::Adopted));
     let shared = world.get(&maps, "shared-config").await;
     assert_eq!(data(&shared), &json!({"config.json": "{}", "manual-key": "manual-value"}));
     assert_eq!(shared.metadata.annotations.as_ref().unwrap()["konnektr.io/adopted"], "true");
@@ -78,7 +78,7 @@ async fn a_shared_config_map_that_we_created_is_deleted_with_what_others_added_u
     let protect = json!({"metadata": {"annotations": {"konnektr.io/prune": "disabled"}}});
     for (name, more, deleted) in [("a", json!({}), Deleted::Deleted), ("b", protect, Deleted::Protected)] {
         let desired = world.desired(&maps, name, json!({"data": {"config.json": "{}"}}));
-        let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
+        let uid = world.cluster.create(&world.owner, &desired).await.unwrap().known.uid;
         merge(
             &world,
             &maps,
@@ -147,7 +147,7 @@ async fn of_an_adopted_object_we_take_back_what_we_had_and_nothing_else() {
     };
 
     steal().await;
-    let remembered = object("1", "").known(adopted.uid, adopted.version, adopted.hold, adopted.fields);
+    let remembered = object("1", "").applied(adopted.known);
     update(&object("2", ""), &remembered).await.unwrap();
     assert_eq!(live().await, "2");
 
@@ -229,7 +229,7 @@ async fn an_orphan_that_is_found_again_is_released_as_it_is() {
     assert_eq!((known.hold, whose), (Hold::Adopted, &Ownership::Ours));
     let desired = world.desired_of(&again, &maps, "a", json!({"data": {"k": "w"}}));
     world.cluster.update(&again, &desired, known, &Terms::default()).await.unwrap();
-    let released = world.cluster.delete_owned(&maps, &desired.id, &known.uid, &again).await.unwrap();
+    let released = world.cluster.delete_owned(&maps, &desired.id, &known.uid, None, &again).await.unwrap();
     assert_eq!(released, Deleted::Released);
     let after = world.get(&maps, "a").await;
     assert_eq!(data(&after), &json!({"k": "w"}));
@@ -297,7 +297,7 @@ async fn what_cannot_be_updated_is_created_anew_where_the_user_wants_that() {
         object["spec"]["template"]["metadata"]["labels"] = json!({"a": label});
         world.desired(&deployments, "a", object).wishing(Wishes { recreate, ..Wishes::default() })
     };
-    let uid = world.cluster.create(&world.owner, &object("b", true)).await.unwrap().uid;
+    let uid = world.cluster.create(&world.owner, &object("b", true)).await.unwrap().known.uid;
     let error = world.update(&object("c", false), &uid).await.unwrap_err();
     assert_eq!((error.reason(), error.is_retryable()), ("Invalid", false));
     assert_eq!(world.get(&deployments, "a").await.metadata.uid.as_deref(), Some(&*uid));
@@ -328,7 +328,7 @@ async fn an_adopted_object_is_never_created_anew() {
     let other = world.desired(&deployments, "a", other).wishing(Wishes { recreate: true, ..Wishes::default() });
     // Even where it is not remembered that it was adopted.
     for hold in [Hold::Adopted, Hold::Created] {
-        let known = Known { uid: adopted.uid.clone(), hold, ..Known::default() };
+        let known = Known { uid: adopted.known.uid.clone(), hold, ..Known::default() };
         assert!(world.cluster.update(&world.owner, &other, &known, &force()).await.is_err());
         assert_eq!(world.get(&deployments, "a").await.metadata.uid, before.metadata.uid);
     }
@@ -368,13 +368,13 @@ async fn an_object_of_the_go_operator_is_taken_over_with_all_it_held() {
     let desired = world.desired_of(&owner, &maps, "a", json!({"data": {"k": "new"}}));
     let (known, _) = whose().await;
     let applied = world.cluster.inherit(&owner, &desired, &known, &Terms::default()).await.unwrap();
-    assert_eq!((applied.change, applied.hold), (Change::Updated, Hold::Created));
+    assert_eq!((applied.change, applied.known.hold), (Change::Updated, Hold::Created));
     assert_eq!(whose().await.1, Ownership::Ours);
     let live = world.get(&maps, "a").await;
     assert_eq!(data(&live), &json!({"k": "new", "manual-key": "manual-value"}));
     let shown = serde_json::to_string(&live.metadata).unwrap();
     assert!(!shown.contains("databasequeryresource-controller") && !shown.contains("last-applied"), "{shown}");
-    let deleted = world.cluster.delete_owned(&maps, &id, &known.uid, &owner).await.unwrap();
+    let deleted = world.cluster.delete_owned(&maps, &id, &known.uid, None, &owner).await.unwrap();
     assert_eq!(deleted, Deleted::Deleted);
 }
 

@@ -17,7 +17,7 @@ async fn a_new_object_is_created_and_its_uid_told() {
     let desired = world.desired(&kind, "a", json!({"data": {"k": "v"}}));
     let applied = world.cluster.create(&world.owner, &desired).await.unwrap();
     let live = world.get(&kind, "a").await;
-    assert_eq!((applied.change, &*applied.uid), (Change::Created, live.metadata.uid.unwrap().as_str()));
+    assert_eq!((applied.change, &*applied.known.uid), (Change::Created, live.metadata.uid.unwrap().as_str()));
     assert_eq!(live.data["data"]["k"], "v");
 }
 
@@ -26,7 +26,7 @@ async fn ours_is_updated_by_force() {
     let world = World::new("force").await;
     let kind = world.kind("v1", "ConfigMap").await;
     let desired = world.desired(&kind, "a", json!({"data": {"k": "v"}}));
-    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
+    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().known.uid;
     let stolen = json!({"data": {"k": "theirs"}});
     world.api(&kind).patch("a", &PatchParams::default(), &Patch::Merge(&stolen)).await.unwrap();
     assert_eq!(world.update(&desired, &uid).await, Ok((Change::Updated, uid)));
@@ -41,7 +41,7 @@ async fn an_object_that_was_deleted_meanwhile_is_not_updated_into_being() {
     {
         let kind = world.kind(api_version, name).await;
         let desired = world.desired(&kind, "a", object.clone());
-        let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
+        let uid = world.cluster.create(&world.owner, &desired).await.unwrap().known.uid;
         world.api(&kind).delete("a", &DeleteParams::background()).await.unwrap();
         support::eventually("deleted", Duration::from_secs(10), async || {
             world.api(&kind).get_opt("a").await.unwrap().is_none().then_some(())
@@ -65,7 +65,7 @@ async fn an_object_that_is_being_deleted_is_waited_for() {
     let world = World::new("terminating").await;
     let kind = world.kind("v1", "ConfigMap").await;
     let desired = world.desired(&kind, "a", json!({"data": {"k": "v"}}));
-    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
+    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().known.uid;
     let finalizers = |list: serde_json::Value| json!({"metadata": {"finalizers": list}});
     let patch = |body| async move { Patch::Merge(body) };
     world.api(&kind).patch("a", &PatchParams::default(), &patch(finalizers(json!(["x.io/y"]))).await).await.unwrap();
@@ -119,9 +119,9 @@ async fn the_same_creation_twice_is_an_update_of_ours() {
     let world = World::new("twice").await;
     let kind = world.kind("apps/v1", "Deployment").await;
     let desired = world.desired(&kind, "a", deployment("i"));
-    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
+    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().known.uid;
     let again = world.cluster.create(&world.owner, &desired).await.unwrap();
-    assert_eq!((again.change, again.uid), (Change::Updated, uid));
+    assert_eq!((again.change, again.known.uid), (Change::Updated, uid));
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn a_kind_is_known_soon_after_its_definition_came() {
     assert_eq!(world.cluster.served(&kind.group_kind).await.unwrap(), Some(kind.clone()));
 
     let desired = world.desired(&kind, "w", json!({"spec": {"size": 3}}));
-    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().uid;
+    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().known.uid;
     assert_eq!(world.update(&desired, &uid).await, Ok((Change::Updated, uid)));
     let found = world.cluster.look_up(&kind, &[&desired.id], &Onlooker::of(&world.owner)).await.unwrap();
     assert_eq!(found[&desired.id].1, Ownership::Ours);

@@ -146,10 +146,10 @@ async fn an_orphan_keeps_its_ignored_fields_when_it_is_released() {
     let kind = world.kind("apps/v1", "Deployment").await;
     let terms = ignoring(&["/spec/replicas"]);
     let desired = desired(&world, &kind, deployment("one"), json!({"spec": {"replicas": 3}}));
-    let uid = world.cluster.make(&world.owner, &desired, &terms).await.unwrap().uid;
+    let uid = world.cluster.make(&world.owner, &desired, &terms).await.unwrap().known.uid;
     world.cluster.orphan(&kind, &desired.id, &world.owner).await.unwrap();
     let again = owner(world.namespace.name(), "shop", "33333333-0000-0000-0000-000000000003");
-    let released = world.cluster.delete_owned(&kind, &desired.id, &uid, &again).await.unwrap();
+    let released = world.cluster.delete_owned(&kind, &desired.id, &uid, None, &again).await.unwrap();
     assert_eq!(released, Deleted::Released);
     let after = world.get(&kind, "a").await;
     assert_eq!((&after.data["spec"]["replicas"], holders(&after)), (&json!(3), Vec::new()));

@@ -75,7 +75,7 @@ async fn outside_of_its_term_a_process_writes_nothing_but_the_lease() {
     let lease = cluster.write_lease(world.namespace.name(), NAME, &lease).await.unwrap().unwrap();
 
     term.ends_at(Instant::now() + Duration::from_secs(3600));
-    let known = Known { uid: cluster.create(&world.owner, &first).await.unwrap().uid, ..Known::default() };
+    let known = Known { uid: cluster.create(&world.owner, &first).await.unwrap().known.uid, ..Known::default() };
     let terms = Terms::default();
     assert!(cluster.update(&world.owner, &first, &known, &terms).await.is_ok());
     // A connection is open by now, and does not help.

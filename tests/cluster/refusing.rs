@@ -25,7 +25,7 @@ async fn a_missing_right_is_named() {
     assert_eq!(error.to_string(), format!("not allowed to patch configmaps in namespace {namespace}"));
     let error = weak.list_owned(&maps, &world.owner, &Scope::All).await.unwrap_err();
     assert_eq!(error.to_string(), "not allowed to list configmaps");
-    let error = weak.delete_owned(&maps, &desired.id, "u", &world.owner).await.unwrap_err();
+    let error = weak.delete_owned(&maps, &desired.id, "u", None, &world.owner).await.unwrap_err();
     assert_eq!(error.to_string(), format!("not allowed to get configmaps in namespace {namespace}"));
     let error = weak.secret(namespace, "s").await.unwrap_err();
     assert_eq!(error, FetchError::Forbidden(format!("{namespace}/s")));
@@ -84,7 +84,7 @@ async fn a_busy_server_is_asked_again_when_it_says() {
     let (cluster, count) = answering(&[BUSY, MADE]).await;
     let begin = Instant::now();
     let created = cluster.create(&world.owner, &desired).await;
-    assert_eq!(created.map(|created| created.uid), Ok("abcd".into()));
+    assert_eq!(created.map(|created| created.known.uid), Ok("abcd".into()));
     assert!(begin.elapsed() >= Duration::from_secs(1));
     assert_eq!(count.load(Ordering::SeqCst), 2);
 }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{APPLIED_HASH, AppliedHash, Hold, Kind, Known, ObjectId, Version};
-use crate::logic::fields::Fields;
+use super::{APPLIED_HASH, AppliedHash, Hold, Kind, Known, ObjectId};
 use crate::logic::row::RowName;
 
 /// What the user wants of an object beside its fields.
@@ -109,20 +108,14 @@ impl Desired {
         hold == Hold::Created && self.reference.is_some()
     }
 
-    /// What is known of the object once it was applied, and we own these fields.
-    pub fn known(&self, uid: Arc<str>, version: Version, hold: Hold, fields: Option<Fields>) -> Known {
+    /// What is known of the object once it was applied: what was seen of it then, and that it is as it should be.
+    pub fn applied(&self, known: Known) -> Known {
         Known {
-            uid,
-            version,
             hash: Some(self.hash.clone()),
             row_key: self.row.key.clone(),
-            protected: self.wishes.protected,
-            deleting: false,
-            hold,
-            referring: self.refers(hold),
-            applied: fields.clone().filter(|_| hold == Hold::Adopted),
-            fields,
+            applied: known.fields.clone().filter(|_| known.hold == Hold::Adopted),
             verified: true,
+            ..known
         }
     }
 }

@@ -19,6 +19,11 @@ impl Version {
         Self(meta.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default())
     }
 
+    /// As the server writes it; None where it could not be read.
+    pub fn text(self) -> Option<String> {
+        (self.0 != 0).then(|| self.0.to_string())
+    }
+
     /// The later one.
     pub fn max(self, other: Self) -> Self {
         Self(self.0.max(other.0))
@@ -69,6 +74,13 @@ impl Known {
         let Some(fields) = &self.fields else { return false };
         let is_marked = self.hold != Hold::Adopted || fields.have_adopted();
         is_marked && self.referring == desired.refers(self.hold) && fields.cover(object)
+    }
+
+    /// The version in which it is known to be nobody else's, and to be deleted rather than released or kept. That very
+    /// version needs no second look.
+    pub fn deletable(&self) -> Option<Version> {
+        let may_go = !self.protected && !self.deleting && self.hold != Hold::Adopted;
+        Some(self.version).filter(|version| may_go && version.0 != 0)
     }
 
     /// Whether what is seen of the object now is the same.

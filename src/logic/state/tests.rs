@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::State;
 use crate::crd::ConflictPolicy;
-use crate::logic::object::{AppliedHash, Desired, GroupKind, Hold, Kind, ObjectId};
+use crate::logic::object::{AppliedHash, Desired, GroupKind, Kind, Known, ObjectId};
 use model::{Op, World};
 
 fn op() -> impl Strategy<Value = Op> {
@@ -80,7 +80,7 @@ fn when_many_applies_outlast_a_listing_one_more_is_enough_and_what_is_known_coun
     }
     state.listed([], now);
     let mut land = |name: &str| {
-        let known = desired(name).known(name.into(), Default::default(), Hold::Created, None);
+        let known = desired(name).applied(Known { uid: name.into(), ..Known::default() });
         let landing = state.landed(desired(name), Ok(known), now);
         (landing.outdated, state.inventory(now).is_some(), state.known().map(|inventory| inventory.len()))
     };

@@ -6,7 +6,7 @@ use crate::crd::{ConflictPolicy, PruneGuard};
 use crate::logic::failures::RowFailure;
 use crate::logic::guard::Guard;
 use crate::logic::memo::RowHash;
-use crate::logic::object::{AppliedHash, Desired, Hold, Known, Ownership};
+use crate::logic::object::{AppliedHash, Desired, Known, Ownership};
 use crate::logic::render::Rendered;
 use crate::logic::row::{Row, RowName};
 use crate::logic::rows::{Entangled, Keys};
@@ -48,7 +48,7 @@ fn state(objects: &[(&str, &str)], now: Instant) -> State {
     state.listed(
         objects.iter().map(|(key, name)| {
             let one = made(name, key, 1);
-            (one.id.clone(), one.known((*name).into(), Default::default(), Hold::Created, None))
+            (one.id.clone(), one.applied(Known { uid: (*name).into(), ..Known::default() }))
         }),
         now,
     );
@@ -90,8 +90,7 @@ fn rename_all(per_pass: usize) -> (usize, Option<usize>) {
         meet_all(&mut state, &mut read);
         for _ in 0..per_pass {
             let Some(work) = state.next(now) else { break };
-            let known =
-                work.desired.known(work.desired.id.name.clone().into(), Default::default(), Hold::Created, None);
+            let known = work.desired.applied(Known { uid: work.desired.id.name.clone().into(), ..Known::default() });
             state.landed(work.desired, Ok(known), now);
         }
         deleted += prune(&mut state, &read, now).0;
@@ -152,7 +151,7 @@ fn what_another_row_disputes_is_not_deleted_with_a_group_that_was_not_asked_for(
     let Ok(mut read) = read else { return };
     meet_all(&mut state, &mut read);
     while let Some(work) = state.next(now) {
-        let known = work.desired.known("z".into(), Default::default(), Hold::Created, None);
+        let known = work.desired.applied(Known { uid: "z".into(), ..Known::default() });
         state.landed(work.desired, Ok(known), now);
     }
     assert_eq!(prune(&mut state, &read, now).0, 0, "x is wanted by row b");
@@ -169,7 +168,7 @@ fn what_is_held_back_stays_so_while_its_row_is_being_applied() {
     let mut read = state.absorb(rendered(&news, true), vec!["id".into()], now);
     meet_all(&mut state, &mut read);
     while let Some(work) = state.next(now) {
-        let known = work.desired.known(work.desired.id.name.clone().into(), Default::default(), Hold::Created, None);
+        let known = work.desired.applied(Known { uid: work.desired.id.name.clone().into(), ..Known::default() });
         state.landed(work.desired, Ok(known), now);
     }
     assert_eq!(prune(&mut state, &read, now), (0, Some(100)));
@@ -182,7 +181,7 @@ fn what_is_held_back_stays_so_while_its_row_is_being_applied() {
         let read = state.absorb_keys(&keys, changed, now).unwrap();
         let work = state.next(now).unwrap();
         deleted += prune(&mut state, &read, now).0;
-        let known = work.desired.known(work.desired.id.name.clone().into(), Default::default(), Hold::Created, None);
+        let known = work.desired.applied(Known { uid: work.desired.id.name.clone().into(), ..Known::default() });
         state.landed(work.desired, Ok(known), now);
         let read = state.absorb_keys(&["[\"none\"]".into()].into(), rendered(&[], true), now).unwrap();
         deleted += prune(&mut state, &read, now).0;

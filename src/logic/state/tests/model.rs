@@ -550,7 +550,13 @@ impl World {
         };
         assert!(self.rows.values().any(wants), "{} is applied as no row wants it any more", desired.id);
         let uid = uid.unwrap_or_else(|| format!("u{}", self.next()).into());
-        let applied = desired.known(uid, self.version(), hold, Some(fields(&["v"], hold, true)));
+        let applied = desired.applied(Known {
+            uid: uid,
+            version: self.version(),
+            hold,
+            fields: Some(fields(&["v"], hold, true)),
+            ..Known::default()
+        });
         // What a watch sees of it.
         let seen = Known { applied: None, verified: false, ..applied.clone() };
         self.live.insert(
