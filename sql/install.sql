@@ -444,6 +444,15 @@ END$b$,
     END LOOP;
   END $f$;
 
+  -- Lets so many locks, one after the other, be waited for until then, and not much longer. While we wait for one,
+  -- whoever writes to that table waits behind us, and to those we have as well: so all locks together may take as long
+  -- as one.
+  CREATE OR REPLACE FUNCTION dbqo.hurry(until timestamptz, locks bigint) RETURNS void
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $f$
+    SELECT set_config('lock_timeout',
+      greatest(1, extract(epoch FROM until - clock_timestamp()) * 1000 / greatest(1, locks))::int::text, true)
+  $f$;
+
   -- Watches a table: makes or updates its function and its triggers, and returns what it made; nothing, where all is as
   -- it has to be, and then it takes no lock either. Needs the right TRIGGER on the table.
   --   keys   columns that are sent of the rows that changed, besides those that others have asked for.
@@ -455,15 +464,14 @@ END$b$,
     made record;
     one record;
     created text[];
+    until CONSTANT timestamptz := clock_timestamp() + interval '2s';
     subscribed CONSTANT bool := dbqo.subscribed(rel);
   BEGIN
     SELECT * INTO made FROM dbqo.make(rel, keys, slots);
     created := made.created;
-    -- While we wait for a lock, whoever writes waits behind us, and what we have is kept meanwhile: so all these locks
-    -- together may take as long as one.
-    PERFORM set_config('lock_timeout', greatest(20, 2000 / (SELECT count(*) FROM dbqo.tree(rel)))::text, true);
     FOR one IN
-      SELECT w.*, format('%I.%I', n.nspname, c.relname) AS shown, coalesce(t.tgenabled, 'O') AS enabled,
+      SELECT w.*, format('%I.%I', n.nspname, c.relname) AS shown,
+          CASE c.relkind WHEN 'p' THEN (SELECT count(*) FROM dbqo.tree(w.relation)) ELSE 1 END AS locks, coalesce(t.tgenabled, 'O') AS enabled,
           pg_has_role(c.relowner, 'USAGE') AS is_owner, t.oid IS NOT NULL AS is_there,
           p.pronamespace = 'dbqo'::regnamespace AS is_ours, dbqo.fits(t, w.type, w.new_table, w.old_table, rel) AS fits
         FROM dbqo.triggers(rel, cardinality(made.keys) > 0) w
@@ -485,6 +493,7 @@ END$b$,
           RAISE EXCEPTION 'dbqo: trigger % of % was enabled or disabled in a way that only the table''s owner can keep',
             one.name, one.shown USING ERRCODE = 'insufficient_privilege';
         END IF;
+        PERFORM dbqo.hurry(until, one.locks);
         EXECUTE one.definition;
         created := created || format('trigger %s on %s', one.name, one.shown);
         -- That has enabled it.
@@ -494,6 +503,7 @@ END$b$,
         END IF;
       END IF;
       IF subscribed AND one.enabled = 'O' AND one.is_owner THEN
+        PERFORM dbqo.hurry(until, one.locks);
         EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', one.shown, one.name);
         created := created || format('trigger %s on %s, enabled always', one.name, one.shown);
       END IF;
@@ -508,6 +518,7 @@ END$b$,
     SET client_min_messages = warning AS $f$
   DECLARE
     called CONSTANT text := format('dbqo.n_%s()', rel::oid);
+    until CONSTANT timestamptz := clock_timestamp() + interval '2s';
     removed text[];
   BEGIN
     IF NOT coalesce(dbqo.may(rel), (SELECT bool_and(dbqo.may(t.tgrelid)) FROM pg_trigger t
@@ -520,6 +531,7 @@ END$b$,
     END IF;
     removed := ARRAY(SELECT format('trigger %s on %s', t.tgname, t.tgrelid::regclass)
                      FROM pg_trigger t WHERE t.tgfoid = to_regprocedure(called) ORDER BY 1);
+    PERFORM dbqo.hurry(until, cardinality(removed));
     EXECUTE format('DROP FUNCTION %s CASCADE', called);
     RETURN format('function %s', called) || removed;
   END $f$;
@@ -544,8 +556,7 @@ END$b$,
           FROM pg_trigger t WHERE t.tgfoid = p.oid ORDER BY 1) AS triggers
         FROM pg_proc p WHERE p.pronamespace = 'dbqo'::regnamespace AND p.proname ~ '^n_[0-9]+$' ORDER BY p.oid
     LOOP
-      PERFORM set_config('lock_timeout',
-        greatest(20, (extract(epoch FROM until - clock_timestamp()) * 1000)::int)::text, true);
+      PERFORM dbqo.hurry(until, cardinality(one.triggers));
       EXECUTE format('DROP FUNCTION %s CASCADE', one.called);
       removed := removed || format('function %s', one.called) || one.triggers;
     END LOOP;

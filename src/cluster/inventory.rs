@@ -12,7 +12,7 @@ use super::request::{Call, METADATA_LIST, Metadata, asked, encoded, list_path};
 use crate::logic::fields::Fields;
 use crate::logic::object;
 use crate::logic::object::{
-    APPLIED_HASH, AppliedHash, Kind, Known, OUR_LABELS, ObjectId, Owner, Ownership, ROW_KEY, Version, annotation, hold,
+    APPLIED_HASH, AppliedHash, Kind, Known, ObjectId, Owner, Ownership, ROW_KEY, Version, annotation, hold,
     is_protected,
 };
 
@@ -139,13 +139,10 @@ impl Cluster {
 
     /// What the inventory keeps of an object.
     pub(super) fn noted(&self, meta: &ObjectMeta, owner: &Owner) -> Known {
-        // Without our labels no listing finds it: then it is not as it was applied, whatever the annotation says.
-        let labelled =
-            OUR_LABELS.iter().all(|key| meta.labels.as_ref().is_some_and(|labels| labels.contains_key(*key)));
         Known {
             uid: meta.uid.as_deref().unwrap_or_default().into(),
             version: Version::of(meta),
-            hash: annotation(meta, APPLIED_HASH).filter(|_| labelled).map(|hash| AppliedHash(hash.to_owned())),
+            hash: annotation(meta, APPLIED_HASH).map(|hash| AppliedHash(hash.to_owned())),
             row_key: annotation(meta, ROW_KEY).map(Into::into),
             protected: is_protected(meta),
             deleting: meta.deletion_timestamp.is_some(),

@@ -157,3 +157,22 @@ async fn what_is_no_replica_of_the_primary_is_not_read() {
         .collect();
     assert_eq!((names, reads(&standby)), (vec![json!("a")], 0));
 }
+
+/// After a failover that not everybody followed.
+#[tokio::test]
+async fn a_replica_of_a_primary_that_went_its_own_way_is_not_read() {
+    let primary = primary("timeline").await;
+    let promoted = primary.follower("promoted", "").await;
+    promoted.admin().await.batch_execute("SELECT pg_promote()").await.unwrap();
+    promoted.admin().await.batch_execute("CHECKPOINT").await.unwrap();
+    let standby = promoted.follower("timeline", "log_statement = 'all'").await;
+    let world = world("timeline", &primary, &standby).await;
+    // Another value, that far ahead that its position alone would do.
+    let much =
+        "UPDATE t SET v = 'another'; CREATE TABLE much AS SELECT repeat('x', 1000) FROM generate_series(1, 30000)";
+    promoted.admin().await.batch_execute(much).await.unwrap();
+    primary.admin().await.batch_execute("UPDATE t SET v = 'two'").await.unwrap();
+    world.until_value("a", Some("two")).await;
+    world.another_pass("q").await;
+    assert_eq!((world.value("a").await.as_deref(), reads(&standby)), (Some("two"), 0));
+}
