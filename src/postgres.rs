@@ -9,6 +9,7 @@ mod keyed;
 mod listener;
 mod login;
 mod phrase;
+mod pick;
 mod pool;
 mod pooler;
 mod probe;
