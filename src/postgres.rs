@@ -17,6 +17,7 @@ mod query;
 mod replica;
 mod session;
 mod tls;
+mod tree;
 mod triggers;
 
 use std::time::Duration;

@@ -6,6 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::pick::AsText;
 use super::query::bounded;
+use super::tree::tree;
 use super::{Error, Limits, Session};
 use crate::logic::detect::Watched;
 use crate::logic::keyed::plan::Plan;
@@ -22,7 +23,8 @@ const WHICH: &str = "the look for whether rows can be read by their keys";
 
 /// The family of a table: itself, first, what it is a part of, and all parts of these. $1 is the schema or null, $2 the
 /// table. A plan shows nothing of what a unique index lets the server leave out, so these count to the definition.
-const FAMILY: &str = "\
+const FAMILY: &str = concat!(
+    "\
     WITH RECURSIVE watched AS ( \
         SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace \
         WHERE c.relname = $2::name \
@@ -33,18 +35,17 @@ const FAMILY: &str = "\
     ), down(oid) AS ( \
         SELECT oid FROM up \
         UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN down ON i.inhparent = down.oid \
-    ), part(oid) AS ( \
-        SELECT oid FROM watched \
-        UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN part ON i.inhparent = part.oid \
-    ) \
-    SELECT r.oid, r.relkind::text, s.nspname::text, r.relname::text, r.oid IN (SELECT oid FROM part), \
+    ), ",
+    tree!("(SELECT watched.oid FROM watched)"),
+    "SELECT r.oid, r.relkind::text, s.nspname::text, r.relname::text, r.oid IN (SELECT tree.oid FROM tree), \
         hashtextextended(string_agg(format('%s %s %s', r.oid, r.xmin, \
             (SELECT string_agg(i.indexrelid::text, ' ' ORDER BY i.indexrelid) FROM pg_catalog.pg_index i \
              WHERE i.indrelid = r.oid AND i.indisunique)), ',') OVER whole, 0) \
     FROM down JOIN pg_catalog.pg_class r ON r.oid = down.oid \
     JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace \
     WINDOW whole AS (ORDER BY r.oid ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) \
-    ORDER BY r.oid IN (SELECT oid FROM watched) DESC, r.oid";
+    ORDER BY r.oid IN (SELECT oid FROM watched) DESC, r.oid"
+);
 
 /// What goes by these names and need not be harmless. PostgreSQL's own operators and casts are; its own functions in SQL
 /// are as good as those in C.
