@@ -42,7 +42,7 @@ fn hash(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(BODY as u64));
     group.bench_function(format!("{BODY} bytes"), |b| b.iter(|| AppliedHash::of(black_box(body.as_bytes()))));
     group.finish();
-    let row = Row { json: body, key: None };
+    let row = Row { json: body, key: None, others: Vec::new() };
     let mut group = criterion.benchmark_group("row hash");
     group.throughput(Throughput::Bytes(BODY as u64));
     group.bench_function(format!("{BODY} bytes"), |b| b.iter(|| RowHash::of(black_box(&row))));

@@ -152,7 +152,7 @@ fn render(template: &Template, rows: &[String], known: &Inventory, before: &Memo
     let frame =
         Frame { owner: &owner, rights: &rights, gvk: None, deletion_policy: DeletionPolicy::Delete, ignored: &[] };
     let mut renderer = Renderer::new(template, &dbqr, Timestamp::UNIX_EPOCH, frame, &find_kind, known, before);
-    rows.iter().for_each(|row| renderer.row(Row { json: row.clone(), key: None }));
+    rows.iter().for_each(|row| renderer.row(Row { json: row.clone(), key: None, others: Vec::new() }));
     renderer.finish()
 }
 

@@ -9,6 +9,7 @@ mod keyed;
 mod listener;
 mod login;
 mod phrase;
+mod pick;
 mod pool;
 mod pooler;
 mod probe;
@@ -16,6 +17,7 @@ mod query;
 mod replica;
 mod session;
 mod tls;
+mod tree;
 mod triggers;
 
 use std::time::Duration;

@@ -72,5 +72,7 @@ mod slow;
 mod start;
 #[path = "e2e/storm.rs"]
 mod storm;
+#[path = "e2e/tables.rs"]
+mod tables;
 #[path = "e2e/tls.rs"]
 mod tls;

@@ -24,6 +24,8 @@ mod rows;
 mod splitter;
 #[path = "postgres/standby.rs"]
 mod standby;
+#[path = "postgres/tables.rs"]
+mod tables;
 #[path = "postgres/time.rs"]
 mod time;
 #[path = "postgres/tls.rs"]
@@ -93,7 +95,7 @@ async fn collect(mut batches: mpsc::Receiver<Vec<Row>>) -> Vec<Row> {
 
 async fn read_rows(session: &mut Session, query: &Query, limits: &Limits) -> Result<Vec<Row>, Error> {
     let (rows, batches) = mpsc::channel(4);
-    let (read, all) = tokio::join!(session.read(query, limits, rows), collect(batches));
+    let (read, all) = tokio::join!(session.read(query, limits, &[], rows), collect(batches));
     assert!(read.as_ref().is_ok_and(|read| read.rows == all.len() as u64) || read.is_err());
     read.map(|_| all)
 }

@@ -8,9 +8,9 @@ use super::memory::Memory;
 use super::reconcile::{Pass, limits};
 use crate::logic::detect::Fingerprint;
 use crate::logic::keyed::KeyedPlan;
-use crate::logic::rows::Keys;
 use crate::logic::schedule::Look;
 use crate::logic::validate::Validated;
+use crate::logic::wake::Touched;
 use crate::postgres::Pool;
 
 /// The fingerprint of the watched tables; None where changes are not looked for. Take it before the read it is to
@@ -33,8 +33,8 @@ pub enum Sought {
     Nothing,
     /// All rows; the fingerprint of the watched tables from before.
     All(Option<Fingerprint>),
-    /// The rows of these keys.
-    Keys(Arc<KeyedPlan>, Keys),
+    /// What these keys are about.
+    Keys(Arc<KeyedPlan>, Touched),
 }
 
 impl Pass<'_> {

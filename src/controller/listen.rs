@@ -101,8 +101,19 @@ pub struct Interest {
     pub settings: Settings,
     /// The tables, and how many slots the trigger of each has.
     pub tables: Vec<(i64, i32)>,
-    /// The table whose rows can be read by key, and the columns of the key.
-    pub keyed: Option<(i64, Vec<String>)>,
+    /// Those of them after whose changes rows can be read by keys.
+    pub keyed: Vec<Keyed>,
+}
+
+/// A table whose changes are told by keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyed {
+    /// The table.
+    pub table: u32,
+    /// The columns of its key.
+    pub columns: Vec<String>,
+    /// Whether the query's rows are called by it.
+    pub is_first: bool,
 }
 
 /// Ended when it is dropped.

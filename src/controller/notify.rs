@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::Error;
-use super::listen::{Hearing, Interest, Subscription};
+use super::listen::{Hearing, Interest, Keyed, Subscription};
 use super::memory::Memory;
 use super::reconcile::{Pass, limits};
 use super::wakes::Wakes;
@@ -12,7 +12,7 @@ use crate::crd::ChangeDetectionMode;
 use crate::logic::detect::{Detection, Fingerprint, Told};
 use crate::logic::keyed::{KeyedPlan, Whole};
 use crate::logic::outcome;
-use crate::logic::triggers::Wanted;
+use crate::logic::triggers::{Wanted, Watched};
 use crate::logic::validate::Validated;
 use crate::postgres::{self, Lease, Pool, Unwatched};
 
@@ -50,8 +50,8 @@ pub struct Notified {
     /// Where reasons to look again are left.
     pub wakes: Arc<Wakes>,
     subscription: Option<Subscription>,
-    /// Whether rows may be read by their keys.
-    keyed: Option<Result<Arc<KeyedPlan>, Whole>>,
+    /// How rows may be read by their keys, as far as they may.
+    keyed: Option<Arc<KeyedPlan>>,
     /// Why there are no notifications.
     why_not: Option<String>,
     /// When it was found out what there is to be had.
@@ -90,7 +90,7 @@ impl Notified {
 
     /// How rows are read by their keys, if they may be.
     pub fn keyed(&self) -> Option<&Arc<KeyedPlan>> {
-        self.keyed.as_ref()?.as_ref().ok()
+        self.keyed.as_ref().filter(|plan| plan.is_of_use())
     }
 
     /// Waits until something else is heard; for ever where nothing is to be heard.
@@ -115,10 +115,7 @@ impl Notified {
             (_, why_not) => why_not.as_deref(),
         };
         match hearing {
-            Some(Hearing::Listening) => {
-                let whole = self.keyed.as_ref().and_then(|keyed| keyed.as_ref().err());
-                Told::notified(&valid.schedule, looked, whole.map(ToString::to_string).as_deref())
-            }
+            Some(Hearing::Listening) => Told::notified(&valid.schedule, looked, self.keyed.as_deref()),
             _ => Told::polled(&valid.schedule, looked, valid.mode, why_not, self.had),
         }
     }
@@ -174,18 +171,25 @@ impl Pass<'_> {
     ) -> Result<(), Hindrance> {
         print.can_notify(detection, valid.mode)?;
         let mut lease = pool.lease().await?;
-        let keyed = self.consider_keys(&mut lease, valid, detection).await?;
-        let names = |plan: &Arc<KeyedPlan>| plan.columns.iter().map(|column| column.as_str().to_owned()).collect();
-        let keys: Vec<String> = keyed.as_ref().map(names).unwrap_or_default();
-        let mut tables = Vec::new();
+        let mut plan = lease.session.may_read_keyed(&valid.query, &limits(valid), &detection.tables).await?;
+        let (mut tables, mut keyed) = (Vec::new(), Vec::new());
         for (index, (watched, mark)) in detection.tables.iter().zip(print.tables()).enumerate() {
-            let keys = if index == 0 { keys.clone() } else { Vec::new() };
-            let wanted = Wanted { oid: mark.oid as u32, keys, slots: SLOTS };
-            let ensured = lease.session.ensure_watched(&wanted, self.ctx.installs_triggers, &limits(valid)).await;
+            let oid = mark.oid as u32;
+            let by = plan.tables.get(index).and_then(|table| table.as_ref().ok()).filter(|table| table.oid == oid);
+            let key = by.map_or(&[][..], |table| &table.key);
+            let keys = key.iter().map(|column| column.as_str().to_owned()).collect();
+            let mut wanted = Wanted { oid, keys, slots: SLOTS };
+            let ensured = self.ensure_watched(&mut lease, valid, &mut wanted, index > 0).await;
+            if wanted.keys.len() < key.len() {
+                plan.tables[index] = Err(Whole::not_sent(key));
+            }
             let found = ensured.map_err(|why| match why {
                 Unwatched::Failed(error) if error.tells_nothing() => Hindrance::Unknown(error),
                 why => Hindrance::Known(format!("{}: {why}", watched.table_field())),
             })?;
+            if !wanted.keys.is_empty() {
+                keyed.push(Keyed { table: oid, columns: wanted.keys, is_first: index == 0 });
+            }
             for created in &found.created {
                 let notice = outcome::installed(created);
                 tracing::info!(dbqr = %self.owner, "{}", notice.note);
@@ -194,25 +198,36 @@ impl Pass<'_> {
             tables.push((mark.oid, i32::from(found.slots)));
         }
         lease.give_back();
-        let keyed_by = tables.first().filter(|_| keyed.is_ok()).map(|(oid, _)| (*oid, keys));
         let settings = valid.notify_settings.as_ref().unwrap_or(&valid.settings).clone();
-        let interest = Interest { settings, tables, keyed: keyed_by };
-        notified.keyed = Some(keyed);
+        let interest = Interest { settings, tables, keyed };
+        notified.keyed = Some(Arc::new(plan));
         if notified.subscription.as_ref().is_none_or(|subscription| *subscription.interest() != interest) {
             let subscription = self.ctx.listeners.subscribe(interest, notified.wakes.clone());
             notified.subscription = Some(subscription?);
         }
         Ok(())
     }
-
-    async fn consider_keys(
+    /// Sees to it that the changes of a table are sent; where it cannot be had as wanted and `may_lack_keys`, without
+    /// keys: what is wanted has none any more then.
+    async fn ensure_watched(
         &self,
         lease: &mut Lease,
         valid: &Validated,
-        detection: &Detection,
-    ) -> Result<Result<Arc<KeyedPlan>, Whole>, Hindrance> {
-        let Some(first) = detection.tables.first() else { return Err("no table is watched".to_owned().into()) };
-        let considered = lease.session.may_read_keyed(&valid.query, &limits(valid), &first.table).await?;
-        Ok(considered.map(Arc::new))
+        wanted: &mut Wanted,
+        may_lack_keys: bool,
+    ) -> Result<Watched, Unwatched> {
+        let limits = limits(valid);
+        let ensured = lease.session.ensure_watched(wanted, self.ctx.installs_triggers, &limits).await;
+        if !matches!(ensured, Err(Unwatched::Missing(_))) || !may_lack_keys || wanted.keys.is_empty() {
+            return ensured;
+        }
+        let keyless = Wanted { keys: Vec::new(), ..wanted.clone() };
+        match lease.session.ensure_watched(&keyless, false, &limits).await {
+            Err(Unwatched::Missing(_)) => ensured,
+            keyless_too => {
+                wanted.keys.clear();
+                keyless_too
+            }
+        }
     }
 }

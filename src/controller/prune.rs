@@ -10,8 +10,10 @@ use super::reconcile::Pass;
 use crate::cluster::Deleted;
 use crate::logic::object::APPROVE_PRUNE;
 use crate::logic::prune::Stale;
+use crate::logic::sql::MOST_KEYS;
 use crate::logic::state::{Read, Terms};
 use crate::logic::validate::Validated;
+use crate::logic::wake::Touched;
 
 /// What became of what had no row.
 #[derive(Default)]
@@ -31,7 +33,8 @@ impl Pass<'_> {
         let unseen = if valid.prune { self.look_after(memory).await } else { None };
         let approved = self.dbqr.annotation(APPROVE_PRUNE);
         let nonce = Timestamp::now().as_nanosecond().unsigned_abs();
-        let awaited = memory.notified.wakes.keys();
+        let Touched { rows: mut awaited, others } = memory.notified.wakes.keys();
+        awaited.append(&mut memory.state.rows().showing(&others, MOST_KEYS));
         let terms = Terms { prune: valid.prune, guard: &valid.guard, approved, nonce, awaited: &awaited };
         let judgement = memory.state.judge(read, terms, Instant::now());
         let mut pruned = Pruned { all_kept: judgement.all_kept, ..Pruned::default() };

@@ -19,15 +19,16 @@ use super::reconcile::{Pass, limits};
 use super::{deep, error::Error};
 use crate::logic::detect::Fingerprint;
 use crate::logic::document::Frame;
-use crate::logic::keyed::KeyedPlan;
+use crate::logic::keyed::{KeyedPlan, KeyedTable};
 use crate::logic::object::Kind;
 use crate::logic::render::{Rendered, Renderer, budget};
 use crate::logic::row::{Key, Row};
 use crate::logic::rows::{Entangled, Keys};
 use crate::logic::schedule::Look;
+use crate::logic::sql::MOST_KEYS;
 use crate::logic::state;
 use crate::logic::validate::Validated;
-use crate::logic::wake::{Pending, Wake};
+use crate::logic::wake::{Pending, Touched, Wake};
 use crate::postgres::{self, Lease, Pool, Read};
 
 /// More rounds than these mean that rows are read as a whole.
@@ -56,8 +57,10 @@ impl Pass<'_> {
         pool: &Arc<Pool>,
         sought: Sought,
     ) -> Result<(state::Read, Seen), Error> {
-        if let Sought::Keys(plan, keys) = sought {
-            if let Some(read) = self.read_keys(memory, valid, pool, &plan, keys).await? {
+        if let Sought::Keys(plan, touched) = sought {
+            if let Some(keys) = self.keys(memory, valid, pool, &plan, touched).await?
+                && let Some(read) = self.read_keys(memory, valid, pool, &plan, keys).await?
+            {
                 return Ok(read);
             }
             memory.notified.wakes.leave(Pending::new(Wake::Everything, Instant::now()));
@@ -68,6 +71,53 @@ impl Pass<'_> {
         let print = if let Sought::All(print) = sought { print } else { None };
         let read = memory.state.absorb(rendered, told.key_columns, Instant::now());
         Ok((read, Seen { whole: true, print: Some(print), query_time }))
+    }
+
+    /// The keys of the query's rows that have to do with what changed: rows that showed the key of another table's row when
+    /// they were read, and those that show it now. Whatever changes between this and the read is notified later. None
+    /// where all rows have to be read instead.
+    async fn keys(
+        &self,
+        memory: &Memory,
+        valid: &Validated,
+        pool: &Arc<Pool>,
+        plan: &KeyedPlan,
+        touched: Touched,
+    ) -> Result<Option<Keys>, Error> {
+        let Touched { rows: mut keys, others } = touched;
+        if !keys.is_empty() && !plan.has_first() {
+            return Ok(None);
+        }
+        keys.append(&mut memory.state.rows().showing(&others, MOST_KEYS));
+        let mut left = others.len();
+        for table in plan.others() {
+            let of_it = others.iter().filter(|(oid, _)| *oid == table.oid);
+            let of_it: Vec<Key> = of_it.filter_map(|(_, key)| Key::parse(key)).collect();
+            left -= of_it.len();
+            if of_it.is_empty() || keys.len() > MOST_KEYS {
+                continue;
+            }
+            match self.unless_stopped(self.keys_showing(valid, pool, plan, table, &of_it)).await {
+                Err(Error::Query(error)) if error.is_of_keys() => return Ok(None),
+                found => keys.extend(found?.into_iter().map(Arc::from)),
+            }
+        }
+        Ok(Some(keys).filter(|keys| left == 0 && keys.len() <= MOST_KEYS))
+    }
+
+    /// On the primary: what is read of these rows later is newer on a replica, too.
+    async fn keys_showing(
+        &self,
+        valid: &Validated,
+        pool: &Arc<Pool>,
+        plan: &KeyedPlan,
+        table: &KeyedTable,
+        keys: &[Key],
+    ) -> Result<Vec<String>, Error> {
+        let mut lease = pool.lease().await.map_err(Error::Query)?;
+        let found = lease.session.keys_showing(&valid.query, &limits(valid), plan, table, keys).await;
+        lease.give_back();
+        found.map_err(Error::Query)
     }
 
     /// The rows of some keys; None where all have to be read instead.
@@ -150,12 +200,14 @@ impl Pass<'_> {
         keyed: Option<(&KeyedPlan, &[Key])>,
     ) -> Result<(Rendered, Read, Duration), Error> {
         let (rows, batches) = mpsc::channel(4);
-        let rendered = self.render(memory, valid, batches);
+        let plan = keyed.map(|(plan, _)| plan).or(memory.notified.keyed().map(|plan| &**plan));
+        let others: Vec<KeyedTable> = plan.into_iter().flat_map(KeyedPlan::others).cloned().collect();
+        let rendered = self.render(memory, valid, others.clone(), batches);
         let limits = limits(valid);
         let begin = Instant::now();
         let read = async {
             let read = match keyed {
-                None => lease.session.read(&valid.query, &limits, rows).await,
+                None => lease.session.read(&valid.query, &limits, &others, rows).await,
                 Some((plan, keys)) => lease.session.read_keys(&valid.query, &limits, plan, keys, rows).await,
             };
             let read = match read {
@@ -174,6 +226,7 @@ impl Pass<'_> {
         &self,
         memory: &Memory,
         valid: &Arc<Validated>,
+        others: Vec<KeyedTable>,
         mut batches: mpsc::Receiver<Vec<Row>>,
     ) -> Result<Rendered, Error> {
         let (valid, owner, rights) = (valid.clone(), self.owner.clone(), self.ctx.rights.clone());
@@ -192,7 +245,8 @@ impl Pass<'_> {
             let (gvk, ignored) = (valid.gvk.as_ref(), &*valid.ignored);
             let frame = Frame { owner: &owner, rights: &rights, gvk, deletion_policy, ignored };
             let mut renderer = Renderer::new(&valid.template, &valid.dbqr, now, frame, &find_kind, &known, &before)
-                .grouping(is_grouping);
+                .grouping(is_grouping)
+                .showing(others);
             while let Some(batch) = batches.blocking_recv() {
                 for row in batch {
                     renderer.row(row);

@@ -5,8 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use crate::logic::rows::Keys;
-use crate::logic::wake::{Pending, Wake};
+use crate::logic::wake::{Pending, Touched, Wake};
 
 /// The reasons that one resource did not heed yet.
 #[derive(Default)]
@@ -32,7 +31,7 @@ impl Wakes {
     }
 
     /// Takes them if they are about some keys alone; which, and when the first came.
-    pub fn take_keys(&self) -> Option<(Keys, Instant)> {
+    pub fn take_keys(&self) -> Option<(Touched, Instant)> {
         let mut pending = self.pending();
         match pending.take() {
             Some(Pending { wake: Wake::Keys(keys), since, is_redefined: false }) => Some((keys, since)),
@@ -44,10 +43,10 @@ impl Wakes {
     }
 
     /// The keys they are about; none where they are about all rows.
-    pub fn keys(&self) -> Keys {
+    pub fn keys(&self) -> Touched {
         match &*self.pending() {
             Some(Pending { wake: Wake::Keys(keys), .. }) => keys.clone(),
-            _ => Keys::new(),
+            _ => Touched::default(),
         }
     }
 

@@ -65,7 +65,9 @@ pub struct WatchedTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 130))]
     pub timestamp_column: Option<String>,
-    /// Those of the first table name the rows of the query, as `changeDetection.keyColumns` does.
+    /// Those of the first table name the rows of the query, as `changeDetection.keyColumns` does. Those of another one are
+    /// columns of that table, whatever they are called in the query; rows that show the values of a row that changed are
+    /// read again. Where unset, its primary key. Where the query does not show them, all rows are read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 130)))]
     pub key_columns: Option<Vec<String>>,

@@ -34,6 +34,9 @@ pub struct Watched {
     pub table: QualifiedName,
     /// Its column that grows with every change.
     pub column: Option<Identifier>,
+    /// Columns by whose values its rows are found again; none stands for its primary key. What the query's rows are called
+    /// by is another matter ([`super::sql::RowKey`]).
+    pub key: Vec<Identifier>,
 }
 
 /// What is asked of one table besides what the catalogs know.
@@ -160,12 +163,14 @@ impl Detection {
         let Some(changes) = changes.filter(|changes| changes.enabled) else { return Ok(None) };
         let tables = match (&changes.table_name, changes.tables.as_deref().unwrap_or_default()) {
             (Some(name), []) => {
-                vec![Watched::of("changeDetection".into(), name, changes.timestamp_column.as_deref())?]
+                let place = "changeDetection".to_owned();
+                vec![Watched::of(place, name, changes.timestamp_column.as_deref(), changes.key_columns.as_deref())?]
             }
             (None, tables @ [_, ..]) => {
                 let watched = tables.iter().enumerate().map(|(index, table)| {
                     let place = format!("changeDetection.tables[{index}]");
-                    Watched::of(place, &table.table_name, table.timestamp_column.as_deref())
+                    let (column, key) = (table.timestamp_column.as_deref(), table.key_columns.as_deref());
+                    Watched::of(place, &table.table_name, column, key)
                 });
                 watched.collect::<Result<_, _>>()?
             }
@@ -229,9 +234,12 @@ impl Fingerprint {
 }
 
 impl Watched {
-    fn of(place: String, table: &str, column: Option<&str>) -> Result<Self, SqlError> {
+    fn of(place: String, table: &str, column: Option<&str>, key: Option<&[String]>) -> Result<Self, SqlError> {
         let at = |field: &str, error: SqlError| SqlError(format!("{place}.{field}: {error}"));
+        let key = key.unwrap_or_default().iter().enumerate();
+        let key = key.map(|(index, name)| identifier(name).map_err(|error| at(&format!("keyColumns[{index}]"), error)));
         Ok(Self {
+            key: key.collect::<Result<_, _>>()?,
             table: qualified_name(table).map_err(|error| at("tableName", error))?,
             column: column.map(identifier).transpose().map_err(|error| at("timestampColumn", error))?,
             place,

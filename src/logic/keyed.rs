@@ -7,6 +7,10 @@
 //! the table with another. A plan tells that for any data: it does what the query says, and is asked for with
 //! everything turned off by which the server leaves out what the present constants do not need. What runs inside of
 //! functions does not show, so these are looked up (see [`routine`]).
+//!
+//! That holds for each watched table by itself. The key of the first is what the query's rows are called by. A change of
+//! another changes only the rows that showed the key of its row, or show it now: those are found by that, and read by
+//! what they are called.
 
 pub mod plan;
 pub mod routine;
@@ -21,6 +25,11 @@ use routine::Routine;
 pub struct Whole(String);
 
 impl Whole {
+    /// Why, in words.
+    pub fn why(&self) -> &str {
+        &self.0
+    }
+
     fn new(why: impl Into<String>) -> Self {
         Self(why.into())
     }
@@ -35,21 +44,61 @@ impl Whole {
         Self::new(format!("there is no table {}", name.shown()))
     }
 
+    /// The triggers of the table were made to send less, and this role cannot make others.
+    pub fn not_sent(key: &[Identifier]) -> Self {
+        let key: Vec<String> = key.iter().map(Identifier::shown).collect();
+        Self::new(format!("its triggers do not send {}", key.join(", ")))
+    }
+
     /// Values of the key's types are not to be compared.
     pub fn not_comparable() -> Self {
         Self::new("PostgreSQL cannot look for values of the key columns' types")
     }
 }
 
-/// That and how rows may be read by their keys. Equal ones hold for the same query, table and definition of the table.
+/// After changes of which tables rows may be read by their keys, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyedPlan {
-    /// The columns of the key, in order: of the query, and of the table by the same names.
+    /// The columns that the query's rows are called by, in order. Of no meaning where nothing may be read by keys.
     pub columns: Vec<Identifier>,
-    /// The watched table.
-    pub table: u32,
+    /// The watched tables in their order. The key of the first is that of the query's rows.
+    pub tables: Vec<Result<KeyedTable, Whole>>,
+}
+
+/// A table after whose changes rows may be read by their keys. Equal ones hold for the same query, table and definition
+/// of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyedTable {
+    /// The table.
+    pub oid: u32,
+    /// The columns of its key, in order.
+    pub key: Vec<Identifier>,
+    /// The columns of the query that show them.
+    pub columns: Vec<Identifier>,
     /// Of the definition of the table, its partitions and their unique indexes.
     pub definition: i64,
+}
+
+impl KeyedPlan {
+    /// Nothing may be read by keys, whichever of so many tables changes.
+    pub fn whole(tables: usize, why: &Whole) -> Self {
+        Self { columns: Vec::new(), tables: vec![Err(why.clone()); tables] }
+    }
+
+    /// Whether anything may be read by keys.
+    pub fn is_of_use(&self) -> bool {
+        self.tables.iter().any(Result::is_ok)
+    }
+
+    /// Whether that is so after changes of the first table.
+    pub fn has_first(&self) -> bool {
+        self.tables.first().is_some_and(Result::is_ok)
+    }
+
+    /// The tables but the first after whose changes it is so.
+    pub fn others(&self) -> impl Iterator<Item = &KeyedTable> {
+        self.tables.iter().skip(1).flatten()
+    }
 }
 
 /// The watched table, as the catalogs have it.
@@ -63,7 +112,7 @@ pub struct Table {
     pub kind: char,
     /// It and all that is read as a part of it, and all that it is read as a part of.
     pub family: Vec<Member>,
-    /// See [`KeyedPlan::definition`].
+    /// See [`KeyedTable::definition`].
     pub definition: i64,
 }
 
@@ -99,21 +148,25 @@ pub fn consider_table(table: &Table, key: &[Identifier]) -> Result<(), Whole> {
         'f' => return Err(Whole::new(format!("{name} is a foreign table"))),
         _ => return Err(Whole::new(format!("{name} is no table"))),
     }
-    if key.is_empty() { Err(Whole::new("no columns name the query's rows")) } else { Ok(()) }
+    if key.is_empty() { Err(Whole::new("no columns name its rows")) } else { Ok(()) }
 }
 
-/// Whether the query as the server plans it may be read by these of its columns. Tells what else there is to look up.
+/// Whether something is called by columns.
+pub fn consider_key(columns: &[Identifier]) -> Result<(), Whole> {
+    if columns.is_empty() { Err(Whole::new("no columns name the query's rows")) } else { Ok(()) }
+}
+
+/// Whether rows of the query, which has these columns, may be read by the key of a table. `is_first` is whether the rows
+/// are called by it: its columns have the same names then. Returns the columns that show it.
 pub fn consider_plan(
-    query: &Query,
-    plan: &str,
+    plan: &Plan,
     columns: &[String],
     key: &[Identifier],
     table: &Table,
-) -> Result<routine::Names, Whole> {
-    let plan = Plan::read(plan)?;
+    is_first: bool,
+) -> Result<Vec<Identifier>, Whole> {
     plan.is_a_sum_over(table)?;
-    plan.keeps_the_key(columns, key, table)?;
-    routine::Names::of(query, &plan)
+    plan.shows_the_key(columns, key, table, is_first)
 }
 
 /// Whether nothing that was found under those names can look at the table.

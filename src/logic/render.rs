@@ -10,10 +10,11 @@ use super::document::{self, DocumentError, FindKind, Frame};
 use super::failures::{Failures, RowFailure};
 use super::inventory::Inventory;
 use super::json::{self, Json};
+use super::keyed::KeyedTable;
 use super::memo::{Made, Memo, RowHash};
 use super::object::{Desired, ObjectId};
 use super::row::{Row, RowName};
-use super::rows::Group;
+use super::rows::{Group, Shown};
 use super::template::{self, Template, TemplateError};
 
 /// The longest that so many rows may compute. Most take a hundredth of that; what takes longer keeps a connection from
@@ -37,6 +38,8 @@ pub struct Rendered {
     pub groups: HashMap<Arc<str>, Group>,
     /// Whether it is known which rows have which key.
     pub is_grouped: bool,
+    /// The other tables, the keys of whose rows are known of each group.
+    pub others: Vec<KeyedTable>,
     /// What failed.
     pub failures: Failures,
     /// What rows came to, for the next read. Empty where that depends on the time.
@@ -86,13 +89,27 @@ impl<'a> Renderer<'a> {
         self
     }
 
+    /// The rows bring the keys of rows of these tables with them, which are to be told of each key. Where rows do not, it
+    /// is of none.
+    pub fn showing(mut self, others: Vec<KeyedTable>) -> Self {
+        self.out.others = others;
+        self
+    }
+
     /// Renders the next row.
     pub fn row(&mut self, row: Row) {
         self.out.rows += 1;
         let hash = RowHash::of(&row);
-        let Row { json, key } = row;
+        let Row { json, key, others } = row;
         let row = RowName { number: self.out.rows, key: key.map(Into::into) };
-        self.group(&row, |group| group.rows.push(hash));
+        self.out.others.truncate(others.len());
+        let shown: Vec<Shown> =
+            self.out.others.iter().zip(&others).map(|(table, key)| Shown::of(table.oid, key)).collect();
+        // Also of a row that fails: what becomes of it otherwise may depend on what it shows.
+        self.group(&row, |group| {
+            group.rows.push(hash);
+            group.shown.extend(shown);
+        });
         if let Some(made) = self.before.get(&hash).filter(|made| made.iter().all(|one| self.is_there(one))) {
             self.out.memo.insert(hash, made.clone());
             made.iter().for_each(|one| self.claim(unchanged(one, &row)));
@@ -210,7 +227,11 @@ mod tests {
         let memo = Memo::default();
         let mut renderer = Renderer::new(&template, &dbqr, Timestamp::UNIX_EPOCH, frame, &find_kind, &known, &memo);
         for (name, key) in rows {
-            renderer.row(Row { json: json!({ "name": name }).to_string(), key: key.map(Into::into) });
+            renderer.row(Row {
+                json: json!({ "name": name }).to_string(),
+                key: key.map(Into::into),
+                others: Vec::new(),
+            });
         }
         let failures = renderer.finish().failures;
         failures.kept().iter().map(|failure| (failure.row.to_string(), failure.message.clone())).collect()
@@ -260,7 +281,7 @@ mod tests {
             let now = Timestamp::UNIX_EPOCH;
             let mut renderer = Renderer::new(&template, &dbqr, now, frame, &find_kind, known, memo);
             for a in rows {
-                renderer.row(Row { json: json!({"name": "x", "a": a}).to_string(), key: None });
+                renderer.row(Row { json: json!({"name": "x", "a": a}).to_string(), key: None, others: Vec::new() });
             }
             renderer.finish()
         };

@@ -18,12 +18,14 @@ pub struct Row {
     /// The text of a JSON array with the values of its key columns, each as text or null; None where there are no such
     /// columns.
     pub key: Option<String>,
+    /// The same of the key columns of each further table whose rows' keys are to be known; texts as in `key`.
+    pub others: Vec<String>,
 }
 
 impl Row {
     /// How many bytes it takes.
     pub fn bytes(&self) -> usize {
-        self.json.len() + self.key.as_ref().map_or(0, String::len)
+        self.json.len() + self.key.iter().chain(&self.others).map(String::len).sum::<usize>()
     }
 }
 

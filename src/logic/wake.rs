@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::rows::Keys;
+use super::rows::{Keys, OtherKeys};
 use super::sql::MOST_KEYS;
 
 /// A reason to look again.
@@ -10,8 +10,29 @@ use super::sql::MOST_KEYS;
 pub enum Wake {
     /// At all rows.
     Everything,
-    /// At the rows with these keys; texts as [`super::row::Row::key`] has them.
-    Keys(Keys),
+    /// At the rows with these keys, or that have to do with these rows of other tables.
+    Keys(Touched),
+}
+
+/// Keys of what changed; texts as [`super::row::Row::key`] has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Of rows of the first table, by which the query's rows are called.
+    pub rows: Keys,
+    /// Of rows of other tables.
+    pub others: OtherKeys,
+}
+
+impl From<Keys> for Touched {
+    fn from(rows: Keys) -> Self {
+        Self { rows, ..Self::default() }
+    }
+}
+
+impl From<OtherKeys> for Touched {
+    fn from(others: OtherKeys) -> Self {
+        Self { others, ..Self::default() }
+    }
 }
 
 impl Wake {
@@ -19,8 +40,10 @@ impl Wake {
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Keys(mut keys), Self::Keys(more)) => {
-                keys.extend(more);
-                if keys.len() > MOST_KEYS { Self::Everything } else { Self::Keys(keys) }
+                keys.rows.extend(more.rows);
+                keys.others.extend(more.others);
+                let is_much = keys.rows.len() + keys.others.len() > MOST_KEYS;
+                if is_much { Self::Everything } else { Self::Keys(keys) }
             }
             _ => Self::Everything,
         }
@@ -59,7 +82,11 @@ mod tests {
     use super::*;
 
     fn keys(range: std::ops::Range<usize>) -> Wake {
-        Wake::Keys(range.map(|key| format!("[\"{key}\"]").into()).collect())
+        Wake::Keys(range.map(|key| format!("[\"{key}\"]").into()).collect::<Keys>().into())
+    }
+
+    fn others(table: u32, range: std::ops::Range<usize>) -> Wake {
+        Wake::Keys(range.map(|key| (table, format!("[\"{key}\"]").into())).collect::<OtherKeys>().into())
     }
 
     #[test]
@@ -69,6 +96,11 @@ mod tests {
         assert_eq!(Wake::Everything.and(keys(0..2)), Wake::Everything);
         assert_eq!(keys(0..MOST_KEYS).and(keys(0..1)), keys(0..MOST_KEYS));
         assert_eq!(keys(0..MOST_KEYS).and(keys(MOST_KEYS..MOST_KEYS + 1)), Wake::Everything);
+        assert_eq!(keys(0..MOST_KEYS).and(others(1, 0..1)), Wake::Everything);
+        let Wake::Keys(all) = keys(0..2).and(others(1, 0..2)).and(others(2, 0..2)).and(others(1, 1..2)) else {
+            panic!("that is not much")
+        };
+        assert_eq!((all.rows.len(), all.others.len()), (2, 4), "each with its table");
     }
 
     #[test]

@@ -55,7 +55,7 @@ mod tests {
 
     /// A row of so many bytes, half of them its key's.
     fn row(bytes: usize) -> Row {
-        Row { json: "x".repeat(bytes - bytes / 2), key: Some("x".repeat(bytes / 2)) }
+        Row { json: "x".repeat(bytes - bytes / 2), key: Some("x".repeat(bytes / 2)), others: Vec::new() }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::query::{NONE, bounded};
 use super::{Error, Limits, Session};
 use crate::logic::columns;
-use crate::logic::sql::{Identifier, Query, RowKey, Wrapped};
+use crate::logic::sql::{Identifier, QualifiedName, Query, Wrapped};
 
 /// The columns of a table's primary key, in its order. $1 is the schema or null, $2 the table.
 const PRIMARY_KEY: &str = "\
@@ -21,16 +21,8 @@ const PRIMARY_KEY: &str = "\
     ORDER BY k.n";
 
 impl Session {
-    /// The columns whose values name the rows; none where nothing names them. An error where columns cannot be told
-    /// apart or one of the key is missing, as far as that can be known without changing data.
-    pub(super) async fn key_columns(&self, query: &Query, limits: &Limits) -> Result<Vec<Identifier>, Error> {
-        match query.columns() {
-            Some(wrapped) => Ok(self.columns_and_key(query, &wrapped, limits).await?.1),
-            None => Ok(query.key.given()),
-        }
-    }
-
-    /// All columns, and those whose values name the rows.
+    /// All columns, and those whose values name the rows; none where nothing names them. An error where columns cannot be
+    /// told apart or one of the key is missing.
     pub(super) async fn columns_and_key(
         &self,
         query: &Query,
@@ -39,7 +31,7 @@ impl Session {
     ) -> Result<(Vec<String>, Vec<Identifier>), Error> {
         // On their way together: one wait for both.
         let (columns, primary_key) =
-            try_join(self.columns(query, wrapped, limits), self.primary_key(&query.key, limits)).await?;
+            try_join(self.columns(query, wrapped, limits), self.primary_key(query.key.table(), limits)).await?;
         let key = query.key.among(&columns, primary_key).map_err(Error::Columns)?;
         Ok((columns, key))
     }
@@ -55,9 +47,14 @@ impl Session {
         columns::names(row.as_deref().unwrap_or("{}")).map_err(Error::Columns)
     }
 
-    async fn primary_key(&self, key: &RowKey, limits: &Limits) -> Result<Vec<Identifier>, Error> {
+    /// The columns of a table's primary key; none where there is no table, or it has none.
+    pub(super) async fn primary_key(
+        &self,
+        table: Option<&QualifiedName>,
+        limits: &Limits,
+    ) -> Result<Vec<Identifier>, Error> {
         const WHICH: &str = "the look for the primary key";
-        let Some(table) = key.table() else { return Ok(Vec::new()) };
+        let Some(table) = table else { return Ok(Vec::new()) };
         let (schema, table) = (table.schema(), table.table());
         let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&schema, Type::TEXT), (&table, Type::TEXT)];
         let rows = bounded(WHICH, limits, self.client.query_typed(PRIMARY_KEY, &parameters)).await?;

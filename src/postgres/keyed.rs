@@ -1,26 +1,30 @@
-//! Reading the rows of some keys, and finding out whether that is right for a query.
+//! Finding out whether it is right for a query to read the rows of some keys by themselves.
 
-use bytes::BytesMut;
-use futures::future::{try_join, try_join3};
-use tokio::sync::mpsc::Sender;
+use futures::future::try_join;
 use tokio_postgres::SimpleQueryMessage;
-use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::{ToSql, Type};
 
+use super::pick::AsText;
 use super::query::bounded;
-use super::{Error, Limits, Read, Session};
+use super::tree::tree;
+use super::{Error, Limits, Session};
+use crate::logic::detect::Watched;
+use crate::logic::keyed::plan::Plan;
 use crate::logic::keyed::routine::{Names, Routine};
 use crate::logic::keyed::{
-    KeyedPlan, Member, Table, Whole, consider, consider_plan, consider_routines, consider_table,
+    KeyedPlan, KeyedTable, Member, Table, Whole, consider, consider_key, consider_plan, consider_routines,
+    consider_table,
 };
-use crate::logic::row::{Key, Row};
-use crate::logic::sql::{Identifier, QualifiedName, Query};
+use crate::logic::row::Key;
+use crate::logic::sql::{BadKeys, Identifier, Pick, QualifiedName, Query};
 
 /// How a sentence about it begins.
 const WHICH: &str = "the look for whether rows can be read by their keys";
 
 /// The family of a table: itself, first, what it is a part of, and all parts of these. $1 is the schema or null, $2 the
 /// table. A plan shows nothing of what a unique index lets the server leave out, so these count to the definition.
-const FAMILY: &str = "\
+const FAMILY: &str = concat!(
+    "\
     WITH RECURSIVE watched AS ( \
         SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace \
         WHERE c.relname = $2::name \
@@ -31,18 +35,17 @@ const FAMILY: &str = "\
     ), down(oid) AS ( \
         SELECT oid FROM up \
         UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN down ON i.inhparent = down.oid \
-    ), part(oid) AS ( \
-        SELECT oid FROM watched \
-        UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN part ON i.inhparent = part.oid \
-    ) \
-    SELECT r.oid, r.relkind::text, s.nspname::text, r.relname::text, r.oid IN (SELECT oid FROM part), \
+    ), ",
+    tree!("(SELECT watched.oid FROM watched)"),
+    "SELECT r.oid, r.relkind::text, s.nspname::text, r.relname::text, r.oid IN (SELECT tree.oid FROM tree), \
         hashtextextended(string_agg(format('%s %s %s', r.oid, r.xmin, \
             (SELECT string_agg(i.indexrelid::text, ' ' ORDER BY i.indexrelid) FROM pg_catalog.pg_index i \
              WHERE i.indrelid = r.oid AND i.indisunique)), ',') OVER whole, 0) \
     FROM down JOIN pg_catalog.pg_class r ON r.oid = down.oid \
     JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace \
     WINDOW whole AS (ORDER BY r.oid ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) \
-    ORDER BY r.oid IN (SELECT oid FROM watched) DESC, r.oid";
+    ORDER BY r.oid IN (SELECT oid FROM watched) DESC, r.oid"
+);
 
 /// What goes by these names and need not be harmless. PostgreSQL's own operators and casts are; its own functions in SQL
 /// are as good as those in C.
@@ -61,46 +64,27 @@ const ROUTINES: &str = "\
     WHERE oid >= 16384 AND relkind = 'v' AND relname = ANY($4::name[]) \
     ORDER BY 1, 2";
 
-/// A text that the server is to read as whatever type it needs there.
-#[derive(Debug)]
-struct AsText<'a>(Option<&'a str>);
-
-impl ToSql for AsText<'_> {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        let Some(text) = self.0 else { return Ok(IsNull::Yes) };
-        out.extend_from_slice(text.as_bytes());
-        Ok(IsNull::No)
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-
-    fn encode_format(&self, _: &Type) -> Format {
-        Format::Text
-    }
-
-    to_sql_checked!();
-}
-
 impl Session {
-    /// Whether the query's rows may be read by their keys after changes of this table, where the setup statements say
-    /// it is. It holds until the query changes or something is defined otherwise: the table, a view, a function. To ask
+    /// After changes of which of these tables the query's rows may be read by keys, where the setup statements say that
+    /// they are. It holds until the query changes or something is defined otherwise: a table, a view, a function. To ask
     /// again with each full read is cheap, and finds that out. After an
     /// error, or if it is not awaited to its end, the session is closed.
     pub async fn may_read_keyed(
         &mut self,
         query: &Query,
         limits: &Limits,
-        table: &QualifiedName,
-    ) -> Result<Result<KeyedPlan, Whole>, Error> {
+        tables: &[Watched],
+    ) -> Result<KeyedPlan, Error> {
         if let Err(whole) = consider(query) {
-            return Ok(Err(whole));
+            return Ok(KeyedPlan::whole(tables.len(), &whole));
         }
         self.enter(query)?;
         self.set_up(query, limits).await?;
         self.begin(query, true, limits).await?;
-        let plan = self.consider_keyed(query, limits, table).await?;
+        let plan = match self.consider_keyed(query, limits, tables).await? {
+            Ok(plan) => plan,
+            Err(whole) => KeyedPlan::whole(tables.len(), &whole),
+        };
         self.roll_back(limits).await?;
         Ok(plan)
     }
@@ -109,32 +93,72 @@ impl Session {
         &self,
         query: &Query,
         limits: &Limits,
-        table: &QualifiedName,
+        tables: &[Watched],
     ) -> Result<Result<KeyedPlan, Whole>, Error> {
         let Some(wrapped) = query.columns() else { return Ok(Err(Whole::changes_data())) };
-        let described = self.columns_and_key(query, &wrapped, limits);
-        let ((columns, key), found) = try_join(described, self.family(table, limits)).await?;
-        let considered = match found {
-            None => Err(Whole::no_table(table)),
-            Some(table) => consider_table(&table, &key).map(|()| table),
+        let (columns, row_key) = self.columns_and_key(query, &wrapped, limits).await?;
+        if let Err(whole) = consider_key(&row_key) {
+            return Ok(Err(whole));
+        }
+        let mut found = Vec::new();
+        for (index, watched) in tables.iter().enumerate() {
+            found.push(self.found(watched, (index == 0).then_some(&row_key), limits).await?);
+        }
+        let plan = match found.iter().any(Result::is_ok) {
+            true => Plan::read(&self.explained(query, limits).await?),
+            false => Ok(Plan::default()),
         };
-        let table = match considered {
-            Ok(table) => table,
+        let plan = match plan {
+            Ok(plan) => plan,
             Err(whole) => return Ok(Err(whole)),
         };
-        let plan = self.explained(query, limits).await?;
-        let names = match consider_plan(query, &plan, &columns, &key, &table) {
+        let keyed = |(index, found): (usize, Result<(Table, Vec<Identifier>), Whole>)| {
+            let (table, key) = found?;
+            let shown = consider_plan(&plan, &columns, &key, &table, index == 0)?;
+            Ok(KeyedTable { oid: table.oid, key, columns: shown, definition: table.definition })
+        };
+        let mut keyed = KeyedPlan { columns: row_key, tables: found.into_iter().enumerate().map(keyed).collect() };
+        if !keyed.is_of_use() {
+            return Ok(Ok(keyed));
+        }
+        let names = match Names::of(query, &plan) {
             Ok(names) => names,
             Err(whole) => return Ok(Err(whole)),
         };
         if let Err(whole) = consider_routines(&self.routines(&names, limits).await?) {
             return Ok(Err(whole));
         }
-        Ok(match self.compares(query, &key, limits).await {
-            Ok(()) => Ok(KeyedPlan { columns: key, table: table.oid, definition: table.definition }),
-            Err(error) if error.is_of_class("42") => Err(Whole::not_comparable()),
-            Err(error) => return Err(error),
-        })
+        let any = |key: &[Identifier]| [Key::new(vec![Some(String::new()); key.len()])];
+        let rows = query.pick(&keyed.columns, &[], &any(&keyed.columns));
+        if !self.is_comparable(rows, limits).await? {
+            return Ok(Err(Whole::not_comparable()));
+        }
+        for table in keyed.tables.iter_mut().skip(1) {
+            let Ok(KeyedTable { columns, .. }) = table else { continue };
+            let keys = query.pick_keys(&keyed.columns, columns, &any(columns));
+            if !self.is_comparable(keys, limits).await? {
+                *table = Err(Whole::not_comparable());
+                // The server has given the transaction up.
+                self.own("ROLLBACK", limits).await?;
+                self.begin(query, true, limits).await?;
+            }
+        }
+        Ok(Ok(keyed))
+    }
+
+    /// The table and its key: `row_key`, or else what is said of it, or else its primary key.
+    async fn found(
+        &self,
+        watched: &Watched,
+        row_key: Option<&Vec<Identifier>>,
+        limits: &Limits,
+    ) -> Result<Result<(Table, Vec<Identifier>), Whole>, Error> {
+        let given = row_key.or(Some(&watched.key).filter(|key| !key.is_empty()));
+        let primary = given.is_none().then_some(&watched.table);
+        let (found, primary) = try_join(self.family(&watched.table, limits), self.primary_key(primary, limits)).await?;
+        let key = given.cloned().unwrap_or(primary);
+        let found = found.ok_or_else(|| Whole::no_table(&watched.table));
+        Ok(found.and_then(|table| consider_table(&table, &key).map(|()| (table, key))))
     }
 
     async fn family(&self, name: &QualifiedName, limits: &Limits) -> Result<Option<Table>, Error> {
@@ -186,14 +210,17 @@ impl Session {
         rows.iter().map(routine).collect::<Result<_, _>>().map_err(|error| Error::ours(&error, WHICH))
     }
 
-    /// Fails where values of the key's types cannot be compared as a read of some keys does it.
-    async fn compares(&self, query: &Query, key: &[Identifier], limits: &Limits) -> Result<(), Error> {
-        let any = Key::new(vec![Some(String::new()); key.len()]);
-        let pick = query.pick(key, &[any]).map_err(Error::Keys)?;
+    /// Whether the values in it can be compared as it does that.
+    async fn is_comparable(&self, pick: Result<Pick, BadKeys>, limits: &Limits) -> Result<bool, Error> {
+        let pick = pick.map_err(Error::Keys)?;
         let nulls: Vec<AsText> = pick.parameters.iter().map(|_| AsText(None)).collect();
         let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
             nulls.iter().map(|null| (null as &(dyn ToSql + Sync), Type::UNKNOWN)).collect();
-        self.ask(&format!("EXPLAIN {}", pick.wrapped.text), &parameters, limits).await.map(|_| ())
+        match self.ask(&format!("EXPLAIN {}", pick.wrapped.text), &parameters, limits).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_of_class("42") => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn ask(
@@ -204,49 +231,5 @@ impl Session {
     ) -> Result<Vec<tokio_postgres::Row>, Error> {
         let rows = bounded(WHICH, limits, self.client.query_typed(sql, parameters)).await?;
         rows.map_err(|error| Error::ours(&error, WHICH))
-    }
-
-    /// Reads all rows of these keys into `rows`, as [`Session::read`] does with all rows; at most
-    /// [`MOST_KEYS`](crate::logic::sql::MOST_KEYS) keys. Groups come whole or, where the query has no such row, not at
-    /// all. Besides them, groups may come that were not asked for, whole as well: those of keys that the server thinks
-    /// equal to one that was, such as 1.0 and 1.00.
-    ///
-    /// Where the keys are at fault ([`Error::is_of_keys`]), the session stays of use; after any other error, or if it is
-    /// not awaited to its end, it is closed.
-    pub async fn read_keys(
-        &mut self,
-        query: &Query,
-        limits: &Limits,
-        plan: &KeyedPlan,
-        keys: &[Key],
-        rows: Sender<Vec<Row>>,
-    ) -> Result<Read, Error> {
-        let pick = query.pick(&plan.columns, keys).map_err(Error::Keys)?;
-        self.enter(query)?;
-        self.set_up(query, limits).await?;
-        let which = query.which(query.len());
-        let parameters: Vec<AsText> = pick.parameters.iter().map(|text| AsText(Some(text))).collect();
-        let parameters = parameters.iter().map(|parameter| (parameter, Type::UNKNOWN));
-        // On their way together, in this order: one wait for all. A statement that the server refuses is rolled back
-        // like any other.
-        let beginning = self.beginning(query, true, limits);
-        let begin = self.sent(&beginning);
-        let read = async {
-            match self.stream(query, &pick.wrapped, parameters, limits, rows).await {
-                Err(error) if !error.is_of_keys() => Err(error),
-                read => Ok(read),
-            }
-        };
-        let end = try_join(self.sent("ROLLBACK"), async {
-            // What may be read by keys leaves nothing behind by itself.
-            if self.direct && !query.setup.is_empty() { self.sent("DISCARD ALL").await } else { Ok(()) }
-        });
-        let ((), read, _) = bounded(&which, limits, try_join3(begin, read, end)).await??;
-        self.in_use = false;
-        read.map(|rows| Read::new(rows, &plan.columns))
-    }
-
-    async fn sent(&self, sql: &str) -> Result<(), Error> {
-        self.client.batch_execute(sql).await.map_err(|error| Error::ours(&error, "the session"))
     }
 }

@@ -12,6 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::error::SILENT;
 use super::session::PATIENCE;
+use super::tree::tree;
 use super::{Error, Session};
 use crate::logic::connection::Settings;
 use crate::logic::hint::{CHANNEL, Hint};
@@ -22,18 +23,16 @@ const WHICH: &str = "the listening connection";
 
 /// $1 are the oids. All descendants of a table count: they are read through it. A trigger that is switched off, for all
 /// sessions or for ordinary ones, is as if it was not there.
-const PING: &str = "\
+const PING: &str = concat!(
+    "\
     SELECT pg_notification_queue_usage(), t.oid, t.counters, t.definition, t.triggers \
     FROM (SELECT) AS one \
     LEFT JOIN (SELECT t.oid, m.* FROM unnest($1) AS t(oid) \
         JOIN pg_catalog.pg_class c ON c.oid = t.oid::oid \
         CROSS JOIN LATERAL ( \
-            WITH RECURSIVE tree(oid, leaving) AS ( \
-                SELECT c.oid, false \
-                UNION SELECT i.inhrelid, i.inhdetachpending \
-                FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid \
-            ) \
-            SELECT hashtextextended(string_agg(format('%s %s %s', pg_stat_get_tuples_inserted(r.oid), \
+            WITH RECURSIVE ",
+    tree!("c.oid"),
+    "SELECT hashtextextended(string_agg(format('%s %s %s', pg_stat_get_tuples_inserted(r.oid), \
                     pg_stat_get_tuples_updated(r.oid), pg_stat_get_tuples_deleted(r.oid)), ',' ORDER BY r.oid), 0) \
                     AS counters, \
                 hashtextextended(string_agg(format('%s %s %s %s', r.oid, r.xmin, tree.leaving, \
@@ -47,7 +46,8 @@ const PING: &str = "\
                 ) AS triggers \
             FROM tree JOIN pg_catalog.pg_class r ON r.oid = tree.oid \
         ) m \
-    ) t ON true";
+    ) t ON true"
+);
 
 /// Sessions that are called as ours are. One whose process does not read any more, or whose path is gone, keeps its locks
 /// and all that was notified since.

@@ -5,6 +5,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::error::place;
 use super::query::bounded;
+use super::tree::tree;
 use super::{Error, Limits, Session};
 use crate::logic::detect::{Ask, Detection, Fingerprint, Found, FoundTable, Relation, Server};
 use crate::logic::sql::Query;
@@ -26,7 +27,8 @@ const TABLES: &str = "\
         current_setting('max_prepared_transactions')::int4 > 0";
 
 /// $1 are the schemas, where given, $2 the tables, $3 the columns, where given.
-const FROM: &str = " \
+const FROM: &str = concat!(
+    " \
     FROM pg_catalog.pg_database d \
     CROSS JOIN unnest($1, $2, $3) WITH ORDINALITY AS t(schema, name, column_name, n) \
     LEFT JOIN LATERAL ( \
@@ -38,12 +40,9 @@ const FROM: &str = " \
     LEFT JOIN pg_catalog.pg_attribute a \
         ON a.attrelid = c.oid AND a.attname = t.column_name::name AND NOT a.attisdropped \
     LEFT JOIN LATERAL ( \
-        WITH RECURSIVE tree(oid, leaving) AS ( \
-            SELECT c.oid, false \
-            UNION SELECT i.inhrelid, i.inhdetachpending \
-            FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid \
-        ) \
-        SELECT bool_or(r.relkind = 'f') AS partly_foreign, \
+        WITH RECURSIVE ",
+    tree!("c.oid"),
+    "SELECT bool_or(r.relkind = 'f') AS partly_foreign, \
             sum(CASE WHEN r.reltuples < 0 THEN pg_relation_size(r.oid) / 36 ELSE r.reltuples END) \
                 FILTER (WHERE r.relkind IN ('r', 'm')) AS rows, \
             sum(r.relpages::int8) * current_setting('block_size')::int8 AS bytes, \
@@ -53,7 +52,8 @@ const FROM: &str = " \
         FROM tree JOIN pg_catalog.pg_class r ON r.oid = tree.oid \
     ) m ON true \
     WHERE d.datname = current_database() \
-    ORDER BY t.n";
+    ORDER BY t.n"
+);
 
 /// The text of a look, and whose each part of it is.
 struct Look {

@@ -15,6 +15,7 @@ use super::error::place;
 use super::pooler::timeouts;
 use super::{Error, Limits, Session};
 use crate::logic::columns;
+use crate::logic::keyed::KeyedTable;
 use crate::logic::row::Row;
 use crate::logic::sql::{Identifier, Query, Wrapped};
 
@@ -42,15 +43,30 @@ impl Read {
 
 impl Session {
     /// Reads all rows of the query into `rows`, each as one JSON text, with its key where columns name one, and returns
-    /// how many there were. Ends the transaction before it returns. Rows count only once this has succeeded: an error may come after the last
-    /// one. After an error, or if it is not awaited to its end, the session is closed.
-    pub async fn read(&mut self, query: &Query, limits: &Limits, rows: Sender<Vec<Row>>) -> Result<Read, Error> {
+    /// how many there were. With the keys of the rows of `others` that they show, too, unless the columns of one of these
+    /// are not there any more. Ends the transaction before it returns. Rows count only once this has succeeded: an error
+    /// may come after the last one. After an error, or if it is not awaited to its end, the session is closed.
+    pub async fn read(
+        &mut self,
+        query: &Query,
+        limits: &Limits,
+        others: &[KeyedTable],
+        rows: Sender<Vec<Row>>,
+    ) -> Result<Read, Error> {
         self.enter(query)?;
         self.set_up(query, limits).await?;
         self.begin(query, limits.read_only, limits).await?;
-        let key = self.key_columns(query, limits).await?;
+        let (columns, key) = match query.columns() {
+            Some(wrapped) => self.columns_and_key(query, &wrapped, limits).await?,
+            // As far as that can be known without changing data.
+            None => (Vec::new(), query.key.given()),
+        };
+        let is_there = |name: &Identifier| columns.iter().any(|column| column == name.as_str());
+        let are_there = !key.is_empty() && others.iter().all(|other| other.columns.iter().all(is_there));
+        let others: Vec<&[Identifier]> =
+            others.iter().filter(|_| are_there).map(|other| other.columns.as_slice()).collect();
         let which = query.which(query.len());
-        let wrapped = query.rows(&key);
+        let wrapped = query.rows(&key, &others);
         let rows = bounded(&which, limits, self.stream(query, &wrapped, NONE, limits, rows)).await??;
         if limits.read_only {
             self.roll_back(limits).await?;
@@ -101,7 +117,8 @@ impl Session {
         let mut batch = Batch::new(limits.max_rows);
         while let Some(row) = stream.try_next().await.map_err(failed)? {
             let key = if row.len() > 1 { row.try_get(1).map_err(failed)? } else { None };
-            let row = Row { json: row.try_get(0).map_err(failed)?, key };
+            let others = (2..row.len()).map(|at| row.try_get(at)).collect::<Result<_, _>>().map_err(failed)?;
+            let row = Row { json: row.try_get(0).map_err(failed)?, key, others };
             if batch.count() == 0 {
                 // What changes data could not be asked for its columns.
                 columns::names(&row.json).map_err(Error::Columns)?;

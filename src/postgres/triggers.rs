@@ -6,6 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::pooler::timeouts;
 use super::query::bounded;
+use super::tree::tree;
 use super::{Error, Limits, Session};
 use crate::logic::sql::{Identifier, QualifiedName};
 use crate::logic::triggers::{Finding, Installed, Missing, Sends, Trigger, Wanted, Watch, Watched, Why, files};
@@ -30,7 +31,8 @@ const INSTALLED: &str = "\
 /// $1 are the tables. Catalogs alone, which everybody may read. Inheritance children need triggers of their own;
 /// partitions have theirs from the table (but that for TRUNCATE, which the files' numbers show, too). As `sql/install.sql`
 /// has it: names, and for what kind of table triggers are for each row.
-const TRIGGERS: &str = "\
+const TRIGGERS: &str = concat!(
+    "\
     SELECT w.oid::int8, s.nspname::text, c.relname::text, obj_description(p.oid, 'pg_proc'), \
         coalesce(has_table_privilege(c.oid, 'TRIGGER'), false), coalesce(k.subscribed, false), \
         coalesce(m.names, '{}'), coalesce(m.schemas, '{}'), coalesce(m.tables, '{}'), \
@@ -43,10 +45,9 @@ const TRIGGERS: &str = "\
     LEFT JOIN pg_catalog.pg_proc p \
         ON p.pronamespace = o.oid AND p.proname = concat('n_', w.oid)::name AND p.pronargs = 0 \
     LEFT JOIN LATERAL ( \
-        WITH RECURSIVE tree(oid) AS ( \
-            SELECT c.oid UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid \
-        ) \
-        SELECT array_agg(tree.oid) AS oids, \
+        WITH RECURSIVE ",
+    tree!("c.oid"),
+    "SELECT array_agg(tree.oid) AS oids, \
             EXISTS (SELECT FROM pg_catalog.pg_subscription_rel r WHERE r.srrelid IN (SELECT tree.oid FROM tree)) \
                 AS subscribed, \
             EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid OR i.inhrelid = c.oid) AS inherits \
@@ -73,7 +74,8 @@ const TRIGGERS: &str = "\
             FROM pg_catalog.pg_trigger t WHERE t.tgrelid = ANY (k.oids) AND t.tgfoid = p.oid) t \
         JOIN pg_catalog.pg_class r ON r.oid = t.tgrelid JOIN pg_catalog.pg_namespace rs ON rs.oid = r.relnamespace \
     ) d ON true \
-    ORDER BY w.n";
+    ORDER BY w.n"
+);
 
 /// Why a table is not watched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -240,12 +240,12 @@ async fn a_rule_that_was_taken_away_is_named_and_nothing_is_given_up() {
     it.world.ready("q").await;
     disallow(&it.world.client, it.other.name(), "configmaps").await;
     it.world.run_sql("DELETE FROM t WHERE name = 'b'").await;
-    it.until_told(&it.may_not("get", it.other.name())).await;
+    it.until_told(&it.may_not("delete", it.other.name())).await;
     it.until_b(true).await;
     it.world.delete("q").await;
     let resource = it.world.condition("q", "Ready", "False", Some("CleanUpFailed")).await;
     let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap();
-    assert!(message.contains(&it.may_not("get", it.other.name())), "{message}");
+    assert!(message.contains(&it.may_not("delete", it.other.name())), "{message}");
     it.until_b(true).await;
     it.allow_in(it.other.name()).await;
     it.until_gone().await;

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbqo::crd::ChangeDetection;
+use dbqo::logic::detect::{Detection, Watched};
 use dbqo::logic::keyed::{KeyedPlan, Whole};
 use dbqo::logic::row::{Key, Row};
-use dbqo::logic::sql::{MOST_KEYS, Query, RowKey, parse_query, qualified_name};
+use dbqo::logic::sql::{MOST_KEYS, Query, RowKey, parse_query};
 use dbqo::postgres::{Error, Session};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
@@ -78,6 +79,7 @@ impl Dice {
 /// What is read of what.
 pub struct Case {
     pub query: Query,
+    pub tables: Vec<Watched>,
     table: String,
 }
 
@@ -85,19 +87,29 @@ pub type Groups = BTreeMap<String, Vec<String>>;
 
 impl Case {
     pub fn new(table: &str, key: Option<&[&str]>, sql: &str) -> Self {
-        let mut changes = json!({"tableName": table});
+        let mut changes = json!({"enabled": true, "tableName": table});
         if let Some(key) = key {
             changes["keyColumns"] = json!(key);
         }
+        Self::of(changes, table, sql)
+    }
+
+    pub fn of(changes: Value, table: &str, sql: &str) -> Self {
         let changes: ChangeDetection = serde_json::from_value(changes).unwrap();
         let mut query = parse_query(sql, false).unwrap_or_else(|error| panic!("{sql}: {error}"));
         query.key = RowKey::of(Some(&changes)).unwrap();
-        Self { query, table: table.to_owned() }
+        let tables = Detection::of(Some(&changes)).unwrap().unwrap().tables;
+        Self { query, tables, table: table.to_owned() }
+    }
+
+    pub async fn plan(&self, session: &mut Session) -> KeyedPlan {
+        let judged = session.may_read_keyed(&self.query, &LIMITS, &self.tables).await;
+        judged.unwrap_or_else(|error| panic!("{}: {error}", self.query.last.text))
     }
 
     pub async fn judge(&self, session: &mut Session) -> Result<KeyedPlan, Whole> {
-        let judged = session.may_read_keyed(&self.query, &LIMITS, &qualified_name(&self.table).unwrap()).await;
-        judged.unwrap_or_else(|error| panic!("{}: {error}", self.query.last.text))
+        let plan = self.plan(session).await;
+        plan.tables[0].clone().map(|_| plan)
     }
 
     pub async fn all(&self, session: &mut Session) -> Groups {
@@ -173,7 +185,7 @@ impl Case {
     }
 }
 
-fn grouped(rows: Vec<Row>) -> Groups {
+pub fn grouped(rows: Vec<Row>) -> Groups {
     let mut groups = Groups::new();
     for row in rows {
         groups.entry(row.key.unwrap()).or_default().push(row.json);
@@ -348,7 +360,7 @@ async fn an_index_finds_the_keys() {
         let case = Case::new("t", Some(columns), sql);
         let plan = case.judge(&mut session(&database).await).await.unwrap();
         let keys: Vec<Key> = keys.iter().map(|key| Key::parse(key).unwrap()).collect();
-        let pick = case.query.pick(&plan.columns, &keys).unwrap();
+        let pick = case.query.pick(&plan.columns, &[], &keys).unwrap();
         let mut text = pick.wrapped.text;
         for (index, value) in pick.parameters.iter().enumerate().rev() {
             text = text.replace(&format!("${}", index + 1), &format!("'{value}'"));

@@ -162,7 +162,7 @@ async fn a_query_that_took_too_long_or_was_given_up_never_meets_the_next() {
     assert_ne!(first, second);
 
     let (rows, _batches) = mpsc::channel(1);
-    assert!(tokio::time::timeout(SHORT, forsaken.session.read(&slow, &LIMITS, rows)).await.is_err());
+    assert!(tokio::time::timeout(SHORT, forsaken.session.read(&slow, &LIMITS, &[], rows)).await.is_err());
     drop(forsaken);
     let mut third = pool.lease().await.unwrap();
     assert_ne!(pid(&mut third).await, second);

@@ -155,7 +155,7 @@ async fn a_query_that_took_too_long_is_canceled_through_the_pooler() {
 
     let mut session = Session::connect(&through(&bouncer, &database)).await.unwrap();
     let (rows, _batches) = tokio::sync::mpsc::channel(1);
-    let given_up = tokio::time::timeout(Duration::from_millis(500), session.read(&slow, &LIMITS, rows)).await;
+    let given_up = tokio::time::timeout(Duration::from_millis(500), session.read(&slow, &LIMITS, &[], rows)).await;
     assert!(given_up.is_err());
     drop(session);
     nothing_runs(&database.client().await).await;

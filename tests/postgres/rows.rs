@@ -127,7 +127,7 @@ async fn large_rows_come_in_small_batches() {
         }
         largest
     };
-    let (read, largest) = tokio::join!(session.read(&query, &LIMITS, sender), largest);
+    let (read, largest) = tokio::join!(session.read(&query, &LIMITS, &[], sender), largest);
     assert_eq!(read.map(|read| read.rows), Ok(40));
     assert!(largest < 4_000_000, "{largest} bytes at a time");
 }

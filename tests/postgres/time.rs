@@ -89,7 +89,7 @@ async fn a_read_that_nobody_waits_for_is_stopped() {
     let slow = parse_query("SELECT pg_sleep(30) AS s", true).unwrap();
     let mut forsaken = session(&database).await;
     let (rows, _batches) = mpsc::channel(1);
-    let read = forsaken.read(&slow, &LIMITS, rows);
+    let read = forsaken.read(&slow, &LIMITS, &[], rows);
     assert!(tokio::time::timeout(Duration::from_millis(300), read).await.is_err());
     assert!(forsaken.is_closed(), "it is in the middle of a statement");
     drop(forsaken);
@@ -101,7 +101,7 @@ async fn a_read_that_nobody_waits_for_is_stopped() {
     let limits = Limits { max_rows: u64::MAX, ..LIMITS };
     let mut unheard = session(&database).await;
     let start = Instant::now();
-    assert_eq!(unheard.read(&endless, &limits, rows).await, Err(Error::Abandoned));
+    assert_eq!(unheard.read(&endless, &limits, &[], rows).await, Err(Error::Abandoned));
     assert!(start.elapsed() < Duration::from_secs(5));
     assert!(unheard.is_closed());
 }
@@ -120,6 +120,6 @@ async fn a_slow_reader_slows_the_server_down_and_loses_nothing() {
         }
         count
     };
-    let (read, seen) = tokio::join!(session.read(&query, &LIMITS, rows), slowly);
+    let (read, seen) = tokio::join!(session.read(&query, &LIMITS, &[], rows), slowly);
     assert_eq!((read.map(|read| read.rows), seen), (Ok(5000), 5000));
 }

@@ -13,6 +13,7 @@ use crate::controller::wakes::Wakes;
 use crate::logic::bell::{Act, Bell};
 use crate::logic::connection::Settings;
 use crate::logic::hint::Hint;
+use crate::logic::rows::{Keys, OtherKeys};
 use crate::logic::vigil::{Finding, Vigil};
 use crate::logic::wake::{Pending, Wake};
 use crate::postgres::Ping;
@@ -349,11 +350,15 @@ impl Subscriber {
 
     /// What a notification means to it.
     fn wake(&self, hint: &Hint) -> Wake {
-        let keyed = self.interest.keyed.as_ref().filter(|(oid, _)| *oid == hint.table);
-        match keyed.and_then(|(_, columns)| hint.keys_by(columns)) {
-            Some(keys) => Wake::Keys(keys.iter().map(|key| key.text().into()).collect()),
-            None => Wake::Everything,
-        }
+        let Some(keyed) = self.interest.keyed.iter().find(|keyed| i64::from(keyed.table) == hint.table) else {
+            return Wake::Everything;
+        };
+        let Some(keys) = hint.keys_by(&keyed.columns) else { return Wake::Everything };
+        let keys = keys.iter().map(|key| key.text().into());
+        Wake::Keys(match keyed.is_first {
+            true => keys.collect::<Keys>().into(),
+            false => keys.map(|key| (keyed.table, key)).collect::<OtherKeys>().into(),
+        })
     }
 
     fn hear(&self, hearing: Hearing) {

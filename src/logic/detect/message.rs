@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Detection, Fingerprint, Kind, Mark, Watched};
 use crate::crd::{self, ChangeDetectionMode};
+use crate::logic::keyed::{KeyedPlan, Whole};
 use crate::logic::schedule::Schedule;
 
 /// So many tables are named.
@@ -21,18 +22,16 @@ pub struct Told {
 }
 
 impl Told {
-    /// What is watched notifies. `whole` is why all rows are read after each change.
-    pub fn notified(schedule: &Schedule, looked: Option<(&Detection, &Fingerprint)>, whole: Option<&str>) -> Self {
+    /// What is watched notifies. `keyed` is how rows are read after changes of each of the tables.
+    pub fn notified(
+        schedule: &Schedule,
+        looked: Option<(&Detection, &Fingerprint)>,
+        keyed: Option<&KeyedPlan>,
+    ) -> Self {
         let tables: Vec<(&Watched, &Mark)> =
             looked.into_iter().flat_map(|(detection, print)| detection.tables.iter().zip(&print.tables)).collect();
         let names = names(tables.iter()).unwrap_or_default();
-        let reads = match whole {
-            None if tables.len() > 1 => {
-                "rows that change in the first table are read by their keys, of others all".into()
-            }
-            None => "rows that change are read by their keys".into(),
-            Some(whole) => whole.to_owned(),
-        };
+        let reads = reads(&tables, keyed);
         let message = format!(
             "{names}: changes are notified; {reads}; the query runs every {} regardless. Seen only by the latter: results \
              that change by time alone; changes of other tables",
@@ -59,6 +58,26 @@ impl Told {
             _ => had.then_some("NotificationsLost"),
         };
         Self { notified: false, fault, message: format!("changes are not notified: {why_not}. {looking}") }
+    }
+}
+
+/// What is read after changes of which table, and where it is all, why.
+fn reads(tables: &[(&Watched, &Mark)], keyed: Option<&KeyedPlan>) -> String {
+    const KEYED: &str = "rows that change are read by their keys";
+    let plans = keyed.map_or(&[][..], |keyed| &keyed.tables);
+    let each = || tables.iter().zip(plans);
+    let all: Vec<(&Watched, &Whole)> =
+        each().filter_map(|((watched, _), plan)| Some((*watched, plan.as_ref().err()?))).collect();
+    let Some((_, first)) = all.first() else { return KEYED.into() };
+    if all.len() == plans.len() && all.iter().all(|(_, whole)| whole == first) {
+        return first.to_string();
+    }
+    let reasons: Vec<String> =
+        all.iter().map(|(watched, whole)| format!("{}: {}", watched.table.shown(), whole.why())).collect();
+    let reasons = reasons.join("; ");
+    match names(each().filter(|(_, plan)| plan.is_ok()).map(|(table, _)| table)) {
+        Some(names) => format!("{KEYED} in {names}; full reads after changes of {reasons}"),
+        None => format!("full reads after changes of {reasons}"),
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::crd::ChangeDetectionMode;
+use crate::logic::keyed::{KeyedPlan, KeyedTable, Whole};
 use crate::logic::schedule::Schedule;
 
 fn detection(changes: Value) -> Detection {
@@ -58,6 +59,9 @@ fn every_field_of_the_spec_counts() {
         [("a".into(), None), ("s.b".into(), Some("at".into()))]
     );
     assert_eq!(several.tables[1].column_field(), "changeDetection.tables[1].timestampColumn");
+    let keyed = detection(json!({"tables": [{"tableName": "a"}, {"tableName": "b", "keyColumns": ["Id", "\"B\""]}]}));
+    let key = |index: usize| keyed.tables[index].key.iter().map(|name| name.as_str()).collect::<Vec<_>>();
+    assert_eq!((key(0), key(1)), (vec![], vec!["id", "B"]));
     let one = detection(json!({"tableName": "t"}));
     assert_eq!(one.tables[0].table_field(), "changeDetection.tableName");
 }
@@ -71,6 +75,10 @@ fn a_name_that_is_none_is_told_with_its_field() {
     for (changes, field) in [
         (json!({"enabled": true, "tableName": "a b"}), "changeDetection.tableName: "),
         (json!({"enabled": true, "tableName": "a", "timestampColumn": "b.c"}), "changeDetection.timestampColumn: "),
+        (
+            json!({"enabled": true, "tables": [{"tableName": "a"}, {"tableName": "b", "keyColumns": ["c", "d e"]}]}),
+            "changeDetection.tables[1].keyColumns[1]: ",
+        ),
         (
             json!({"enabled": true, "tables": [{"tableName": "a"}, {"tableName": ""}]}),
             "changeDetection.tables[1].tableName: ",
@@ -210,6 +218,37 @@ fn says(changes: Value, server: Server, relation: Relation) -> String {
     let print = detection.fingerprint(Found { tables: tables.collect(), server }).unwrap();
     let schedule = Schedule { full: Duration::from_secs(600), probe: Some(Duration::from_secs(30)) };
     polled(&schedule, Some((&detection, &print)))
+}
+
+#[test]
+fn the_message_says_after_changes_of_which_table_all_is_read_and_why() {
+    let schedule = Schedule { full: Duration::from_secs(600), probe: None };
+    let keyed = || Ok(KeyedTable { oid: 1, key: Vec::new(), columns: Vec::new(), definition: 0 });
+    let (one, other) = (|| Err(Whole::changes_data()), || Err(Whole::not_comparable()));
+    let says = |tables: Vec<Result<KeyedTable, Whole>>| {
+        let names = ["a", "b", "c"].into_iter().take(tables.len()).map(|name| json!({"tableName": name}));
+        let detection = detection(json!({"tables": names.collect::<Vec<_>>()}));
+        let found = tables.iter().map(|_| FoundTable { relation: Some(table()), ..FoundTable::default() }).collect();
+        let print = detection.fingerprint(Found { tables: found, server: counting() }).unwrap();
+        let plan = KeyedPlan { columns: Vec::new(), tables };
+        let message = Told::notified(&schedule, Some((&detection, &print)), Some(&plan)).message;
+        let reads = message.split_once("notified; ").unwrap().1.split_once("; the query runs every").unwrap().0;
+        reads.to_owned()
+    };
+    assert_eq!(says(vec![keyed()]), "rows that change are read by their keys");
+    assert_eq!(says(vec![keyed(), keyed()]), "rows that change are read by their keys");
+    assert_eq!(says(vec![one()]), "full reads: the last statement changes data");
+    assert_eq!(says(vec![one(), one()]), "full reads: the last statement changes data");
+    assert_eq!(
+        says(vec![keyed(), other(), keyed()]),
+        "rows that change are read by their keys in a, c; full reads after changes of b: PostgreSQL cannot look for \
+         values of the key columns' types"
+    );
+    assert_eq!(
+        says(vec![one(), other()]),
+        "full reads after changes of a: the last statement changes data; b: PostgreSQL cannot look for values of the \
+         key columns' types"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{Table, Whole};
 use crate::logic::sql::{Identifier, qualified_name};
 
 /// A plan, its topmost node.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Plan(Value);
 
 /// One node of it.
@@ -93,29 +93,43 @@ impl Plan {
         if scans.is_empty() { Err(Whole::new(format!("it does not read {} itself", table.name))) } else { Ok(()) }
     }
 
-    /// Whether each of these columns has the value of the table's own column of that name, in the row of the table that
-    /// the row is made of. Only of a sum over the table.
-    pub(super) fn keeps_the_key(&self, columns: &[String], key: &[Identifier], table: &Table) -> Result<(), Whole> {
+    /// The columns that have the values of the table's own columns of these names, in the row of the table that the row
+    /// is made of; where `same_names`, they have to be called the same. Only of a sum over the table.
+    pub(super) fn shows_the_key(
+        &self,
+        columns: &[String],
+        key: &[Identifier],
+        table: &Table,
+        same_names: bool,
+    ) -> Result<Vec<Identifier>, Whole> {
         let top = self.top()?;
         let aliases = Aliases::of(top, table);
         let outputs = top.outputs();
+        let mut shown = Vec::new();
         for name in key {
-            let at = columns.iter().position(|column| column == name.as_str());
-            let is_kept =
-                |output: &Vec<&str>| at.and_then(|at| output.get(at)).is_some_and(|text| aliases.name_key(text, name));
-            if outputs.is_empty() || !outputs.iter().all(is_kept) {
+            let is_kept = |at: usize| {
+                outputs.iter().all(|output| output.get(at).is_some_and(|text| aliases.name_key(text, name)))
+            };
+            let mut candidates =
+                columns.iter().enumerate().filter(|(_, column)| !same_names || *column == name.as_str());
+            let found = candidates.find(|(at, _)| !outputs.is_empty() && is_kept(*at));
+            let Some((_, column)) = found else {
                 let (name, table) = (name.shown(), &table.name);
-                return Err(Whole::new(match top.all().any(|node| node.kind() == "Subquery Scan") {
-                    false => format!("the key column {name} is not {table}'s own column of that name"),
-                    true => format!(
+                let apart = top.all().any(|node| node.kind() == "Subquery Scan");
+                return Err(Whole::new(match (apart, same_names) {
+                    (false, true) => format!("the key column {name} is not {table}'s own column of that name"),
+                    (false, false) => format!("no column of the query is {table}'s own column {name}"),
+                    (true, _) => format!(
                         "the key column {name} comes out of a sub-select or view that PostgreSQL keeps apart, and \
                          cannot be followed to {table}"
                     ),
                 }));
-            }
+            };
+            shown.push(Identifier::of_catalog(column.clone()));
         }
         // Rows that come together from several places have the columns of the first by name.
-        top.all().filter(|node| node.is_append()).try_for_each(|append| append.agrees_on(key, &aliases, table))
+        top.all().filter(|node| node.is_append()).try_for_each(|append| append.agrees_on(key, &aliases, table))?;
+        Ok(shown)
     }
 
     /// All expressions.

@@ -50,7 +50,7 @@ impl Names {
     /// Of all that the plan says, and of the statement, which has functions that the server has put the body in place
     /// of. A plan keeps the expressions of a VALUES list to itself: where it has one, everything in the statement counts,
     /// and it must be the statement's own.
-    pub(super) fn of(query: &Query, plan: &Plan) -> Result<Self, Whole> {
+    pub fn of(query: &Query, plan: &Plan) -> Result<Self, Whole> {
         let unclear = |_| Whole::new("PostgreSQL's plan of the query cannot be read");
         let mut seen = Mentions::default();
         plan.expressions().try_for_each(|text| seen.add(text)).map_err(unclear)?;

@@ -29,8 +29,13 @@ fn join(kind: &str, output: &[&str], mut outer: Value, mut inner: Value) -> Valu
 fn judge(plan: &Value, table: &Table) -> Result<Names, String> {
     let query = parse_query("SELECT id, v FROM t", true).unwrap();
     let columns = ["id".to_owned(), "v".to_owned()];
-    let text = json!([{ "Plan": plan }]).to_string();
-    consider_plan(&query, &text, &columns, &[identifier("id").unwrap()], table).map_err(|whole| whole.to_string())
+    let plan = read(plan);
+    let considered = consider_plan(&plan, &columns, &[identifier("id").unwrap()], table, true);
+    considered.and_then(|_| Names::of(&query, &plan)).map_err(|whole| whole.to_string())
+}
+
+fn read(plan: &Value) -> Plan {
+    Plan::read(&json!([{ "Plan": plan }]).to_string()).unwrap()
 }
 
 fn why(plan: &Value, table: &Table) -> String {
@@ -69,8 +74,7 @@ fn what_is_not_known_is_refused() {
     pruned["Subplans Removed"] = 1.into();
     assert!(why(&pruned, &t).contains("does not tell all"));
     for text in ["", "[]", "{}", "[{\"Plan\": 1}]"] {
-        let query = parse_query("SELECT id FROM t", true).unwrap();
-        let unread = consider_plan(&query, text, &[], &[], &t).unwrap_err().to_string();
+        let unread = Plan::read(text).unwrap_err().to_string();
         assert_eq!(unread, "full reads: PostgreSQL's plan of the query cannot be read");
     }
 }
@@ -113,11 +117,9 @@ fn columns_are_followed_by_the_names_that_parts_have() {
 #[test]
 fn a_column_alone_is_told_from_a_keyword() {
     let t = table(&[("t", true)]);
-    let query = parse_query("SELECT CURRENT_USER FROM t", true).unwrap();
     let key = [identifier("current_user").unwrap()];
     for (output, is_key) in [("CURRENT_USER", false), ("\"current_user\"", true), ("t.\"current_user\"", true)] {
-        let text = json!([{"Plan": scan("t", "t", &[output])}]).to_string();
-        let judged = consider_plan(&query, &text, &["current_user".to_owned()], &key, &t);
+        let judged = consider_plan(&read(&scan("t", "t", &[output])), &["current_user".to_owned()], &key, &t, true);
         assert_eq!(judged.is_ok(), is_key, "{output}");
     }
 }
@@ -187,4 +189,36 @@ fn some_things_are_known_before_anybody_is_asked() {
     let expected = ["t is a view", "t is a materialized view", "t is a foreign table", "t is no table"];
     assert_eq!(kinds, expected.map(|why| format!("full reads: {why}")));
     assert!(consider_table(&table(&[]), &[]).unwrap_err().to_string().contains("no columns name"));
+    assert!(consider_key(&[]).unwrap_err().to_string().contains("no columns name the query's rows"));
+}
+
+/// Of a table that rows are not called by, whatever its columns are called in the query.
+#[test]
+fn another_tables_key_is_found_under_any_name_and_by_the_same_rule() {
+    let t = table(&[("t", true)]);
+    let p = Table { name: "p".into(), family: table(&[("p", true)]).family, ..table(&[]) };
+    let columns = ["id", "plan", "price"].map(String::from);
+    let key = |name: &str| [identifier(name).unwrap()];
+    let shown = |plan: &Value, of: &Table| {
+        let found = consider_plan(&read(plan), &columns, &key("id"), of, false);
+        found.map(|shown| shown[0].as_str().to_owned()).map_err(|whole| whole.to_string())
+    };
+    let joined = |kind: &str, output: &[&str]| {
+        join(kind, output, scan("t", "t", &["t.id", "t.plan_id"]), scan("p", "p", &["p.id", "p.price"]))
+    };
+    let inner = joined("Inner", &["t.id", "p.id", "p.price", "p.id"]);
+    assert_eq!(shown(&inner, &p), Ok("plan".into()));
+    assert_eq!(shown(&inner, &t), Ok("id".into()));
+    let left = shown(&joined("Left", &["t.id", "p.id", "p.price"]), &p).unwrap_err();
+    assert!(left.contains("p is on the optional side"), "{left}");
+    for output in [["t.id", "t.plan_id", "p.price"], ["t.id", "(p.id + 1)", "p.price"]] {
+        let hidden = shown(&joined("Inner", &output), &p).unwrap_err();
+        assert_eq!(hidden, "full reads: no column of the query is p's own column id");
+    }
+    // Beyond the columns of the query stands what it is sorted by.
+    let sorted = shown(&joined("Inner", &["t.id", "t.x", "p.price", "p.id"]), &p).unwrap_err();
+    assert!(sorted.contains("no column of the query"), "{sorted}");
+    let twice = join("Inner", &["t.id", "p.id", "q.price"], inner, scan("p", "q", &["q.id"]));
+    assert!(shown(&twice, &p).unwrap_err().contains("more than once"));
+    assert_eq!(shown(&twice, &t), Ok("id".into()));
 }

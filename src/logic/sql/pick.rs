@@ -28,22 +28,38 @@ pub enum BadKeys {
 }
 
 impl Query {
-    /// The rows whose columns have the values of one of the keys. The server may think values equal whose texts differ:
-    /// rows of keys that were not asked for come, too, and all of these keys.
-    pub fn pick(&self, columns: &[Identifier], keys: &[Key]) -> Result<Pick, BadKeys> {
-        if keys.len() > MOST_KEYS {
-            return Err(BadKeys::TooMany);
-        }
-        if columns.is_empty() || keys.iter().any(|key| key.parts().len() != columns.len()) {
+    /// The rows whose columns have the values of one of the keys; `others` as in [`Self::rows`]. The server may think
+    /// values equal whose texts differ: rows of keys that were not asked for come, too, and all of these keys.
+    pub fn pick(&self, columns: &[Identifier], others: &[&[Identifier]], keys: &[Key]) -> Result<Pick, BadKeys> {
+        let (condition, parameters) = condition(columns, keys)?;
+        Ok(Pick { wrapped: self.rows_where(columns, others, &condition), parameters })
+    }
+
+    /// The row keys, by these columns, of the rows in which the columns `by` have the values of one of the keys. One
+    /// more than [`MOST_KEYS`] at most.
+    pub fn pick_keys(&self, columns: &[Identifier], by: &[Identifier], keys: &[Key]) -> Result<Pick, BadKeys> {
+        if columns.is_empty() {
             return Err(BadKeys::OtherColumns);
         }
-        let mut parameters = Vec::new();
-        let condition = match columns {
-            [column] => one_of(column, keys, &mut parameters),
-            _ => all_of(columns, keys, &mut parameters),
-        };
-        Ok(Pick { wrapped: self.rows_where(columns, &condition), parameters })
+        let (condition, parameters) = condition(by, keys)?;
+        Ok(Pick { wrapped: self.keys_where(columns, &condition, MOST_KEYS + 1), parameters })
     }
+}
+
+/// A condition on `q` that its columns have the values of one of the keys, and its parameters.
+fn condition(columns: &[Identifier], keys: &[Key]) -> Result<(String, Vec<String>), BadKeys> {
+    if keys.len() > MOST_KEYS {
+        return Err(BadKeys::TooMany);
+    }
+    if columns.is_empty() || keys.iter().any(|key| key.parts().len() != columns.len()) {
+        return Err(BadKeys::OtherColumns);
+    }
+    let mut parameters = Vec::new();
+    let condition = match columns {
+        [column] => one_of(column, keys, &mut parameters),
+        _ => all_of(columns, keys, &mut parameters),
+    };
+    Ok((condition, parameters))
 }
 
 /// With one array an index is looked into once for each key, in order.
@@ -94,7 +110,7 @@ mod tests {
     fn picked(columns: &[&str], keys: &[&str]) -> Result<(String, Vec<String>), BadKeys> {
         let columns: Vec<Identifier> = columns.iter().map(|name| identifier(name).unwrap()).collect();
         let keys: Vec<Key> = keys.iter().map(|key| Key::parse(key).unwrap()).collect();
-        let pick = parse_query("SELECT * FROM t", true).unwrap().pick(&columns, &keys)?;
+        let pick = parse_query("SELECT * FROM t", true).unwrap().pick(&columns, &[], &keys)?;
         let (_, condition) = pick.wrapped.text.split_once("\n) q WHERE ").unwrap();
         Ok((condition.to_owned(), pick.parameters))
     }
@@ -113,6 +129,17 @@ mod tests {
         let (condition, parameters) = picked(&["a", "\"B\""], &[r#"["1","x"]"#, r#"["2",null]"#]).unwrap();
         assert_eq!(condition, r#"(q."a" = $1 AND q."B" = $2) OR (q."a" = $3 AND q."B" IS NULL)"#);
         assert_eq!(parameters, ["1", "x", "2"]);
+    }
+
+    #[test]
+    fn the_keys_of_rows_are_asked_for_by_other_columns() {
+        let query = parse_query("SELECT * FROM t", true).unwrap();
+        let [id, by] = ["id", "plan"].map(|name| [identifier(name).unwrap()]);
+        let pick = query.pick_keys(&id, &by, &[Key::parse(r#"["x"]"#).unwrap()]).unwrap();
+        let asked = "SELECT DISTINCT array_to_json(ARRAY[q.\"id\"::text])::text FROM (\nSELECT * FROM t\n) q \
+                     WHERE q.\"plan\" = ANY($1) LIMIT 257";
+        assert_eq!((pick.wrapped.text.as_str(), pick.parameters), (asked, vec![r#"{"x"}"#.to_owned()]));
+        assert_eq!(query.pick_keys(&[], &by, &[]), Err(BadKeys::OtherColumns));
     }
 
     #[test]

@@ -26,7 +26,11 @@ fn rendered(rows: &[(&str, &str)], grouped: bool) -> Rendered {
         let one = made(name, key, out.rows);
         if grouped {
             let group = out.groups.entry((*key).into()).or_default();
-            group.rows.push(RowHash::of(&Row { json: format!("{key} {name}"), key: Some((*key).into()) }));
+            group.rows.push(RowHash::of(&Row {
+                json: format!("{key} {name}"),
+                key: Some((*key).into()),
+                others: Vec::new(),
+            }));
             group.objects.push(one.id.clone());
         }
         if let Some(first) = out.claims.insert(one.id.clone(), one.row.clone()) {

@@ -518,7 +518,11 @@ impl World {
         for (number, (name, value)) in self.rows.iter().filter(|(number, _)| is_read(**number)) {
             let mut row = json!({"name": name});
             value.iter().for_each(|value| row["value"] = json!(value));
-            renderer.row(Row { json: row.to_string(), key: self.keyed.then(|| key_of(*number).to_string()) });
+            renderer.row(Row {
+                json: row.to_string(),
+                key: self.keyed.then(|| key_of(*number).to_string()),
+                others: Vec::new(),
+            });
         }
         renderer.finish()
     }
