@@ -80,7 +80,7 @@ impl Notified {
 
     /// Whether all changes are notified, so that nobody has to look for them.
     pub fn is_heard(&self) -> bool {
-        self.subscription.as_ref().is_some_and(|subscription| subscription.hearing() == Hearing::Listening)
+        self.subscription.as_ref().is_some_and(|subscription| matches!(subscription.hearing(), Hearing::Listening(_)))
     }
 
     /// When to try again to have them, where they were not to be had: somebody may have mended it.
@@ -115,9 +115,9 @@ impl Notified {
             (_, why_not) => why_not.as_deref(),
         };
         match hearing {
-            Some(Hearing::Listening) => {
+            Some(Hearing::Listening(quiet)) => {
                 let whole = self.keyed.as_ref().and_then(|keyed| keyed.as_ref().err());
-                Told::notified(&valid.schedule, looked, whole.map(ToString::to_string).as_deref())
+                Told::notified(&valid.schedule, looked, whole.map(ToString::to_string).as_deref(), &quiet)
             }
             _ => Told::polled(&valid.schedule, looked, valid.mode, why_not, self.had),
         }

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use super::name::Behind;
 use super::{Hearing, Interest, talk};
 use crate::controller::wakes::Wakes;
-use crate::logic::bell::{Act, Bell};
+use crate::logic::bell::{Act, Bell, Unrest};
 use crate::logic::connection::Settings;
+use crate::logic::detect::{Keeper, Quiet};
 use crate::logic::hint::Hint;
 use crate::logic::vigil::{Finding, Vigil};
 use crate::logic::wake::{Pending, Wake};
@@ -48,14 +50,14 @@ impl Deref for Open {
     }
 }
 
-/// Whether there is nobody behind a session of this name.
-pub(super) type IsDead = Box<dyn Fn(&str) -> bool + Send + Sync>;
+/// Who is behind a session of this name, or of one that is not to be seen.
+pub(super) type WhoIsBehind = Box<dyn Fn(Option<&str>) -> Behind + Send + Sync>;
 
 /// What is known of a listener.
 pub(super) struct Line {
     pub(super) name: String,
     pub(super) waiting: usize,
-    pub(super) is_dead: IsDead,
+    pub(super) behind: WhoIsBehind,
     state: Mutex<State>,
     /// There is something to do.
     pub(super) stirred: Notify,
@@ -94,6 +96,8 @@ struct Table {
     took: Duration,
     /// How often in a row it was seen without all its triggers.
     mute: usize,
+    /// Why it is not told of at once, for long, at the last look, and who kept its lock then.
+    quiet: Option<Quiet>,
 }
 
 /// Who is told of it makes the triggers anew where that is possible, and then they are there at the next look.
@@ -101,8 +105,8 @@ const MUTE: usize = 2;
 
 impl Line {
     /// `name` is that of its sessions, at most `waiting` of which wait for locks.
-    pub(super) fn new(name: String, waiting: usize, is_dead: IsDead) -> Self {
-        Self { name, waiting, is_dead, state: Mutex::default(), stirred: Notify::new() }
+    pub(super) fn new(name: String, waiting: usize, behind: WhoIsBehind) -> Self {
+        Self { name, waiting, behind, state: Mutex::default(), stirred: Notify::new() }
     }
 
     pub(super) fn join(&self, subscriber: Subscriber) -> u64 {
@@ -201,6 +205,28 @@ impl Line {
         if let Some(act) = act {
             acts.push_back((hint.table, act));
             self.stirred.notify_one();
+        }
+    }
+
+    /// The tables whose lock has not been had for long.
+    pub(super) fn kept(&self) -> Vec<i64> {
+        let now = Instant::now();
+        let state = self.state();
+        let is_kept = |table: &Table| matches!(table.bell.unrest(now), Some(Unrest::NoPlace | Unrest::Late));
+        state.tables.iter().filter(|(_, table)| is_kept(table)).map(|(oid, _)| *oid).collect()
+    }
+
+    /// What was seen of those that keep locks, each with its table.
+    pub(super) fn look_at_keepers(&self, keepers: &[(i64, Keeper)]) {
+        let now = Instant::now();
+        let mut state = self.state();
+        for (oid, table) in &mut state.tables {
+            table.quiet = table.bell.unrest(now).map(|why| {
+                let of_it = keepers.iter().filter(|(kept, _)| kept == oid).map(|(_, keeper)| *keeper);
+                // Of a table that nobody waits for, writers come and go.
+                let keepers = of_it.filter(|keeper| keeper.is_listener || why == Unrest::Late).collect();
+                Quiet { table: *oid, why, keepers }
+            });
         }
     }
 
@@ -305,7 +331,7 @@ impl State {
                 let (bell, act) = Bell::new();
                 acts.push_back((oid, act));
                 let (asked, took) = (Instant::now(), Duration::ZERO);
-                Table { bell, asked, unread: HashSet::new(), changed: 0, took, mute: 0 }
+                Table { bell, asked, unread: HashSet::new(), changed: 0, took, mute: 0, quiet: None }
             });
         }
     }
@@ -336,7 +362,10 @@ impl State {
                 let why = "in the database that is listened to, a watched table has no triggers, or is not there";
                 subscriber.hear(Hearing::Not(why.into()));
             } else if subscriber.interest.tables.iter().all(|(oid, _)| is_decided(oid)) {
-                subscriber.hear(Hearing::Listening);
+                let tables = subscriber.interest.tables.iter();
+                let mut quiet: Vec<Quiet> = tables.filter_map(|(oid, _)| self.tables.get(oid)?.quiet.clone()).collect();
+                quiet.sort();
+                subscriber.hear(Hearing::Listening(quiet));
             }
         }
     }
