@@ -114,6 +114,11 @@ async fn a_backend_that_hangs_is_noticed_and_replaced() {
         if which == LISTENING {
             // Another one listens meanwhile.
             world.until_value("a", Some(&format!("unheard {hung}"))).await;
+        } else {
+            // It cannot even be ended.
+            let message = world.polling("q", &format!("pg_terminate_backend of server process {hung} ")).await;
+            assert!(message.contains("hung session of this operator's own"), "{message}");
+            lost(&world).await;
         }
         send("CONT", &[hung]);
         world.until_value("a", Some(&format!("unheard {hung}"))).await;

@@ -1,5 +1,7 @@
 //! One listener: who listens, for which tables, and what each of them hears.
 
+mod quiet;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,9 +13,9 @@ use tokio::task::JoinHandle;
 use super::name::Behind;
 use super::{Hearing, Interest, talk};
 use crate::controller::wakes::Wakes;
-use crate::logic::bell::{Act, Bell, Unrest};
+use crate::logic::bell::{Act, Bell};
 use crate::logic::connection::Settings;
-use crate::logic::detect::{Keeper, Quiet};
+use crate::logic::detect::Quiet;
 use crate::logic::hint::Hint;
 use crate::logic::vigil::{Finding, Vigil};
 use crate::logic::wake::{Pending, Wake};
@@ -208,28 +210,6 @@ impl Line {
         }
     }
 
-    /// The tables whose lock has not been had for long.
-    pub(super) fn kept(&self) -> Vec<i64> {
-        let now = Instant::now();
-        let state = self.state();
-        let is_kept = |table: &Table| matches!(table.bell.unrest(now), Some(Unrest::NoPlace | Unrest::Late));
-        state.tables.iter().filter(|(_, table)| is_kept(table)).map(|(oid, _)| *oid).collect()
-    }
-
-    /// What was seen of those that keep locks, each with its table.
-    pub(super) fn look_at_keepers(&self, keepers: &[(i64, Keeper)]) {
-        let now = Instant::now();
-        let mut state = self.state();
-        for (oid, table) in &mut state.tables {
-            table.quiet = table.bell.unrest(now).map(|why| {
-                let of_it = keepers.iter().filter(|(kept, _)| kept == oid).map(|(_, keeper)| *keeper);
-                // Of a table that nobody waits for, writers come and go.
-                let keepers = of_it.filter(|keeper| keeper.is_listener || why == Unrest::Late).collect();
-                Quiet { table: *oid, why, keepers }
-            });
-        }
-    }
-
     /// What was seen of all tables.
     pub(super) fn look(&self, ping: &Ping) {
         let now = Instant::now();
@@ -362,10 +342,7 @@ impl State {
                 let why = "in the database that is listened to, a watched table has no triggers, or is not there";
                 subscriber.hear(Hearing::Not(why.into()));
             } else if subscriber.interest.tables.iter().all(|(oid, _)| is_decided(oid)) {
-                let tables = subscriber.interest.tables.iter();
-                let mut quiet: Vec<Quiet> = tables.filter_map(|(oid, _)| self.tables.get(oid)?.quiet.clone()).collect();
-                quiet.sort();
-                subscriber.hear(Hearing::Listening(quiet));
+                subscriber.hear(Hearing::Listening(self.quiet(subscriber)));
             }
         }
     }
