@@ -16,9 +16,11 @@ use super::wakes::Wakes;
 use crate::logic::connection::Settings;
 use crate::logic::detect::Quiet;
 
+type Lines = HashMap<Endpoint, Weak<Open>>;
+
 /// All connections that listen.
 pub struct Listeners {
-    lines: Mutex<HashMap<Endpoint, Weak<Open>>>,
+    lines: Arc<Mutex<Lines>>,
     bounds: Bounds,
     holder: String,
     /// The Lease that says whose turn it is.
@@ -116,7 +118,7 @@ impl Subscription {
 impl Listeners {
     /// No connection yet. `holder` is a name that no other process has, past or present.
     pub fn new(bounds: Bounds, holder: String) -> Self {
-        Self { lines: Mutex::default(), bounds, holder, lease: OnceLock::new() }
+        Self { lines: Arc::default(), bounds, holder, lease: OnceLock::new() }
     }
 
     /// This process holds the Lease with this uid: sessions of others who held it before are of no use any more.
@@ -156,13 +158,19 @@ impl Listeners {
         }
         let own = SessionName::new(self.lease.get().map(String::as_str), &self.holder);
         let (name, of) = (own.of(endpoint), endpoint.clone());
-        let behind = move |name: Option<&str>| own.behind(name, &of);
+        let all = self.lines.clone();
+        let behind = move |name: Option<&str>| {
+            own.behind(name, &of, |name| {
+                let lines = all.lock().unwrap_or_else(PoisonError::into_inner);
+                lines.iter().any(|(endpoint, line)| line.strong_count() > 0 && own.of(endpoint) == name)
+            })
+        };
         let line = Open::start(Line::new(name, self.bounds.waiting, Box::new(behind)));
         lines.insert(endpoint.clone(), Arc::downgrade(&line));
         Ok(line)
     }
 
-    fn lines(&self) -> MutexGuard<'_, HashMap<Endpoint, Weak<Open>>> {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -41,15 +41,26 @@ impl SessionName {
     }
 
     /// Who is behind a session of this name. Nobody is if the holder of the Lease is another one by now, or it is of an
-    /// earlier connection of ours to the same endpoint.
-    pub(super) fn behind(&self, name: Option<&str>, endpoint: &Endpoint) -> Behind {
+    /// earlier connection of ours: to the same endpoint, or to one whose name nobody uses any more.
+    pub(super) fn behind(
+        &self,
+        name: Option<&str>,
+        endpoint: &Endpoint,
+        is_in_use: impl FnOnce(&str) -> bool,
+    ) -> Behind {
         let mut words = name.unwrap_or_default().split(' ');
         let is_operator = words.next() == Some("db-query-operator");
         let (installation, holder) = (words.next(), words.next());
         let is_installation = installation == Some(self.installation.as_deref().unwrap_or(NO_LEASE));
         match holder {
             Some(_) if is_operator && name == Some(&self.of(endpoint)) => Behind::Nobody,
-            Some(holder) if is_operator && is_installation && holder == self.holder => Behind::Us,
+            Some(holder) if is_operator && is_installation && holder == self.holder => {
+                if name.is_some_and(is_in_use) {
+                    Behind::Us
+                } else {
+                    Behind::Nobody
+                }
+            }
             Some(_) if is_operator && is_installation && self.installation.is_some() => Behind::Nobody,
             Some(_) if is_operator && installation == Some(NO_LEASE) => Behind::Perhaps,
             _ => Behind::Another,
@@ -76,16 +87,19 @@ mod tests {
     fn a_session_is_dead_if_another_process_has_the_lease_or_it_is_an_earlier_one_of_ours() {
         let name = |installation, holder| SessionName::new(installation, holder);
         let (ours, here) = (name(Some("uid"), "a"), endpoint("db"));
-        let behind = |who: &SessionName, session: String| who.behind(Some(&session), &here);
+        let behind = |who: &SessionName, session: String| {
+            who.behind(Some(&session), &here, |name| name == who.of(&endpoint("alias")))
+        };
         assert_eq!(behind(&ours, ours.of(&here)), Behind::Nobody, "an earlier connection to the same");
         assert_eq!(behind(&ours, ours.of(&endpoint("alias"))), Behind::Us, "in use");
+        assert_eq!(behind(&ours, ours.of(&endpoint("former"))), Behind::Nobody, "not in use any more");
         assert_eq!(behind(&ours, name(Some("uid"), "b").of(&endpoint("alias"))), Behind::Nobody);
         assert_eq!(behind(&ours, name(Some("other"), "b").of(&here)), Behind::Another, "of another installation");
         assert_eq!(behind(&ours, name(None, "a").of(&here)), Behind::Perhaps, "nothing says that it is dead");
         for strange in ["psql", "", "db-query-operator", "db-query-operator x", "db-query-operator - "] {
             assert_ne!(behind(&ours, strange.into()), Behind::Nobody, "{strange:?}");
         }
-        assert_eq!(ours.behind(None, &here), Behind::Another, "its name is not for us to see");
+        assert_eq!(ours.behind(None, &here, |_| false), Behind::Another, "its name is not for us to see");
         let endless = name(None, "a");
         assert_eq!(behind(&endless, name(None, "b").of(&here)), Behind::Perhaps);
         assert_eq!(behind(&endless, endless.of(&endpoint("alias"))), Behind::Us);

@@ -180,13 +180,14 @@ fn taken(slots: i32, holders: &[Holder], behind: &WhoIsBehind) -> String {
          no more slots: dbqo.watch(…, slots => {}) gives a table another one",
         slots + 1
     );
-    match (those(Behind::Perhaps), those(Behind::Another)) {
-        (Some(pids), _) => format!(
+    match (those(Behind::Perhaps), those(Behind::Another), those(Behind::Us)) {
+        (Some(pids), ..) => format!(
             "{taken}. Server process {pids} is of an operator that runs without leader election: if that is gone, \
              pg_terminate_backend ends its hung session"
         ),
-        (None, Some(pids)) => format!("{taken}. They are behind server process {pids}"),
-        (None, None) => taken,
+        (None, Some(pids), _) => format!("{taken}. They are behind server process {pids}"),
+        (None, None, Some(pids)) => format!("{taken}. It is this operator itself that is behind server process {pids}"),
+        (None, None, None) => taken,
     }
 }
 
@@ -223,6 +224,8 @@ mod tests {
         let another = told(&[Some("psql")]);
         assert!(another.contains("1 operators listen") && another.contains("server process 40"), "{another}");
         assert!(!another.contains("pg_terminate_backend"), "it is in use");
-        assert!(!told(&[Some("us")]).contains("40"), "nothing to be ended");
+        let us = told(&[Some("us")]);
+        assert!(us.contains("this operator itself that is behind server process 40"), "{us}");
+        assert!(!us.contains("pg_terminate_backend"), "it is in use");
     }
 }
