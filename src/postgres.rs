@@ -22,7 +22,7 @@ mod triggers;
 
 use std::time::Duration;
 
-pub use arms::{Arms, Taken, Vigilant};
+pub use arms::{Arms, Holder, Taken, Vigilant};
 pub use error::{Busy, Error, Pooled, Way};
 pub use listener::{Deaf, Listener, Ping};
 pub use pool::{Lease, Pool, Pools};

@@ -54,6 +54,8 @@ mod minds;
 mod mistakes;
 #[path = "e2e/names.rs"]
 mod names;
+#[path = "e2e/noticing.rs"]
+mod noticing;
 #[path = "e2e/notify.rs"]
 mod notify;
 #[path = "e2e/observe.rs"]

@@ -4,6 +4,7 @@
 mod drifting;
 mod due;
 mod finalizing;
+mod noticing;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -21,7 +22,7 @@ use super::reconcile::{Pass, reconcile};
 use super::report::Report;
 use super::stop::Stop;
 use super::{Context, error::Error, observe};
-use crate::crd::{Dbqr, Status};
+use crate::crd::Dbqr;
 use crate::logic::account::Account;
 use crate::logic::contest::Contests;
 use crate::logic::object::{FINALIZER, Owner};
@@ -175,7 +176,7 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
             () = sleep_until(next.into()) => {}
             () = actor.memory.inbox.arrived() => {}
             () = wakes.arrived(), if heeds_wakes => {}
-            () = actor.memory.notified.changed() => actor.in_doubt = !actor.memory.notified.is_heard(),
+            () = actor.memory.notified.changed() => actor.hear(),
             landed = actor.memory.applies.next() => actor.land(landed),
             _ = stopping.wait_for(|stopping| *stopping) => break,
         }
@@ -198,8 +199,7 @@ impl Actor {
             }
         } else if dbqr.is_suspended() {
             self.memory.rest();
-            let status = Status { observed_generation: dbqr.metadata.generation, ..self.report.latest().clone() };
-            self.report.set(status);
+            self.suspend(dbqr.metadata.generation);
         } else if let Some(look) = self.look(dbqr, Instant::now()) {
             self.pass(dbqr, look).await;
         }
@@ -247,13 +247,16 @@ impl Actor {
             self.series.caught_up(since.elapsed());
         }
         self.plan_retry(&outcome);
-        let status = outcome::status(
+        let mut status = outcome::status(
             self.report.latest(),
             &outcome,
             dbqr.metadata.generation,
             dbqr.annotation(REQUESTED_AT),
             now(),
         );
+        if matches!(&outcome, Outcome::Failed(failed) if failed.database == Some(true)) {
+            status = self.notice(&status);
+        }
         observe::look(&self.series, &self.owner, &outcome, (self.report.latest(), &status), begin.elapsed());
         self.report.set(status);
     }

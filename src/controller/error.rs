@@ -87,9 +87,17 @@ impl Error {
             stalled: self.is_stalled(),
             database: match self {
                 Self::Query(error) if error.is_of_database() => Some(false),
+                // It has answered by then.
+                Self::LookUp(_) | Self::Track(_) | Self::Costly { .. } => Some(true),
                 _ => None,
             },
+            blind: self.is_blind(),
         }
+    }
+
+    /// Whether no rows are read until it is mended.
+    fn is_blind(&self) -> bool {
+        matches!(self, Self::Fetch(_) | Self::Account(_) | Self::Validate(_) | Self::Query(_))
     }
 }
 
@@ -105,6 +113,17 @@ mod tests {
         assert_eq!((failed.reason, failed.stalled, failed.database), ("NoFreeConnection", false, None));
         let failed = Error::Query(postgres::Error::Unreachable("why")).failed();
         assert_eq!((failed.reason, failed.stalled, failed.database), ("DatabaseUnreachable", false, Some(false)));
+        assert!(failed.blind);
+    }
+
+    #[test]
+    fn where_rows_were_read_changes_are_noticed_whatever_failed_then() {
+        let failed = Error::Costly { rows: 1, took: Duration::from_secs(9) }.failed();
+        assert_eq!((failed.database, failed.blind), (Some(true), false));
+        let failed = Error::CleanUp("why".into()).failed();
+        assert_eq!((failed.database, failed.blind), (None, false));
+        let invalid = Error::Validate(InvalidSpec("why".into())).failed();
+        assert_eq!((invalid.database, invalid.blind), (None, true));
     }
 
     #[test]

@@ -1,22 +1,26 @@
 //! Who is notified of what: one connection listens to a database, for all resources that read it.
 
 mod line;
+mod name;
 mod talk;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use self::line::{Line, Open, Subscriber};
+use self::name::SessionName;
 use super::wakes::Wakes;
 use crate::logic::connection::Settings;
+use crate::logic::detect::Quiet;
+
+type Lines = HashMap<Endpoint, Weak<Open>>;
 
 /// All connections that listen.
 pub struct Listeners {
-    lines: Mutex<HashMap<Endpoint, Weak<Open>>>,
+    lines: Arc<Mutex<Lines>>,
     bounds: Bounds,
     holder: String,
     /// The Lease that says whose turn it is.
@@ -46,50 +50,13 @@ impl Endpoint {
     }
 }
 
-/// How the sessions of a listener are named: who finds one can tell whether there is anybody behind it.
-#[derive(Clone, Debug)]
-struct SessionName {
-    /// All processes that take turns by one Lease.
-    installation: Option<String>,
-    holder: String,
-}
-
-impl SessionName {
-    /// `lease` is the uid of the Lease that decides who is active; None where nothing decides.
-    fn new(lease: Option<&str>, holder: &str) -> Self {
-        Self { installation: lease.map(|uid| short(uid, 16)), holder: short(holder, 8) }
-    }
-
-    fn of(&self, endpoint: &Endpoint) -> String {
-        let Self { installation, holder } = self;
-        let endpoint = short(&format!("{endpoint:?}"), 8);
-        format!("db-query-operator {} {holder} {endpoint}", installation.as_deref().unwrap_or("-"))
-    }
-
-    /// Whether nobody is behind a session of this name: the holder of the Lease is another one by now, or it is of an
-    /// earlier connection of ours to the same endpoint.
-    fn is_dead(&self, name: &str, endpoint: &Endpoint) -> bool {
-        let Some(installation) = &self.installation else { return name == self.of(endpoint) };
-        let mut words = name.split(' ');
-        let is_ours = words.next() == Some("db-query-operator") && words.next() == Some(installation);
-        is_ours && (words.next().is_some_and(|holder| holder != self.holder) || name == self.of(endpoint))
-    }
-}
-
-fn short(text: &str, digits: usize) -> String {
-    let digest = Sha256::digest(text);
-    let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.truncate(digits);
-    hex
-}
-
 /// What a resource hears of its tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hearing {
     /// It is not known yet.
     Starting,
-    /// All that is committed is notified, or read from time to time where it is too much.
-    Listening,
+    /// All that is committed is notified, or read from time to time where it is too much: for long, of these tables.
+    Listening(Vec<Quiet>),
     /// Nothing is to be relied on, and why.
     Not(String),
 }
@@ -162,7 +129,7 @@ impl Subscription {
 impl Listeners {
     /// No connection yet. `holder` is a name that no other process has, past or present.
     pub fn new(bounds: Bounds, holder: String) -> Self {
-        Self { lines: Mutex::default(), bounds, holder, lease: OnceLock::new() }
+        Self { lines: Arc::default(), bounds, holder, lease: OnceLock::new() }
     }
 
     /// This process holds the Lease with this uid: sessions of others who held it before are of no use any more.
@@ -202,42 +169,19 @@ impl Listeners {
         }
         let own = SessionName::new(self.lease.get().map(String::as_str), &self.holder);
         let (name, of) = (own.of(endpoint), endpoint.clone());
-        let is_dead = move |name: &str| own.is_dead(name, &of);
-        let line = Open::start(Line::new(name, self.bounds.waiting, Box::new(is_dead)));
+        let all = self.lines.clone();
+        let behind = move |name: Option<&str>| {
+            own.behind(name, &of, |name| {
+                let lines = all.lock().unwrap_or_else(PoisonError::into_inner);
+                lines.iter().any(|(endpoint, line)| line.strong_count() > 0 && own.of(endpoint) == name)
+            })
+        };
+        let line = Open::start(Line::new(name, self.bounds.waiting, Box::new(behind)));
         lines.insert(endpoint.clone(), Arc::downgrade(&line));
         Ok(line)
     }
 
-    fn lines(&self) -> MutexGuard<'_, HashMap<Endpoint, Weak<Open>>> {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn endpoint(host: &str) -> Endpoint {
-        Endpoint { hosts: vec![(host.into(), 5432)], dbname: "app".into() }
-    }
-
-    #[test]
-    fn a_session_is_dead_if_another_process_has_the_lease_or_it_is_an_earlier_one_of_ours() {
-        let name = |installation, holder| SessionName::new(installation, holder);
-        let (ours, here) = (name(Some("uid"), "a"), endpoint("db"));
-        assert!(ours.is_dead(&ours.of(&here), &here), "an earlier connection to the same");
-        assert!(!ours.is_dead(&ours.of(&endpoint("alias")), &here), "in use");
-        assert!(ours.is_dead(&name(Some("uid"), "b").of(&endpoint("alias")), &here));
-        assert!(!ours.is_dead(&name(Some("other"), "b").of(&here), &here), "of another installation");
-        assert!(!ours.is_dead("psql", &here) && !ours.is_dead("", &here));
-        let endless = name(None, "a");
-        assert!(!endless.is_dead(&name(None, "b").of(&here), &here), "nothing says that it is dead");
-        assert!(endless.is_dead(&endless.of(&here), &here));
-    }
-
-    #[test]
-    fn a_session_name_is_not_cut_by_the_server() {
-        let name = SessionName::new(Some(&"x".repeat(300)), &"y".repeat(300)).of(&endpoint(&"z".repeat(300)));
-        assert!(name.len() < 64, "{name}");
     }
 }

@@ -80,7 +80,7 @@ impl Notified {
 
     /// Whether all changes are notified, so that nobody has to look for them.
     pub fn is_heard(&self) -> bool {
-        self.subscription.as_ref().is_some_and(|subscription| subscription.hearing() == Hearing::Listening)
+        self.subscription.as_ref().is_some_and(|subscription| matches!(subscription.hearing(), Hearing::Listening(_)))
     }
 
     /// When to try again to have them, where they were not to be had: somebody may have mended it.
@@ -115,7 +115,7 @@ impl Notified {
             (_, why_not) => why_not.as_deref(),
         };
         match hearing {
-            Some(Hearing::Listening) => Told::notified(&valid.schedule, looked, self.keyed.as_deref()),
+            Some(Hearing::Listening(quiet)) => Told::notified(&valid.schedule, looked, self.keyed.as_deref(), &quiet),
             _ => Told::polled(&valid.schedule, looked, valid.mode, why_not, self.had),
         }
     }

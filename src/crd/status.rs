@@ -62,7 +62,7 @@ pub struct Status {
     /// The `konnektr.io/requestedAt` that was last answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_handled_request: Option<String>,
-    /// How changes are noticed: `Notify` or `Poll`.
+    /// How changes are noticed: `Notify` or `Poll`. Not there while the resource is suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
 }

@@ -28,6 +28,8 @@ const LONGEST: Duration = Duration::from_secs(5);
 const SHARE: u32 = 10;
 /// A table that has notified for so long without being too loud starts over with the shortest time.
 const CALM: Duration = Duration::from_secs(10);
+/// What goes on for longer than this is told of.
+const LONG: Duration = Duration::from_secs(30);
 /// Nobody read in this time: whoever should have has other troubles.
 const UNREAD: Duration = Duration::from_secs(60);
 
@@ -44,10 +46,21 @@ pub enum Act {
     Read,
 }
 
+/// Why nobody is told of a table's changes at once, or not of all, for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unrest {
+    /// It changes so often that it is read from time to time.
+    Busy,
+    /// So it is since its lock is not to be had, and there is no place to wait for it.
+    NoPlace,
+    /// Its lock is waited for: what was begun before goes unnoticed until it ends.
+    Late,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Arming,
-    Waiting,
+    Waiting { since: Instant },
     Armed { since: Instant },
     Masked { until: Instant },
     Reading { until: Instant },
@@ -63,13 +76,15 @@ pub struct Bell {
     pause: Duration,
     /// How long it takes to read it.
     cost: Duration,
+    /// Since when it has not been calm, and what made it quiet the last time.
+    restless: Option<(Instant, Unrest)>,
 }
 
 impl Bell {
     /// A table that is to notify from now on.
     pub fn new() -> (Self, Act) {
-        let bell = Self { phase: Phase::Arming, recent: VecDeque::new(), pause: Duration::ZERO, cost: Duration::ZERO };
-        (bell, Act::Arm)
+        let (pause, cost) = (Duration::ZERO, Duration::ZERO);
+        (Self { phase: Phase::Arming, recent: VecDeque::new(), pause, cost, restless: None }, Act::Arm)
     }
 
     /// Whether it is left to its own for now, and read from time to time.
@@ -87,13 +102,31 @@ impl Bell {
         self.phase != Phase::Arming
     }
 
+    /// Why not all of its changes have been told of at once, if that is so for long. One that is armed between two times of
+    /// being quiet is told of as well, unless it has been calm since.
+    pub fn unrest(&self, now: Instant) -> Option<Unrest> {
+        if let Phase::Waiting { since } = self.phase
+            && now.saturating_duration_since(since) > LONG
+        {
+            return Some(Unrest::Late);
+        }
+        let (since, why) = self.restless.filter(|_| !self.is_calm(now))?;
+        (now.saturating_duration_since(since) > LONG).then_some(why)
+    }
+
+    /// Whether it has been notifying for long.
+    fn is_calm(&self, now: Instant) -> bool {
+        match self.phase {
+            Phase::Armed { since } | Phase::Waiting { since } => now.saturating_duration_since(since) > CALM,
+            _ => false,
+        }
+    }
+
     /// It has notified.
     pub fn notified(&mut self, now: Instant) -> Option<Act> {
-        let since = match self.phase {
-            Phase::Armed { since } => since,
-            Phase::Waiting => now,
-            _ => return None,
-        };
+        if !matches!(self.phase, Phase::Armed { .. } | Phase::Waiting { .. }) {
+            return None;
+        }
         self.recent.push_back(now);
         while self.recent.front().is_some_and(|at| now.saturating_duration_since(*at) > WINDOW) {
             self.recent.pop_front();
@@ -101,9 +134,8 @@ impl Bell {
         if self.recent.len() <= MOST {
             return None;
         }
-        let is_calm = now.saturating_duration_since(since) > CALM;
-        self.pause = if is_calm { Duration::ZERO } else { self.pause * 2 };
-        self.mask(now);
+        self.pause = if self.is_calm(now) { Duration::ZERO } else { self.pause * 2 };
+        self.mask(Unrest::Busy, now);
         Some(Act::Disarm)
     }
 
@@ -111,7 +143,7 @@ impl Bell {
     pub fn had(&mut self, now: Instant) -> Option<Act> {
         match self.phase {
             // Had twice, there may have been a time between.
-            Phase::Arming | Phase::Waiting | Phase::Armed { .. } => {
+            Phase::Arming | Phase::Waiting { .. } | Phase::Armed { .. } => {
                 self.phase = Phase::Armed { since: now };
                 Some(Act::Read)
             }
@@ -121,19 +153,19 @@ impl Bell {
     }
 
     /// The lock was not had: somebody who did not notify works on.
-    pub fn not_had(&mut self) -> Option<Act> {
+    pub fn not_had(&mut self, now: Instant) -> Option<Act> {
         (self.phase == Phase::Arming).then(|| {
-            self.phase = Phase::Waiting;
+            self.phase = Phase::Waiting { since: now };
             Act::Wait
         })
     }
 
     /// There is no place to wait.
     pub fn no_place(&mut self, now: Instant) {
-        if self.phase == Phase::Waiting {
+        if let Phase::Waiting { .. } = self.phase {
             // The longer somebody works on, the longer that may take yet.
             self.pause *= 2;
-            self.mask(now);
+            self.mask(Unrest::NoPlace, now);
         }
     }
 
@@ -142,7 +174,7 @@ impl Bell {
         self.cost = took;
         let Phase::Reading { .. } = self.phase else { return None };
         if changed > LITTLE {
-            self.mask(now);
+            self.mask(self.restless.map_or(Unrest::Busy, |(_, why)| why), now);
             return None;
         }
         self.phase = Phase::Arming;
@@ -172,7 +204,9 @@ impl Bell {
         }
     }
 
-    fn mask(&mut self, now: Instant) {
+    fn mask(&mut self, why: Unrest, now: Instant) {
+        let since = self.restless.filter(|_| !self.is_calm(now)).map_or(now, |(since, _)| since);
+        self.restless = Some((since, why));
         let least = SHORTEST.max(self.cost * SHARE);
         self.pause = self.pause.clamp(least, LONGEST.max(least));
         self.recent.clear();
@@ -267,7 +301,7 @@ mod tests {
     fn who_waits_for_the_lock_is_notified_and_reads_when_it_is_had() {
         let now = Instant::now();
         let (mut bell, _) = Bell::new();
-        assert_eq!(bell.not_had(), Some(Act::Wait));
+        assert_eq!(bell.not_had(now), Some(Act::Wait));
         assert!(!bell.is_armed() && !bell.is_masked());
         assert_eq!(bell.notified(now), None);
         assert_eq!(bell.had(now), Some(Act::Read));
@@ -277,22 +311,76 @@ mod tests {
     fn without_a_place_to_wait_it_is_read_from_time_to_time() {
         let now = Instant::now();
         let (mut bell, _) = Bell::new();
-        bell.not_had();
+        bell.not_had(now);
         bell.no_place(now);
         assert!(bell.is_masked());
         let now = now + SHORTEST;
         assert_eq!(bell.at(now), Some(Act::Read));
         bell.read(0, MS, now);
-        bell.not_had();
+        bell.not_had(now);
         bell.no_place(now);
         assert_eq!(pause(&bell, now), 2 * SHORTEST, "seldom, where somebody works on for long");
+    }
+
+    #[test]
+    fn a_table_that_is_read_from_time_to_time_for_long_is_told_of_until_it_is_calm() {
+        let begin = Instant::now();
+        let mut bell = armed(begin);
+        let mut now = flood(&mut bell, begin);
+        let end = now + LONG;
+        while now <= end {
+            assert_eq!(bell.unrest(now), None, "after {:?}", now - begin);
+            now = bell.due().unwrap();
+            bell.at(now);
+            bell.read(0, MS, now);
+            bell.had(now);
+            now = flood(&mut bell, now);
+        }
+        assert_eq!(bell.unrest(now), Some(Unrest::Busy));
+        now = bell.due().unwrap();
+        bell.at(now);
+        bell.read(0, MS, now);
+        bell.had(now);
+        assert_eq!(bell.unrest(now), Some(Unrest::Busy), "it may go on at once");
+        now += CALM + MS;
+        assert_eq!(bell.unrest(now), None);
+        now = flood(&mut bell, now);
+        assert_eq!(bell.unrest(now), None, "it begins anew");
+    }
+
+    #[test]
+    fn a_lock_that_is_not_to_be_had_for_long_is_told_of_and_whether_it_is_waited_for() {
+        let mut now = Instant::now();
+        let (mut bell, _) = Bell::new();
+        bell.not_had(now);
+        bell.no_place(now);
+        let end = now + LONG;
+        while now <= end {
+            assert_eq!(bell.unrest(now), None);
+            now = bell.due().unwrap();
+            bell.at(now);
+            bell.read(0, MS, now);
+            bell.not_had(now);
+            bell.no_place(now);
+        }
+        assert_eq!(bell.unrest(now), Some(Unrest::NoPlace));
+        now = bell.due().unwrap();
+        bell.at(now);
+        bell.read(0, MS, now);
+        bell.not_had(now);
+        now += CALM + MS;
+        assert_eq!(bell.unrest(now), None, "whoever writes by now notifies");
+        now += LONG;
+        assert_eq!(bell.unrest(now), Some(Unrest::Late), "but those who began before");
+        bell.had(now);
+        assert_eq!(bell.unrest(now + CALM + MS), None);
     }
 
     #[test]
     fn a_lock_that_is_had_too_late_is_given_up() {
         let now = Instant::now();
         let (mut bell, _) = Bell::new();
-        bell.not_had();
+        bell.not_had(now);
         let now = flood(&mut bell, now);
         assert_eq!(bell.had(now), Some(Act::Disarm));
         assert!(bell.is_masked());

@@ -7,11 +7,13 @@
 //! view or foreign table it is `MAX` alone. Whatever differs is a change: counters go backwards, too.
 
 mod message;
+mod quiet;
 
 use super::sql::{Identifier, QualifiedName, SqlError, identifier, qualified_name};
 use crate::crd::{ChangeDetection, ChangeDetectionMode};
 
-pub use message::Told;
+pub use message::{Mode, Told};
+pub use quiet::{Keeper, Quiet};
 
 /// Tables of fewer rows are counted at each look, though their counters tell.
 const FEW_ROWS: f64 = 100_000.0;

@@ -1,10 +1,14 @@
 //! What happened becomes status and events. Pure: the time is an argument.
 
+mod conditions;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use self::conditions::{Conditions, cut};
 use super::account::Account;
 use super::detect::Told;
 use super::failures::{Failures, RowFailure};
@@ -76,6 +80,15 @@ impl Outcome {
             _ => None,
         }
     }
+
+    /// How changes are noticed from now on; None where that is as it was.
+    fn told(&self) -> Option<Cow<'_, Told>> {
+        match self {
+            Self::Unchanged(told) => Some(Cow::Borrowed(told)),
+            Self::Done(done) => Some(Cow::Borrowed(&done.detection)),
+            Self::Failed(failed) => failed.blind.then(|| Cow::Owned(Told::nothing(failed.reason, &failed.message))),
+        }
+    }
 }
 
 /// How many objects were written.
@@ -121,6 +134,8 @@ pub struct Failed {
     pub stalled: bool,
     /// What is known of the database: None where it was not asked.
     pub database: Option<bool>,
+    /// Whether rows cannot be read until it is mended, so that no change is noticed.
+    pub blind: bool,
 }
 
 /// Something to tell the user once.
@@ -139,11 +154,13 @@ pub fn status(before: &Status, outcome: &Outcome, generation: Option<i64>, reque
     let mut status = before.clone();
     status.observed_generation = generation;
     status.last_handled_request = request.map(Into::into).or(status.last_handled_request);
-    let mut conditions = Conditions { now, generation, list: &mut status.conditions };
+    if let Some(told) = outcome.told() {
+        status.mode = told.mode.map(|mode| mode.name().into());
+        Conditions::of(&mut status, generation, now.clone()).detection(&told);
+    }
+    let mut conditions = Conditions::of(&mut status, generation, now.clone());
     match outcome {
-        Outcome::Unchanged(told) => {
-            status.mode = Some(if told.notified { "Notify" } else { "Poll" }.into());
-            conditions.detection(told);
+        Outcome::Unchanged(_) => {
             conditions.set(condition::DATABASE_CONNECTED, true, "Connected", "the database answered");
             if conditions.get(condition::READY).is_some_and(|ready| ready.status == "True") {
                 conditions.remove(condition::RECONCILING);
@@ -152,8 +169,6 @@ pub fn status(before: &Status, outcome: &Outcome, generation: Option<i64>, reque
         Outcome::Failed(failed) => conditions.failed(failed),
         Outcome::Done(done) => {
             conditions.done(done);
-            let now = conditions.now;
-            status.mode = Some(if done.detection.notified { "Notify" } else { "Poll" }.into());
             if !done.changed.is_nothing() || status.last_reconcile.is_none() {
                 status.last_reconcile = Some(now);
             }
@@ -176,12 +191,20 @@ pub fn status(before: &Status, outcome: &Outcome, generation: Option<i64>, reque
 /// The status while a pass takes long.
 pub fn in_progress(before: &Status, generation: Option<i64>, now: Time) -> Status {
     let mut status = before.clone();
-    let mut conditions = Conditions { now, generation, list: &mut status.conditions };
+    let mut conditions = Conditions::of(&mut status, generation, now);
     conditions.remove(condition::STALLED);
     conditions.set(condition::RECONCILING, true, "Progressing", "working through the rows");
     if conditions.get(condition::READY).is_none() {
         conditions.put(condition::READY, "Unknown", "Progressing", "working through the rows for the first time");
     }
+    status
+}
+
+/// The status where nothing was looked at, and changes are noticed like this from now on.
+pub fn noticed(before: &Status, told: &Told, now: Time) -> Status {
+    let mut status = before.clone();
+    status.mode = told.mode.map(|mode| mode.name().into());
+    Conditions::of(&mut status, before.observed_generation, now).detection(told);
     status
 }
 
@@ -249,114 +272,6 @@ pub fn contested(id: &ObjectId, by: Option<&str>) -> Notice {
     Notice { warning: true, reason: "Contested".into(), note }
 }
 
-struct Conditions<'a> {
-    now: Time,
-    generation: Option<i64>,
-    list: &'a mut Vec<Condition>,
-}
-
-impl Conditions<'_> {
-    fn detection(&mut self, told: &Told) {
-        let reason = told.fault.unwrap_or(if told.notified { "Listening" } else { "Polling" });
-        self.set(condition::CHANGE_DETECTION, told.fault.is_none(), reason, &told.message);
-    }
-
-    fn done(&mut self, done: &Done) {
-        self.set(condition::DATABASE_CONNECTED, true, "Connected", "the database answered");
-        self.remove(condition::STALLED);
-        self.detection(&done.detection);
-        match &done.held {
-            Some(held) => self.set(condition::PRUNE_BLOCKED, true, "PruneBlocked", &blocked(held, done)),
-            None => self.set(condition::PRUNE_BLOCKED, false, "NothingBlocked", "no deletion is held back"),
-        }
-        if !done.failures.is_empty() {
-            let first = done.failures.kept().first();
-            let first = first.map(|failure| format!("; row {}: {}", failure.row, failure.message)).unwrap_or_default();
-            let kept = if done.all_kept { "nothing is pruned meanwhile" } else { "their objects stay as they are" };
-            let message = format!("{} of {} rows failed; {kept}{first}", done.failures.rows(), done.rows);
-            self.set(condition::READY, false, PARTIALLY_FAILED, &message);
-            self.set(condition::RECONCILING, true, PARTIALLY_FAILED, "failed rows are tried again");
-        } else if let Some(undeleted) = &done.undeleted {
-            self.set(condition::READY, false, PRUNE_FAILED, undeleted);
-            self.set(condition::RECONCILING, true, PRUNE_FAILED, "deletions are tried again");
-        } else if done.under_way > 0 {
-            let message = format!("objects still being applied: {}", done.under_way);
-            self.set(condition::RECONCILING, true, "Progressing", &message);
-            if self.get(condition::READY).is_none_or(|ready| ready.status != "True") {
-                self.put(condition::READY, "Unknown", "Progressing", &message);
-            }
-        } else {
-            self.remove(condition::RECONCILING);
-            let held = done.held.as_ref();
-            let held = held
-                .map(|held| format!("; {} without a row are held back: see PruneBlocked", held.count + held.waiting));
-            let message = format!("{} rows are as they should be, {} objects", done.rows, done.objects);
-            self.set(condition::READY, true, "Synced", &(message + &held.unwrap_or_default()));
-        }
-    }
-
-    fn failed(&mut self, failed: &Failed) {
-        self.set(condition::READY, false, failed.reason, &failed.message);
-        if failed.stalled {
-            self.remove(condition::RECONCILING);
-            self.set(condition::STALLED, true, failed.reason, &failed.message);
-        } else {
-            self.remove(condition::STALLED);
-            self.set(condition::RECONCILING, true, failed.reason, "tried again with growing delays");
-        }
-        match failed.database {
-            Some(true) => self.set(condition::DATABASE_CONNECTED, true, "Connected", "the database answered"),
-            Some(false) => self.set(condition::DATABASE_CONNECTED, false, failed.reason, &failed.message),
-            None => {}
-        }
-    }
-
-    fn set(&mut self, kind: &str, is: bool, reason: &str, message: &str) {
-        self.put(kind, if is { "True" } else { "False" }, reason, message);
-    }
-
-    fn put(&mut self, kind: &str, value: &str, reason: &str, message: &str) {
-        let since =
-            self.get(kind).filter(|before| before.status == value).map(|before| before.last_transition_time.clone());
-        let new = Condition {
-            type_: kind.into(),
-            status: value.into(),
-            reason: reason.into(),
-            message: cut(message),
-            observed_generation: self.generation,
-            last_transition_time: since.unwrap_or_else(|| self.now.clone()),
-        };
-        match self.list.iter_mut().find(|condition| condition.type_ == kind) {
-            Some(condition) => *condition = new,
-            None => self.list.push(new),
-        }
-    }
-
-    fn get(&self, kind: &str) -> Option<&Condition> {
-        self.list.iter().find(|condition| condition.type_ == kind)
-    }
-
-    fn remove(&mut self, kind: &str) {
-        self.list.retain(|condition| condition.type_ != kind);
-    }
-}
-
-/// Why deletions wait, and how to let them pass.
-fn blocked(held: &Held, done: &Done) -> String {
-    let Held { count, digest, waiting, why } = held;
-    let left = if *count == why.deletions() { String::new() } else { format!("; of these {count} still have none") };
-    let mut message = format!(
-        "{why}{left}. To delete exactly these {count}, annotate the resource with konnektr.io/approve-prune={digest}"
-    );
-    if *waiting > 0 {
-        message.push_str(&format!("; {waiting} more wait behind them"));
-    }
-    if let Some(approved) = &done.misapproved {
-        message.push_str(&format!("; {approved:?}, which is approved, is none of them"));
-    }
-    message
-}
-
 fn failures(failures: &Failures) -> Vec<Failure> {
     let one = |failure: &RowFailure| Failure {
         row: failure.row.to_string(),
@@ -365,12 +280,6 @@ fn failures(failures: &Failures) -> Vec<Failure> {
         message: cut(&failure.message),
     };
     failures.kept().iter().map(one).collect()
-}
-
-/// Long messages help nobody and bound nothing.
-fn cut(message: &str) -> String {
-    const MOST: usize = 1000;
-    if message.chars().count() <= MOST { message.into() } else { message.chars().take(MOST).chain(['…']).collect() }
 }
 
 fn count(number: usize) -> i64 {

@@ -2,12 +2,15 @@
 //! hears anything on one that waits. They end with the connection.
 
 use tokio::time::timeout;
+use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::error::SILENT;
 use super::session::PATIENCE;
 use super::{Error, Session};
 use crate::logic::connection::Settings;
+use crate::logic::detect::Keeper;
 
 /// First of the numbers that our advisory locks have; the triggers use the same. Slot n is claimed by (this + 2n, 0), and
 /// table t armed for it by (this + 2n + 1, t).
@@ -24,8 +27,36 @@ pub struct Arms {
 }
 
 /// All slots of the database have other holders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Who they are, as far as they have not let go meanwhile.
+    pub holders: Vec<Holder>,
+}
+
+/// A session that has a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its server process.
+    pub pid: i32,
+    /// What it is called; None where that is not to be seen.
+    pub name: Option<String>,
+}
+
+/// $1 are the first numbers of slots.
+const HOLDERS: &str = "\
+    SELECT DISTINCT l.pid, a.application_name \
+    FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+    WHERE l.locktype = 'advisory' AND l.granted AND l.pid IS NOT NULL \
+    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()) \
+    AND l.classid::int8 = ANY ($1) AND l.objid = 0 AND l.objsubid = 2 ORDER BY l.pid";
+
+/// $1 is the first number of a slot's locks on tables, $2 are tables. Only who listens has such a lock exclusively.
+const KEEPERS: &str = "\
+    SELECT l.objid::int8, l.pid, l.mode = 'ExclusiveLock' \
+    FROM pg_catalog.pg_locks l \
+    WHERE l.locktype = 'advisory' AND l.granted \
+    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()) \
+    AND l.classid::int8 = $1 AND l.objid::int8 = ANY ($2) AND l.objsubid = 2 ORDER BY l.pid";
 
 impl Arms {
     /// Claims a slot, of so many.
@@ -39,7 +70,38 @@ impl Arms {
                 return Ok(Ok(arms));
             }
         }
-        Ok(Err(Taken))
+        Ok(Err(Taken { holders: arms.holders(slots).await? }))
+    }
+
+    async fn holders(&self, slots: i32) -> Result<Vec<Holder>, Error> {
+        let firsts: Vec<i64> = (0..slots).map(|slot| i64::from(FIRST + 2 * slot)).collect();
+        let rows = self.look(HOLDERS, &[(&firsts, Type::INT8_ARRAY)]).await?;
+        let holder = |row: &Row| Ok(Holder { pid: row.try_get(0)?, name: row.try_get(1)? });
+        rows.iter().map(holder).collect::<Result<_, _>>().map_err(|error| Error::ours(&error, WHICH))
+    }
+
+    /// Who has the locks of these tables, each with its table.
+    pub async fn keepers(&self, tables: &[i64]) -> Result<Vec<(i64, Keeper)>, Error> {
+        let first = i64::from(FIRST + 2 * self.slot + 1);
+        let rows = self.look(KEEPERS, &[(&first, Type::INT8), (&tables, Type::INT8_ARRAY)]).await?;
+        let keeper = |row: &Row| Ok((row.try_get(0)?, Keeper { pid: row.try_get(1)?, is_listener: row.try_get(2)? }));
+        rows.iter().map(keeper).collect::<Result<_, _>>().map_err(|error| Error::ours(&error, WHICH))
+    }
+
+    /// What there is to be seen: a server that does not let us see it has none.
+    async fn look(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Error> {
+        match self.ask(sql, parameters).await {
+            Err(error) if !error.tells_nothing() => {
+                tracing::debug!("who keeps locks is not to be seen: {error}");
+                Ok(Vec::new())
+            }
+            seen => seen,
+        }
+    }
+
+    async fn ask(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Error> {
+        let rows = timeout(PATIENCE, self.session.client.query_typed(sql, parameters)).await.map_err(|_| SILENT)?;
+        rows.map_err(|error| Error::ours(&error, WHICH))
     }
 
     /// Asks for the lock of a table; tells whether it was had in a short time.
@@ -76,9 +138,8 @@ impl Arms {
 
     async fn try_claim(&self) -> Result<bool, Error> {
         let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({}, 0)", FIRST + 2 * self.slot);
-        let rows = timeout(PATIENCE, self.session.client.query_typed(&sql, &[])).await.map_err(|_| SILENT)?;
-        let had = rows.and_then(|rows| rows.first().map_or(Ok(false), |row| row.try_get(0)));
-        had.map_err(|error| Error::ours(&error, WHICH))
+        let rows = self.ask(&sql, &[]).await?;
+        rows.first().map_or(Ok(false), |row| row.try_get(0)).map_err(|error| Error::ours(&error, WHICH))
     }
 }
 

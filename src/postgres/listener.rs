@@ -129,12 +129,13 @@ impl Listener {
             }
             // Waits for its end, so that its locks are free.
             let sql = format!("SELECT pg_catalog.pg_terminate_backend({pid}, 2000)");
-            match timeout(PATIENCE, self.session.client.batch_execute(&sql)).await {
-                Err(_) => return Err(SILENT),
-                Ok(Ok(())) => tracing::info!("ended a session of before that still listened or held locks"),
+            let ended = timeout(PATIENCE, self.session.client.query_typed(&sql, &[])).await.map_err(|_| SILENT)?;
+            match ended.and_then(|rows| rows.first().map_or(Ok(false), |row| row.try_get(0))) {
+                Ok(true) => tracing::info!(pid, "ended a session of before that still listened or held locks"),
+                Ok(false) => tracing::warn!(pid, "a session of before that listened or held locks does not end"),
                 // Not ours to end.
-                Ok(Err(error)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {}
-                Ok(Err(error)) => return Err(failed(error)),
+                Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {}
+                Err(error) => return Err(failed(error)),
             }
         }
         Ok(())

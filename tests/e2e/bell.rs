@@ -103,8 +103,13 @@ async fn what_a_transaction_wrote_that_began_before_is_applied_when_it_commits()
     until_armed(&world.sql, 1).await;
     world.applies(&world.sql, "late").await;
     assert_eq!(world.value("b").await.as_deref(), Some("one"));
+    let pid: i32 = earlier.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    let message = world.until_told("that go on for over half a minute", true).await;
+    assert!(message.contains(&format!("(server process {pid})")) && message.contains("changed in t "), "{message}");
+    assert!(!message.contains("hung") && !message.contains("--max-waiting"), "{message}");
     earlier.batch_execute("COMMIT").await.unwrap();
     world.until_value("b", Some("early")).await;
+    world.until_told("half a minute", false).await;
     world.applies(&world.sql, "later").await;
 }
 
@@ -115,9 +120,12 @@ async fn without_a_connection_to_wait_on_the_table_is_read_from_time_to_time() {
     for value in ["two", "three", "four"] {
         world.applies(&world.sql, value).await;
     }
+    let message = world.until_told("--max-waiting-per-listener", true).await;
+    assert!(message.contains("but t, for over half a minute"), "{message}");
     earlier.batch_execute("COMMIT").await.unwrap();
     world.until_value("b", Some("early")).await;
     until_armed(&world.sql, 1).await;
+    world.until_told("--max-waiting-per-listener", false).await;
     world.applies(&world.sql, "heard").await;
 }
 

@@ -114,6 +114,11 @@ async fn a_backend_that_hangs_is_noticed_and_replaced() {
         if which == LISTENING {
             // Another one listens meanwhile.
             world.until_value("a", Some(&format!("unheard {hung}"))).await;
+        } else {
+            // It cannot even be ended.
+            let message = world.polling("q", &format!("pg_terminate_backend of server process {hung} ")).await;
+            assert!(message.contains("hung session of this operator's own"), "{message}");
+            lost(&world).await;
         }
         send("CONT", &[hung]);
         world.until_value("a", Some(&format!("unheard {hung}"))).await;
@@ -170,6 +175,52 @@ async fn where_the_path_swallows_everything_changes_are_looked_for_until_it_is_b
         (world.sql.query(sql, &[]).await.unwrap().len() == 2).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_session_on_a_way_that_is_gone_and_that_may_not_be_ended_is_told_of_with_its_process() {
+    let world = World::new("left-behind", &["a"]).await;
+    let path = Path::to(world.database.port()).await;
+    secret_by(&world, "by-path", path.port).await;
+    world.run_sql("CREATE ROLE left_behind LOGIN PASSWORD 'CANARY'; GRANT SELECT, TRIGGER ON t TO left_behind").await;
+    let mut secret = secret_for(&world.database, "role");
+    let login = [("username".to_owned(), "left_behind".to_owned()), ("password".to_owned(), "CANARY".to_owned())];
+    secret.string_data.as_mut().unwrap().extend(login);
+    world.add_secret(&secret).await;
+    let by =
+        |secret: &str| json!({"connectionSecretRef": {"name": "db"}, "notifyConnectionSecretRef": {"name": secret}});
+    let mut spec = notified_or_polled(json!({}));
+    spec["database"] = by("by-path");
+    world.create("q", spec).await;
+    world.listening("q").await;
+    let hung = backend(&world.sql, LOCKING).await;
+    path.cut();
+    world.patch("q", json!({"spec": {"database": by("role")}})).await;
+    world.polling("q", &format!("pg_terminate_backend of server process {hung} ")).await;
+    world.applies(&world.sql, "polled").await;
+    world.run_sql(&format!("SELECT pg_terminate_backend({hung}, 5000)")).await;
+    world.listening("q").await;
+    world.applies(&world.sql, "heard").await;
+}
+
+#[tokio::test]
+async fn a_session_on_a_way_that_is_gone_is_ended_when_another_way_is_named() {
+    let world = World::new("other-way", &["a"]).await;
+    let path = Path::to(world.database.port()).await;
+    secret_by(&world, "by-path", path.port).await;
+    let mut spec = notified(json!({}));
+    spec["database"] = json!({"connectionSecretRef": {"name": "db"}, "notifyConnectionSecretRef": {"name": "by-path"}});
+    world.create("q", spec).await;
+    world.listening("q").await;
+    let before = backend(&world.sql, LOCKING).await;
+    path.cut();
+    world.patch("q", json!({"spec": {"database": {"notifyConnectionSecretRef": {"name": "db"}}}})).await;
+    eventually("another session has the slot", PATIENCE, async || {
+        (backend(&world.sql, LOCKING).await != before).then_some(())
+    })
+    .await;
+    world.listening("q").await;
+    world.applies(&world.sql, "heard").await;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! One listener: who listens, for which tables, and what each of them hears.
 
+mod quiet;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,10 +10,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use super::name::Behind;
 use super::{Hearing, Interest, talk};
 use crate::controller::wakes::Wakes;
 use crate::logic::bell::{Act, Bell};
 use crate::logic::connection::Settings;
+use crate::logic::detect::Quiet;
 use crate::logic::hint::Hint;
 use crate::logic::rows::{Keys, OtherKeys};
 use crate::logic::vigil::{Finding, Vigil};
@@ -49,14 +53,14 @@ impl Deref for Open {
     }
 }
 
-/// Whether there is nobody behind a session of this name.
-pub(super) type IsDead = Box<dyn Fn(&str) -> bool + Send + Sync>;
+/// Who is behind a session of this name, or of one that is not to be seen.
+pub(super) type WhoIsBehind = Box<dyn Fn(Option<&str>) -> Behind + Send + Sync>;
 
 /// What is known of a listener.
 pub(super) struct Line {
     pub(super) name: String,
     pub(super) waiting: usize,
-    pub(super) is_dead: IsDead,
+    pub(super) behind: WhoIsBehind,
     state: Mutex<State>,
     /// There is something to do.
     pub(super) stirred: Notify,
@@ -95,6 +99,8 @@ struct Table {
     took: Duration,
     /// How often in a row it was seen without all its triggers.
     mute: usize,
+    /// Why it is not told of at once, for long, at the last look, and who kept its lock then.
+    quiet: Option<Quiet>,
 }
 
 /// Who is told of it makes the triggers anew where that is possible, and then they are there at the next look.
@@ -102,8 +108,8 @@ const MUTE: usize = 2;
 
 impl Line {
     /// `name` is that of its sessions, at most `waiting` of which wait for locks.
-    pub(super) fn new(name: String, waiting: usize, is_dead: IsDead) -> Self {
-        Self { name, waiting, is_dead, state: Mutex::default(), stirred: Notify::new() }
+    pub(super) fn new(name: String, waiting: usize, behind: WhoIsBehind) -> Self {
+        Self { name, waiting, behind, state: Mutex::default(), stirred: Notify::new() }
     }
 
     pub(super) fn join(&self, subscriber: Subscriber) -> u64 {
@@ -306,7 +312,7 @@ impl State {
                 let (bell, act) = Bell::new();
                 acts.push_back((oid, act));
                 let (asked, took) = (Instant::now(), Duration::ZERO);
-                Table { bell, asked, unread: HashSet::new(), changed: 0, took, mute: 0 }
+                Table { bell, asked, unread: HashSet::new(), changed: 0, took, mute: 0, quiet: None }
             });
         }
     }
@@ -337,7 +343,7 @@ impl State {
                 let why = "in the database that is listened to, a watched table has no triggers, or is not there";
                 subscriber.hear(Hearing::Not(why.into()));
             } else if subscriber.interest.tables.iter().all(|(oid, _)| is_decided(oid)) {
-                subscriber.hear(Hearing::Listening);
+                subscriber.hear(Hearing::Listening(self.quiet(subscriber)));
             }
         }
     }

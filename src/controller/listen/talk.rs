@@ -12,12 +12,13 @@ use futures::future::select_all;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
-use super::line::Line;
+use super::line::{Line, WhoIsBehind};
+use super::name::Behind;
 use crate::controller::actor::jitter;
 use crate::logic::bell::Act;
 use crate::logic::connection::Settings;
 use crate::logic::retry::Retry;
-use crate::postgres::{self, Arms, Deaf, Listener, Taken, Vigilant};
+use crate::postgres::{self, Arms, Deaf, Holder, Listener, Taken, Vigilant};
 
 /// How often to look at what nobody notifies, and whether the connections are alive.
 const PING: Duration = Duration::from_secs(10);
@@ -66,12 +67,15 @@ impl<'a> Talk<'a> {
             move |hint| line.heard(&hint)
         };
         let listener = Listener::start(&settings, heard).await.map_err(|deaf: Deaf| deaf.to_string())?;
-        listener.end_the_dead(&line.is_dead).await.map_err(|error| error.to_string())?;
+        listener
+            .end_the_dead(|name| (line.behind)(Some(name)) == Behind::Nobody)
+            .await
+            .map_err(|error| error.to_string())?;
         let arms = match line.slots() {
             0 => None,
             slots => {
                 let claimed = Arms::claim(&settings, slots).await.map_err(|error| error.to_string())?;
-                Some(claimed.map_err(|Taken| taken(slots))?)
+                Some(claimed.map_err(|Taken { holders }| taken(slots, &holders, &line.behind))?)
             }
         };
         tracing::info!(slot = arms.as_ref().map(Arms::slot), "listening for notifications");
@@ -111,7 +115,7 @@ impl<'a> Talk<'a> {
             (Act::Arm, None) => self.line.done(table, |bell| bell.had(Instant::now())),
             (Act::Arm, Some(arms)) => {
                 let had = arms.arm(table).await?;
-                self.line.done(table, |bell| if had { bell.had(Instant::now()) } else { bell.not_had() });
+                self.line.done(table, |bell| if had { bell.had(Instant::now()) } else { bell.not_had(Instant::now()) });
             }
             (Act::Wait, Some(arms)) if self.waits.len() + self.vigilant.len() < self.line.waiting => {
                 let (settings, slot) = (self.settings.clone(), arms.slot());
@@ -137,6 +141,12 @@ impl<'a> Talk<'a> {
         if let Some(arms) = &self.arms {
             arms.ping().await?;
         }
+        let kept = self.line.kept();
+        let keepers = match &self.arms {
+            Some(arms) if !kept.is_empty() => arms.keepers(&kept).await?,
+            _ => Vec::new(),
+        };
+        self.line.look_at_keepers(&keepers);
         self.line.look(&ping);
         Ok(())
     }
@@ -152,17 +162,70 @@ async fn ended(listener: &mut Listener, arms: &mut Option<Arms>, vigilant: &mut 
     select_all(arms.chain(vigilant).chain([listener.ended().boxed()])).await;
 }
 
-fn taken(slots: i32) -> String {
-    format!(
+/// Why there is no slot, and what can be done.
+fn taken(slots: i32, holders: &[Holder], behind: &WhoIsBehind) -> String {
+    let those = |which: Behind| {
+        let pids = holders.iter().filter(|holder| behind(holder.name.as_deref()) == which);
+        let pids: Vec<String> = pids.map(|holder| holder.pid.to_string()).collect();
+        (!pids.is_empty()).then(|| pids.join(", "))
+    };
+    if let Some(pids) = those(Behind::Nobody) {
+        return format!(
+            "a hung session of this operator's own, from before, keeps the lock that says who listens, and could not be \
+             ended: pg_terminate_backend of server process {pids} does that, where the role may"
+        );
+    }
+    let taken = format!(
         "{slots} operators listen to this database already, or one under different names of it, and its triggers have \
          no more slots: dbqo.watch(…, slots => {}) gives a table another one",
         slots + 1
-    )
+    );
+    match (those(Behind::Perhaps), those(Behind::Another), those(Behind::Us)) {
+        (Some(pids), ..) => format!(
+            "{taken}. Server process {pids} is of an operator that runs without leader election: if that is gone, \
+             pg_terminate_backend ends its hung session"
+        ),
+        (None, Some(pids), _) => format!("{taken}. They are behind server process {pids}"),
+        (None, None, Some(pids)) => format!("{taken}. It is this operator itself that is behind server process {pids}"),
+        (None, None, None) => taken,
+    }
 }
 
 async fn until(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at.into()).await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told where sessions of these names have all slots.
+    fn told(names: &[Option<&str>]) -> String {
+        let behind: WhoIsBehind = Box::new(|name| match name {
+            Some("dead") => Behind::Nobody,
+            Some("us") => Behind::Us,
+            Some("endless") => Behind::Perhaps,
+            _ => Behind::Another,
+        });
+        let holder = |(n, name): (usize, &Option<&str>)| Holder { pid: 40 + n as i32, name: name.map(Into::into) };
+        let holders: Vec<Holder> = names.iter().enumerate().map(holder).collect();
+        taken(names.len() as i32, &holders, &behind)
+    }
+
+    #[test]
+    fn who_has_the_slots_is_told_by_process_and_a_hung_session_of_our_own_above_all() {
+        let hung = told(&[None, Some("dead")]);
+        assert!(hung.contains("hung session of this operator's own") && hung.contains("process 41 "), "{hung}");
+        let perhaps = told(&[Some("endless"), None]);
+        assert!(perhaps.contains("slots => 3") && perhaps.contains("Server process 40 is of an operator"), "{perhaps}");
+        let another = told(&[Some("psql")]);
+        assert!(another.contains("1 operators listen") && another.contains("server process 40"), "{another}");
+        assert!(!another.contains("pg_terminate_backend"), "it is in use");
+        let us = told(&[Some("us")]);
+        assert!(us.contains("this operator itself that is behind server process 40"), "{us}");
+        assert!(!us.contains("pg_terminate_backend"), "it is in use");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::quiet::{self, Quiet};
 use super::{Detection, Fingerprint, Kind, Mark, Watched};
 use crate::crd::{self, ChangeDetectionMode};
 use crate::logic::keyed::{KeyedPlan, Whole};
@@ -10,34 +11,58 @@ use crate::logic::schedule::Schedule;
 /// So many tables are named.
 const NAMED: usize = 4;
 
+/// How changes are noticed, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They are notified.
+    Notify,
+    /// They are looked for.
+    Poll,
+}
+
+impl Mode {
+    /// As the status has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Notify => "Notify",
+            Self::Poll => "Poll",
+        }
+    }
+}
+
 /// How changes are noticed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// Whether they are notified; else they are looked for.
-    pub notified: bool,
-    /// Whether something stands against what was asked for, or was had once: its reason.
-    pub fault: Option<&'static str>,
+    /// In a word; None where nobody looks.
+    pub mode: Option<Mode>,
+    /// Whether that is as was asked for, and as it was had before; None where nobody asks for it.
+    pub is_well: Option<bool>,
+    /// The condition reason.
+    pub reason: &'static str,
     /// What is noticed how, and what is not.
     pub message: String,
 }
 
 impl Told {
-    /// What is watched notifies. `keyed` is how rows are read after changes of each of the tables.
+    /// What is watched notifies. `keyed` is how rows are read after changes of each of the tables; `quiet` are tables of
+    /// which that is not quite so.
     pub fn notified(
         schedule: &Schedule,
         looked: Option<(&Detection, &Fingerprint)>,
         keyed: Option<&KeyedPlan>,
+        quiet: &[Quiet],
     ) -> Self {
         let tables: Vec<(&Watched, &Mark)> =
             looked.into_iter().flat_map(|(detection, print)| detection.tables.iter().zip(&print.tables)).collect();
-        let names = names(tables.iter()).unwrap_or_default();
+        let but = quiet::but(&tables, quiet);
+        let names = names(tables.iter()).unwrap_or_else(|| "the watched tables".into());
         let reads = reads(&tables, keyed);
         let message = format!(
-            "{names}: changes are notified; {reads}; the query runs every {} regardless. Seen only by the latter: results \
-             that change by time alone; changes of other tables",
+            "{names}: changes are notified; {but}{reads}; the query runs every {} regardless. Seen only by the latter: \
+             results that change by time alone; changes of other tables",
             every(schedule.full)
         );
-        Self { notified: true, fault: None, message }
+        Self { mode: Some(Mode::Notify), is_well: Some(true), reason: "Listening", message }
     }
 
     /// Changes are looked for, since notifications cannot be had for this reason, or nobody asked for them. `had` is
@@ -50,14 +75,28 @@ impl Told {
         had: bool,
     ) -> Self {
         let looking = message(schedule, looked);
-        let Some(why_not) = why_not.filter(|_| mode != ChangeDetectionMode::Poll) else {
-            return Self { notified: false, fault: None, message: looking };
+        let (fault, message) = match why_not {
+            Some(why_not) if mode != ChangeDetectionMode::Poll => {
+                let lost = had.then_some("NotificationsLost");
+                let fault = if mode == ChangeDetectionMode::Notify { Some("NotifyUnavailable") } else { lost };
+                (fault, format!("changes are not notified: {why_not}. {looking}"))
+            }
+            _ => (None, looking),
         };
-        let fault = match mode {
-            ChangeDetectionMode::Notify => Some("NotifyUnavailable"),
-            _ => had.then_some("NotificationsLost"),
-        };
-        Self { notified: false, fault, message: format!("changes are not notified: {why_not}. {looking}") }
+        let (is_well, reason) = (Some(fault.is_none()), fault.unwrap_or("Polling"));
+        Self { mode: Some(Mode::Poll), is_well, reason, message }
+    }
+
+    /// Rows cannot be read, for a reason that has a word, and so no change is noticed.
+    pub fn nothing(reason: &'static str, why: &str) -> Self {
+        let message = format!("no change is noticed before rows can be read again: {why}");
+        Self { mode: Some(Mode::Poll), is_well: Some(false), reason, message }
+    }
+
+    /// Nobody wants to know.
+    pub fn suspended() -> Self {
+        let message = "no change is noticed while the resource is suspended; all is read when it is resumed";
+        Self { mode: None, is_well: None, reason: "Suspended", message: message.into() }
     }
 }
 
@@ -129,7 +168,7 @@ fn every(duration: Duration) -> String {
 }
 
 /// The tables' names, the first few of them; None where there are no tables.
-fn names<'a>(tables: impl Iterator<Item = &'a (&'a Watched, &'a Mark)>) -> Option<String> {
+pub(super) fn names<'a>(tables: impl Iterator<Item = &'a (&'a Watched, &'a Mark)>) -> Option<String> {
     let names: Vec<String> = tables.map(|(watched, _)| watched.table.shown()).collect();
     match names.len() {
         0 => None,

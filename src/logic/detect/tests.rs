@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::crd::ChangeDetectionMode;
+use crate::logic::bell::Unrest;
 use crate::logic::keyed::{KeyedPlan, KeyedTable, Whole};
 use crate::logic::schedule::Schedule;
 
@@ -231,7 +232,7 @@ fn the_message_says_after_changes_of_which_table_all_is_read_and_why() {
         let found = tables.iter().map(|_| FoundTable { relation: Some(table()), ..FoundTable::default() }).collect();
         let print = detection.fingerprint(Found { tables: found, server: counting() }).unwrap();
         let plan = KeyedPlan { columns: Vec::new(), tables };
-        let message = Told::notified(&schedule, Some((&detection, &print)), Some(&plan)).message;
+        let message = Told::notified(&schedule, Some((&detection, &print)), Some(&plan), &[]).message;
         let reads = message.split_once("notified; ").unwrap().1.split_once("; the query runs every").unwrap().0;
         reads.to_owned()
     };
@@ -279,6 +280,46 @@ fn the_message_says_how_changes_are_noticed_and_which_are_not() {
     );
     let partly = says(without(), counting(), Relation { kind: 'p', partly_foreign: true, ..table() });
     assert!(partly.contains("of foreign partitions of t: changes that leave MAX"), "{partly}");
+}
+
+fn notified(oids: &[i64], quiet: &[Quiet]) -> String {
+    let names: Vec<Value> = oids.iter().map(|oid| json!({"tableName": format!("t{oid}")})).collect();
+    let detection = detection(json!({ "tables": names }));
+    let of = |oid: &i64| FoundTable { relation: Some(Relation { oid: *oid, ..table() }), ..FoundTable::default() };
+    let print = detection.fingerprint(Found { tables: oids.iter().map(of).collect(), server: counting() }).unwrap();
+    let schedule = Schedule { full: Duration::from_secs(600), probe: None };
+    let told = Told::notified(&schedule, Some((&detection, &print)), None, quiet);
+    assert_eq!((told.mode, told.is_well), (Some(Mode::Notify), Some(true)), "it is as good as can be had");
+    told.message
+}
+
+#[test]
+fn a_table_that_is_quiet_for_long_is_named_with_the_reason() {
+    let quiet = |table, why| Quiet { table, why, keepers: Vec::new() };
+    let all_well = notified(&[1, 2], &[]);
+    assert!(!all_well.contains("half a minute"), "{all_well}");
+    let busy = notified(&[1, 2], &[quiet(2, Unrest::Busy)]);
+    assert!(busy.contains("; but t2, for over half a minute, changes so often"), "{busy}");
+    assert!(!busy.contains("--max-waiting") && busy.contains("regardless"), "{busy}");
+    let both = notified(&[1, 2, 3], &[quiet(1, Unrest::NoPlace), quiet(3, Unrest::NoPlace), quiet(2, Unrest::Late)]);
+    assert!(
+        both.contains("but t1, t3, for over half a minute") && both.contains("(--max-waiting-per-listener)"),
+        "{both}"
+    );
+    assert!(both.contains("changed in t2 that go on"), "{both}");
+    assert!(!notified(&[1], &[quiet(9, Unrest::Busy)]).contains("half a minute"), "nothing of this resource");
+}
+
+#[test]
+fn a_hung_session_of_an_operator_is_told_of_with_its_process() {
+    let keeper = |pid, is_listener| Keeper { pid: Some(pid), is_listener };
+    let quiet = |why, keepers: &[Keeper]| notified(&[1], &[Quiet { table: 1, why, keepers: keepers.into() }]);
+    let late = quiet(Unrest::Late, &[keeper(4711, true)]);
+    assert!(late.contains("hung session of an operator's own keeps it: server process 4711"), "{late}");
+    let writer = quiet(Unrest::Late, &[keeper(4712, false), Keeper { pid: None, is_listener: false }]);
+    assert!(writer.contains("(a prepared transaction, server process 4712)") && !writer.contains("hung"), "{writer}");
+    let without_place = quiet(Unrest::NoPlace, &[keeper(4713, true)]);
+    assert!(without_place.contains("--max-waiting-per-listener") && without_place.contains("4713"), "{without_place}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::logic::detect::Told;
+use crate::logic::detect::{Mode, Told};
 use crate::logic::failures::RowFailure;
 use crate::logic::guard::Blocked;
 use crate::logic::object::GroupKind;
@@ -19,7 +19,7 @@ fn says(status: &Status, kind: &str) -> Option<(String, String)> {
 }
 
 fn failed(stalled: bool, database: Option<bool>) -> Outcome {
-    Outcome::Failed(Failed { reason: "Reason", message: "why".into(), stalled, database })
+    Outcome::Failed(Failed { reason: "Reason", message: "why".into(), stalled, database, blind: true })
 }
 
 #[test]
@@ -124,6 +124,46 @@ fn a_failed_look_keeps_what_is_known_of_rows_and_objects() {
     );
     let failed = after(&status, failed(false, Some(false)), 2);
     assert_eq!((failed.rows, failed.kinds.clone()), (Some(3), vec!["ConfigMap".to_owned()]));
+}
+
+fn seen(mode: Mode) -> Told {
+    Told { mode: Some(mode), is_well: Some(true), reason: "Seen", message: "seen".into() }
+}
+
+#[test]
+fn while_rows_cannot_be_read_no_change_is_noticed_and_the_reason_is_that_of_ready() {
+    let listening = after(&Status::default(), Outcome::Unchanged(seen(Mode::Notify)), 1);
+    assert_eq!(listening.mode.as_deref(), Some("Notify"));
+    assert_eq!(says(&listening, condition::CHANGE_DETECTION), Some(("True".into(), "Seen".into())));
+    for (stalled, database) in [(false, Some(false)), (true, None)] {
+        let blind = after(&listening, failed(stalled, database), 2);
+        assert_eq!(says(&blind, condition::CHANGE_DETECTION), says(&blind, condition::READY));
+        assert_eq!(says(&blind, condition::CHANGE_DETECTION).unwrap().0, "False");
+        assert_eq!(blind.mode.as_deref(), Some("Poll"));
+        assert!(blind.condition(condition::CHANGE_DETECTION).unwrap().message.contains("why"));
+        let mended = after(&blind, Outcome::Done(Done { detection: seen(Mode::Notify), ..Done::default() }.into()), 3);
+        assert_eq!(says(&mended, condition::CHANGE_DETECTION).unwrap().0, "True");
+        assert_eq!(mended.mode.as_deref(), Some("Notify"));
+    }
+}
+
+#[test]
+fn what_fails_in_the_cluster_says_nothing_of_how_changes_are_noticed() {
+    let listening = after(&Status::default(), Outcome::Unchanged(seen(Mode::Notify)), 1);
+    let Outcome::Failed(failed) = failed(false, None) else { unreachable!() };
+    let failed = after(&listening, Outcome::Failed(Failed { blind: false, ..failed }), 2);
+    assert_eq!(failed.mode, listening.mode);
+    assert_eq!(failed.condition(condition::CHANGE_DETECTION), listening.condition(condition::CHANGE_DETECTION));
+}
+
+#[test]
+fn who_is_suspended_neither_is_notified_nor_looks_and_that_is_no_fault() {
+    let ready =
+        after(&Status::default(), Outcome::Done(Done { detection: seen(Mode::Poll), ..Done::default() }.into()), 1);
+    let suspended = noticed(&ready, &Told::suspended(), at(2));
+    assert_eq!((suspended.mode.as_deref(), says(&suspended, condition::READY)), (None, says(&ready, condition::READY)));
+    assert_eq!(says(&suspended, condition::CHANGE_DETECTION), Some(("Unknown".into(), "Suspended".into())));
+    assert_eq!(noticed(&suspended, &Told::suspended(), at(3)), suspended);
 }
 
 #[test]

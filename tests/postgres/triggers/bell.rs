@@ -1,13 +1,16 @@
 //! The bell: who is told, and whom an operator that comes for its lock waits for.
 
+use dbqo::logic::connection::Settings;
+use dbqo::logic::detect::Keeper;
 use dbqo::logic::triggers::Why;
+use dbqo::postgres::{Arms, Holder};
 use serde_json::json;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::{Listener, oid, wanted, why};
 use crate::support::{TestDatabase, eventually};
-use crate::{LIMITS, session};
+use crate::{LIMITS, session, settings};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -162,4 +165,39 @@ async fn a_writer_that_prepares_its_transaction_is_waited_for_or_is_refused() {
     client.batch_execute("BEGIN; INSERT INTO t VALUES (2)").await.unwrap();
     let refused = client.batch_execute("PREPARE TRANSACTION 'two'").await.unwrap_err();
     assert_eq!(refused.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED), "PostgreSQL cannot keep a notification");
+}
+
+#[tokio::test]
+async fn who_has_all_slots_is_found_with_process_and_name_by_any_role() {
+    let (database, client, _listener, _) = table("bell taken", 1).await;
+    let mut named = settings(&database);
+    named.application_name = Some("somebody".into());
+    let first = Arms::claim(&named, 1).await.unwrap().unwrap();
+    let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'somebody' AND datname = current_database()";
+    let pid: i32 = client.query_one(sql, &[]).await.unwrap().get(0);
+    let taken = Arms::claim(&settings(&database), 1).await.unwrap().err().unwrap();
+    assert_eq!(taken.holders, [Holder { pid, name: Some("somebody".into()) }]);
+    client.batch_execute("CREATE ROLE bell_taken LOGIN PASSWORD 'CANARY'").await.unwrap();
+    let stranger = Settings { user: "bell_taken".into(), password: Some("CANARY".into()), ..settings(&database) };
+    let taken = Arms::claim(&stranger, 1).await.unwrap().err().unwrap();
+    assert_eq!(taken.holders, [Holder { pid, name: Some("somebody".into()) }]);
+    drop(first);
+}
+
+#[tokio::test]
+async fn who_keeps_the_lock_of_a_table_is_found_and_whether_it_is_a_listener() {
+    let (database, client, _listener, t) = table("bell kept", 1).await;
+    let arms = Arms::claim(&settings(&database), 1).await.unwrap().unwrap();
+    let tables = [i64::from(t), i64::from(t) + 1];
+    assert_eq!(arms.keepers(&tables).await.unwrap(), []);
+    let writer = database.client().await;
+    let pid = async |client: &Client| Some(client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0));
+    writer.batch_execute("BEGIN; INSERT INTO t VALUES (1)").await.unwrap();
+    let keeper = Keeper { pid: pid(&writer).await, is_listener: false };
+    assert_eq!(arms.keepers(&tables).await.unwrap(), [(tables[0], keeper)]);
+    writer.batch_execute("ROLLBACK").await.unwrap();
+    arm(&client, 0, t + 1).await;
+    let keeper = Keeper { pid: pid(&client).await, is_listener: true };
+    assert_eq!(arms.keepers(&tables).await.unwrap(), [(tables[1], keeper)]);
+    assert_eq!(arms.keepers(&tables[..1]).await.unwrap(), [], "nobody asks for the other one");
 }
