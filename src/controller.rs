@@ -12,6 +12,7 @@ mod fetch;
 mod follow;
 mod leader;
 mod listen;
+mod lock;
 mod memory;
 mod missed;
 mod notify;

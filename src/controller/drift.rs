@@ -2,7 +2,7 @@
 //! need it; what it sees goes to whose objects they are.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -10,6 +10,7 @@ use kube::runtime::watcher::Event;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::lock::lock;
 use crate::cluster::{Cluster, Scope};
 use crate::logic::fields;
 use crate::logic::inventory::{Census, Sight};
@@ -254,11 +255,6 @@ async fn watch(drift: Arc<Drift>, cluster: Cluster, mut kind: Arc<Kind>, place: 
             inbox.leave(owned.id, sighting);
         }
     }
-}
-
-/// What is behind the lock is whole at any time.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

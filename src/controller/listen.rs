@@ -5,13 +5,14 @@ mod name;
 mod talk;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use self::line::{Line, Open, Subscriber};
 use self::name::SessionName;
+use super::lock::lock;
 use super::wakes::Wakes;
 use crate::logic::connection::Settings;
 use crate::logic::detect::Quiet;
@@ -148,14 +149,14 @@ impl Listeners {
 
     /// How many there are that have a connection and that have none, and how full the fullest queue of notifications was.
     pub fn census(&self) -> (usize, usize, f64) {
-        let lines = self.lines();
+        let lines = lock(&self.lines);
         let usages: Vec<Option<f64>> = lines.values().filter_map(Weak::upgrade).map(|line| line.usage()).collect();
         let up: Vec<f64> = usages.iter().copied().flatten().collect();
         (up.len(), usages.len() - up.len(), up.iter().copied().fold(0.0, f64::max))
     }
 
     fn line(&self, endpoint: &Endpoint) -> Result<Arc<Open>, String> {
-        let mut lines = self.lines();
+        let mut lines = lock(&self.lines);
         lines.retain(|_, line| line.strong_count() > 0);
         if let Some(line) = lines.get(endpoint).and_then(Weak::upgrade) {
             return Ok(line);
@@ -172,16 +173,12 @@ impl Listeners {
         let all = self.lines.clone();
         let behind = move |name: Option<&str>| {
             own.behind(name, &of, |name| {
-                let lines = all.lock().unwrap_or_else(PoisonError::into_inner);
+                let lines = lock(&all);
                 lines.iter().any(|(endpoint, line)| line.strong_count() > 0 && own.of(endpoint) == name)
             })
         };
         let line = Open::start(Line::new(name, self.bounds.waiting, Box::new(behind)));
         lines.insert(endpoint.clone(), Arc::downgrade(&line));
         Ok(line)
-    }
-
-    fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

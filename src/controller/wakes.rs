@@ -1,10 +1,11 @@
 //! Where reasons to look again are left for one DatabaseQueryResource; never a queue, as one look heeds them all.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::lock::lock;
 use crate::logic::wake::{Pending, Touched, Wake};
 
 /// The reasons that one resource did not heed yet.
@@ -17,7 +18,7 @@ pub struct Wakes {
 impl Wakes {
     /// Leaves one.
     pub fn leave(&self, more: Pending) {
-        let mut pending = self.pending();
+        let mut pending = lock(&self.pending);
         *pending = Some(match pending.take() {
             Some(before) => before.and(more),
             None => more,
@@ -27,12 +28,12 @@ impl Wakes {
 
     /// Takes them all, to be heeded.
     pub fn take(&self) -> Option<Pending> {
-        self.pending().take()
+        lock(&self.pending).take()
     }
 
     /// Takes them if they are about some keys alone; which, and when the first came.
     pub fn take_keys(&self) -> Option<(Touched, Instant)> {
-        let mut pending = self.pending();
+        let mut pending = lock(&self.pending);
         match pending.take() {
             Some(Pending { wake: Wake::Keys(keys), since, is_redefined: false }) => Some((keys, since)),
             other => {
@@ -44,7 +45,7 @@ impl Wakes {
 
     /// The keys they are about; none where they are about all rows.
     pub fn keys(&self) -> Touched {
-        match &*self.pending() {
+        match &*lock(&self.pending) {
             Some(Pending { wake: Wake::Keys(keys), .. }) => keys.clone(),
             _ => Touched::default(),
         }
@@ -52,17 +53,17 @@ impl Wakes {
 
     /// Whether they are about some keys alone.
     pub fn are_keys(&self) -> bool {
-        matches!(&*self.pending(), Some(Pending { wake: Wake::Keys(_), is_redefined: false, .. }))
+        matches!(&*lock(&self.pending), Some(Pending { wake: Wake::Keys(_), is_redefined: false, .. }))
     }
 
     /// Whether one of them says that a table is not what it was.
     pub fn is_redefined(&self) -> bool {
-        self.pending().as_ref().is_some_and(|pending| pending.is_redefined)
+        lock(&self.pending).as_ref().is_some_and(|pending| pending.is_redefined)
     }
 
     /// Whether there is one.
     pub fn is_some(&self) -> bool {
-        self.pending().is_some()
+        lock(&self.pending).is_some()
     }
 
     /// Waits until there is one.
@@ -77,9 +78,5 @@ impl Wakes {
         while !self.are_keys() {
             self.arrived.notified().await;
         }
-    }
-
-    fn pending(&self) -> MutexGuard<'_, Option<Pending>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@ mod quiet;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::name::Behind;
 use super::{Hearing, Interest, talk};
+use crate::controller::lock::lock;
 use crate::controller::wakes::Wakes;
 use crate::logic::bell::{Act, Bell};
 use crate::logic::connection::Settings;
@@ -113,7 +114,7 @@ impl Line {
     }
 
     pub(super) fn join(&self, subscriber: Subscriber) -> u64 {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.next += 1;
         let id = state.next;
         if let Some(why) = &state.why_down {
@@ -127,7 +128,7 @@ impl Line {
     }
 
     pub(super) fn leave(&self, id: u64) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.subscribers.remove(&id);
         for table in state.tables.values_mut() {
             table.unread.remove(&id);
@@ -138,7 +139,7 @@ impl Line {
 
     /// A resource has read all its rows.
     pub(super) fn read(&self, id: u64, began: Instant, took: Duration, changed: usize) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let State { tables, acts, .. } = &mut *state;
         for (oid, table) in tables {
             if began < table.asked || !table.unread.remove(&id) {
@@ -155,7 +156,7 @@ impl Line {
 
     /// How to connect: by turns with what each resource has, as some may be refused. None where there is nobody.
     pub(super) fn settings(&self, turn: usize) -> Option<Settings> {
-        let state = self.state();
+        let state = lock(&self.state);
         let mut ids: Vec<&u64> = state.subscribers.keys().collect();
         ids.sort();
         let id = ids.get(turn.checked_rem(ids.len())?)?;
@@ -165,14 +166,14 @@ impl Line {
 
     /// The most slots that all tables have.
     pub(super) fn slots(&self) -> i32 {
-        let state = self.state();
+        let state = lock(&self.state);
         let slots = state.subscribers.values().flat_map(|one| &one.interest.tables).map(|(_, slots)| *slots);
         slots.filter(|slots| *slots > 0).min().unwrap_or_default()
     }
 
     /// There is a connection.
     pub(super) fn is_up(&self) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         (state.is_up, state.why_down) = (true, None);
         state.follow_interests();
         state.tell();
@@ -180,7 +181,7 @@ impl Line {
 
     /// There is none any more.
     pub(super) fn is_down(&self, why: &str) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         (state.is_up, state.is_full, state.usage) = (false, false, 0.0);
         state.why_down = Some(why.to_owned());
         state.tables.clear();
@@ -194,7 +195,7 @@ impl Line {
     /// A notification has arrived.
     pub(super) fn heard(&self, hint: &Hint) {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let State { subscribers, tables, acts, vigil, .. } = &mut *state;
         let Some(table) = tables.get_mut(&hint.table) else { return };
         vigil.notified(hint.table, now);
@@ -214,7 +215,7 @@ impl Line {
     /// What was seen of all tables.
     pub(super) fn look(&self, ping: &Ping) {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.usage = ping.usage;
         let was_full = std::mem::replace(&mut state.is_full, ping.usage > FULL);
         let State { subscribers, tables, vigil, .. } = &mut *state;
@@ -243,19 +244,19 @@ impl Line {
 
     /// How full the server's queue was at the last look; None where there is no connection.
     pub(super) fn usage(&self) -> Option<f64> {
-        let state = self.state();
+        let state = lock(&self.state);
         state.is_up.then_some(state.usage)
     }
 
     /// The tables to look at.
     pub(super) fn tables(&self) -> Vec<i64> {
-        self.state().tables.keys().copied().collect()
+        lock(&self.state).tables.keys().copied().collect()
     }
 
     /// What to do next. What is to be read, the resources are told here.
     pub(super) fn next(&self) -> Option<(i64, Act)> {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let State { tables, acts, .. } = &mut *state;
         for (oid, table) in tables {
             acts.extend(table.bell.at(now).map(|act| (*oid, act)));
@@ -272,12 +273,12 @@ impl Line {
 
     /// When there is something to do next.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.state().tables.values().filter_map(|table| table.bell.due()).min()
+        lock(&self.state).tables.values().filter_map(|table| table.bell.due()).min()
     }
 
     /// What came of an act.
     pub(super) fn done(&self, oid: i64, came: impl FnOnce(&mut Bell) -> Option<Act>) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let State { tables, acts, .. } = &mut *state;
         if let Some(table) = tables.get_mut(&oid) {
             acts.extend(came(&mut table.bell).map(|act| (oid, act)));
@@ -285,10 +286,6 @@ impl Line {
             acts.push_back((oid, Act::Disarm));
         }
         self.stirred.notify_one();
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

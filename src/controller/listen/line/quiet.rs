@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Line, State, Subscriber, Table};
+use crate::controller::lock::lock;
 use crate::logic::bell::Unrest;
 use crate::logic::detect::{Keeper, Quiet};
 
@@ -10,7 +11,7 @@ impl Line {
     /// The tables whose lock has not been had for long.
     pub(in crate::controller::listen) fn kept(&self) -> Vec<i64> {
         let now = Instant::now();
-        let state = self.state();
+        let state = lock(&self.state);
         let is_kept = |table: &Table| matches!(table.bell.unrest(now), Some(Unrest::NoPlace | Unrest::Late));
         state.tables.iter().filter(|(_, table)| is_kept(table)).map(|(oid, _)| *oid).collect()
     }
@@ -18,7 +19,7 @@ impl Line {
     /// What was seen of those that keep locks, each with its table.
     pub(in crate::controller::listen) fn look_at_keepers(&self, keepers: &[(i64, Keeper)]) {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         for (oid, table) in &mut state.tables {
             table.quiet = table.bell.unrest(now).map(|why| {
                 let of_it = keepers.iter().filter(|(kept, _)| kept == oid).map(|(_, keeper)| *keeper);

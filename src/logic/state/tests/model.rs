@@ -555,7 +555,7 @@ impl World {
         assert!(self.rows.values().any(wants), "{} is applied as no row wants it any more", desired.id);
         let uid = uid.unwrap_or_else(|| format!("u{}", self.next()).into());
         let applied = desired.applied(Known {
-            uid: uid,
+            uid,
             version: self.version(),
             hold,
             fields: Some(fields(&["v"], hold, true)),
