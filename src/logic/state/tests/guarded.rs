@@ -5,8 +5,9 @@ use super::desired;
 use crate::crd::{ConflictPolicy, PruneGuard};
 use crate::logic::failures::RowFailure;
 use crate::logic::guard::Guard;
+use crate::logic::inventory::Sight;
 use crate::logic::memo::RowHash;
-use crate::logic::object::{AppliedHash, Desired, Known, Ownership};
+use crate::logic::object::{AppliedHash, Desired, Known, ObjectId, Ownership};
 use crate::logic::render::Rendered;
 use crate::logic::row::{Row, RowName};
 use crate::logic::rows::{Entangled, Keys};
@@ -47,15 +48,15 @@ fn rendered(rows: &[(&str, &str)], grouped: bool) -> Rendered {
     out
 }
 
+/// An object as it was applied for a row of this key.
+fn there(name: &str, key: &str) -> (ObjectId, Known) {
+    let one = made(name, key, 1);
+    (one.id.clone(), one.applied(Known { uid: name.into(), ..Known::default() }))
+}
+
 fn state(objects: &[(&str, &str)], now: Instant) -> State {
     let mut state = State::new(Recorded { marked_by: Some(vec!["id".into()]), ..Recorded::default() });
-    state.listed(
-        objects.iter().map(|(key, name)| {
-            let one = made(name, key, 1);
-            (one.id.clone(), one.applied(Known { uid: (*name).into(), ..Known::default() }))
-        }),
-        now,
-    );
+    state.listed(objects.iter().map(|(key, name)| there(name, key)), now);
     state
 }
 
@@ -292,4 +293,33 @@ fn fifty_thousand_deletions_one_after_the_other_trip_the_guard() {
     let read = state.absorb(rendered(&[], true), vec!["id".into()], now);
     let (more, held) = prune(&mut state, &read, now);
     assert_eq!((more, held), (0, Some(ROWS - deleted)));
+}
+
+#[test]
+fn what_a_failing_row_wanted_stays_although_the_spec_has_changed() {
+    let now = Instant::now();
+    let mut state = handed_over(now);
+    state.forget();
+    let objects = [("[\"A\"]", "x"), ("[\"A\"]", "y"), ("[\"B\"]", "z")].map(|(key, name)| there(name, key));
+    state.listed(objects, now);
+    let broken = with_broken(rendered(&[("[\"A\"]", "y")], true), &["[\"B\"]"]);
+    let read = state.absorb(broken, vec!["id".into()], now);
+    assert!(names(judged(&mut state, &read, now)).is_empty(), "x and z may be row B's");
+}
+
+#[test]
+fn what_lost_its_label_and_its_row_is_applied_anew_when_the_row_is_back() {
+    let now = Instant::now();
+    let one = [("[\"A\"]", "x")];
+    let mut state = state(&one, now);
+    state.absorb(rendered(&one, true), vec!["id".into()], now);
+    let (id, known) = there("x", "[\"A\"]");
+    assert!(state.see(&id, Sight { uid: known.uid.clone(), version: known.version, known: None }));
+    state.absorb(rendered(&[], true), vec!["id".into()], now);
+    assert_eq!(state.missed(), std::slice::from_ref(&id));
+    state.look_after(id, Some(known));
+    assert!(state.missed().is_empty());
+    let read = state.absorb(rendered(&one, true), vec!["id".into()], now);
+    assert!(read.unmet.is_empty(), "it is known");
+    assert!(state.next(now).is_some(), "its label has to be put back");
 }
