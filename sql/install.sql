@@ -304,12 +304,13 @@ DECLARE
 BEGIN
   IF pg_catalog.current_setting('dbqo.skip', true) OPERATOR(pg_catalog.=) 'on' THEN
     RETURN NULL;
-  END IF;
-  -- How often something was sent in this transaction. After "all" there is nothing to add.
+  END IF;%2$s
+  -- How often something was sent in this transaction. After "all" there is nothing to add. Where nobody is to be told,
+  -- which is mostly so where changes are frequent, this is not looked at.
   sent := pg_catalog.current_setting(%1$L, true);
   IF sent OPERATOR(pg_catalog.=) 'all' THEN
     RETURN NULL;
-  END IF;%2$s
+  END IF;
   -- A full queue would fail the COMMIT. It fills up when somebody does not read it.
   IF pg_catalog.pg_notification_queue_usage() OPERATOR(pg_catalog.>) 0.25 THEN
     RETURN NULL;
