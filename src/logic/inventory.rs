@@ -286,6 +286,11 @@ impl Inventory {
         self.missed.iter()
     }
 
+    /// All that exists, and all that was seen to go and may exist still.
+    pub fn all(&self) -> impl Iterator<Item = &ObjectId> {
+        self.objects.keys().chain(&self.missed)
+    }
+
     /// Whether it was seen to go, and not looked up since.
     pub fn is_missed(&self, id: &ObjectId) -> bool {
         self.missed.contains(id)
