@@ -208,7 +208,12 @@ impl Cluster {
             return Err(ApplyError::BeingDeleted);
         }
         let seen = self.noted(meta, owner);
-        let hold = if seen.hold == Hold::Adopted { Hold::Adopted } else { hold };
+        let hold = match (seen.hold, hold) {
+            (Hold::Adopted, _) => Hold::Adopted,
+            // So it was sent: the user protects it.
+            (Hold::Independent, Hold::Created) if !seen.referring => Hold::Independent,
+            _ => hold,
+        };
         Ok(Applied { change, known: Known { hold, ..seen }, yielded: Vec::new() })
     }
 

@@ -12,8 +12,7 @@ use super::request::{Call, METADATA_LIST, Metadata, asked, encoded, list_path};
 use crate::logic::fields::Fields;
 use crate::logic::object;
 use crate::logic::object::{
-    APPLIED_HASH, AppliedHash, Kind, Known, ObjectId, Owner, Ownership, ROW_KEY, Version, annotation, hold,
-    is_protected,
+    APPLIED_HASH, AppliedHash, Kind, Known, ObjectId, Owner, Ownership, Version, annotation, hold, is_protected,
 };
 
 /// Objects of one answer.
@@ -143,7 +142,7 @@ impl Cluster {
             uid: meta.uid.as_deref().unwrap_or_default().into(),
             version: Version::of(meta),
             hash: annotation(meta, APPLIED_HASH).map(|hash| AppliedHash(hash.to_owned())),
-            row_key: annotation(meta, ROW_KEY).map(Into::into),
+            row_key: object::row_key(meta, owner).map(Into::into),
             protected: is_protected(meta),
             deleting: meta.deletion_timestamp.is_some(),
             hold: hold(meta),

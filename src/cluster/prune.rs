@@ -97,6 +97,8 @@ impl Cluster {
             method: Method::DELETE,
             body: Bytes::from(options.to_string()),
             accept: METADATA,
+            // Asked twice, it would find nothing, and nobody could tell that it was us who deleted it.
+            repeatable: false,
             ..Call::get(object_path(kind, id), asked("delete", kind, id.namespace.as_deref()))
         };
         match self.call(call).await {

@@ -278,7 +278,7 @@ impl Actor {
             () = tokio::time::sleep(LONG) => {}
         }
         let status = outcome::in_progress(self.report.latest(), dbqr.metadata.generation, now());
-        self.report.set(status);
+        self.report.set_meanwhile(status);
         let (result, ()) = tokio::join!(work, self.report.write(&self.ctx, dbqr, Instant::now()));
         result
     }

@@ -144,13 +144,14 @@ pub struct Manner {
 
 /// Deletes everything of a resource that is being deleted, or keeps all; Ok when nothing is left to do but what it returns,
 /// which nobody may do. What is to stay loses the reference by which the garbage collector would take it. Nothing more is
-/// deleted, and it is an error, as soon as `go_on` says no. No listing has what was `missed`.
+/// deleted, and it is an error, as soon as `go_on` says no. A listing need not have all that is `known`: labels are anyone's
+/// to edit.
 pub async fn clean_up(
     ctx: &Context,
     dbqr: &Dbqr,
     owner: &Owner,
     kinds: impl Iterator<Item = GroupKind>,
-    missed: Vec<ObjectId>,
+    known: Vec<ObjectId>,
     Manner { keep, unattended, account_is_gone }: Manner,
     go_on: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Vec<Undone>, Error> {
@@ -171,7 +172,10 @@ pub async fn clean_up(
         };
         all.extend(listed.into_iter().filter(Owned::is_ours).map(|owned| (served.clone(), owned)));
     }
-    for (ids, found) in look_up(ctx, owner, missed).await {
+    let listed: HashSet<&ObjectId> = all.iter().map(|(_, owned)| &owned.id).collect();
+    let is_unseen = |id: &ObjectId| !listed.contains(id) && !undone.contains(&Undone::Kind((*id.kind).clone()));
+    let unseen = known.into_iter().filter(is_unseen).collect();
+    for (ids, found) in look_up(ctx, owner, unseen).await {
         match found {
             Err(error) if is_vain(&error) && !keep => undone.extend(ids.into_iter().map(Undone::Object)),
             Err(error) => return Err(Error::CleanUp(error.to_string())),
@@ -211,6 +215,8 @@ pub async fn clean_up(
             Err(error) if is_vain(&error) && referring.contains(&id) => {}
             Err(error) if is_vain(&error) => undone.push(Undone::Object(id)),
             Err(error) => return Err(Error::CleanUp(format!("{id}: {error}"))),
+            // It has its reference still, and the garbage collector would not ask.
+            Ok(Deleted::Protected) => return Err(Error::CleanUp(format!("{id} was protected meanwhile"))),
             Ok(_) => {}
         }
     }

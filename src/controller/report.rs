@@ -57,6 +57,13 @@ impl Report {
         self.pending = (but_time != self.written).then_some(status);
     }
 
+    /// The same in the middle of a pass. What has to be known of objects, that writes at once and alone: what is not written
+    /// of it yet may be out of date.
+    pub fn set_meanwhile(&mut self, status: Status) {
+        let Status { kinds, key_columns, .. } = self.written.clone();
+        self.set(Status { kinds, key_columns, ..status });
+    }
+
     /// What [`record`] wrote.
     pub fn recorded(&mut self, recorded: &Recorded) {
         let kinds: Vec<String> = recorded.kinds.iter().map(ToString::to_string).collect();
@@ -105,4 +112,25 @@ pub async fn record(ctx: &Context, dbqr: &Dbqr, recorded: &Recorded) -> Result<(
     let kinds: Vec<String> = recorded.kinds.iter().map(ToString::to_string).collect();
     let patch = json!({"status": {"kinds": kinds, "keyColumns": recorded.marked_by}});
     ctx.cluster.patch_status(namespace, name, &patch).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_recorded_since_is_not_taken_back_in_the_middle_of_a_pass() {
+        let status = |kinds: &[&str], key: &str, mode: &str| Status {
+            kinds: kinds.iter().map(ToString::to_string).collect(),
+            key_columns: Some(vec![key.into()]),
+            mode: Some(mode.into()),
+            ..Status::default()
+        };
+        let stored = status(&["ConfigMap", "Secret"], "id", "Poll");
+        let mut report = Report::new(&stored, Instant::now());
+        // Nothing is left of the one kind, which is not written yet, and then something is again.
+        report.set(status(&["Secret"], "name", "Poll"));
+        report.set_meanwhile(status(&["Secret"], "name", "Notify"));
+        assert_eq!(report.latest().patch_from(&stored), Some(json!({"status": {"mode": "Notify"}})));
+    }
 }

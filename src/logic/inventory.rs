@@ -56,6 +56,8 @@ pub struct Plan {
     pub update: Vec<(Desired, Known)>,
     /// How many are as they should be.
     pub unchanged: usize,
+    /// Whether one that is never touched is marked with the key of another row than its own.
+    pub mismarked: bool,
 }
 
 /// Objects that may not be deleted although no row wants them: rows failed, and would perhaps want them.
@@ -145,7 +147,10 @@ impl Inventory {
                 }
                 // Whether it is on its way out, or not ours by now, has to be seen.
                 Some(known) if desired.wishes.create_only && known.deleting => plan.first_contact.push(desired),
-                Some(_) if desired.wishes.create_only => plan.unchanged += 1,
+                Some(known) if desired.wishes.create_only => {
+                    plan.mismarked |= known.row_key != desired.row.key;
+                    plan.unchanged += 1;
+                }
                 Some(known) => plan.update.push((desired, known.clone())),
                 None => plan.first_contact.push(desired),
             }
@@ -279,6 +284,11 @@ impl Inventory {
     /// What was seen to go, and was not looked up since.
     pub fn missed(&self) -> impl Iterator<Item = &ObjectId> {
         self.missed.iter()
+    }
+
+    /// All that exists, and all that was seen to go and may exist still.
+    pub fn all(&self) -> impl Iterator<Item = &ObjectId> {
+        self.objects.keys().chain(&self.missed)
     }
 
     /// Whether it was seen to go, and not looked up since.

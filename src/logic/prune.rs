@@ -45,6 +45,8 @@ pub struct Situation<'a> {
     pub stale: Vec<Stale>,
     /// Objects of which nobody can tell whether they have one. They count for nothing, and stay where they are.
     pub doubtful: Vec<Stale>,
+    /// Deletions that the guard believed and of which nobody knows yet whether they were done. They count as if they were.
+    pub unanswered: usize,
     /// The digest that a person approved.
     pub approved: Option<&'a str>,
     /// Different for each set, so that no approval outlives its set.
@@ -76,14 +78,14 @@ pub struct Held {
 impl Pruning {
     /// Judges what has no row after a complete read.
     pub fn judge(&mut self, guard: &Guard, situation: Situation<'_>, now: Instant) -> Verdict {
-        let Situation { objects, leaves_some, stale, doubtful, approved, nonce } = situation;
+        let Situation { objects, leaves_some, stale, doubtful, unanswered, approved, nonce } = situation;
         self.window.advance(guard, objects, now);
         let fresh = self.part(stale, doubtful, guard);
         let mut verdict = Verdict::default();
         if let Some(frozen) = self.frozen.as_ref().filter(|frozen| approved == Some(frozen.digest.as_str())) {
             verdict.approved = frozen.members.clone().into_iter().collect();
         }
-        let (objects, earlier) = (self.window.largest(), self.window.deleted());
+        let (objects, earlier) = (self.window.largest(), self.window.deleted() + unanswered);
         let count = Count { objects, earlier, deletions: fresh.len(), leaves_some };
         self.waiting = 0;
         match guard.judge(count) {

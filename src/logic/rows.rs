@@ -37,6 +37,8 @@ pub struct Rows {
     is_grouped: bool,
     /// What rows of these keys wanted before, and do not want now: theirs as long as they fail, whoever else has it.
     left: HashMap<ObjectId, Keys>,
+    /// The keys of rows of which it was not known, when they were forgotten or read again, whether they would fail.
+    unsettled: HashSet<Arc<str>>,
     /// The other tables, the keys of whose rows are known of each group.
     others: Vec<KeyedTable>,
     /// Which groups show the key of which row of another table.
@@ -86,13 +88,25 @@ impl Rows {
     ) -> Self {
         let Rendered { rows, claims, disputed, groups, is_grouped, others, failures, memo, .. } = rendered;
         let shown = groups.iter().flat_map(|(key, group)| shown(key, group)).collect();
-        let (count, memo, left) = (rows, memo.into(), HashMap::new());
-        let mut now =
-            Self { count, key_columns, failures, memo, claims, disputed, groups, is_grouped, left, others, shown };
+        let (count, memo, left, unsettled) = (rows, memo.into(), HashMap::new(), HashSet::new());
+        let mut now = Self {
+            count,
+            key_columns,
+            failures,
+            memo,
+            claims,
+            disputed,
+            groups,
+            is_grouped,
+            left,
+            unsettled,
+            others,
+            shown,
+        };
         // Keys of other columns name other rows.
         if before.key_columns == now.key_columns {
             let wanted = before.claims.into_iter().filter_map(|(id, row)| Some((id, row.key?)));
-            let failed = |key: &Arc<str>| before.failures.has(key);
+            let failed = |key: &Arc<str>| before.failures.has(key) || before.unsettled.contains(key);
             let left =
                 before.left.into_iter().flat_map(|(id, keys)| keys.into_iter().map(move |key| (id.clone(), key)));
             let left = left.filter(|(id, key)| failed(key) || now.failures.has(key) || !now.want(id));
@@ -103,9 +117,15 @@ impl Rows {
     }
 
     /// Nothing was read yet; but what rows wanted is known.
-    pub fn forgotten(self, exists: impl Fn(&ObjectId) -> bool) -> Self {
-        let key_columns = self.key_columns.clone();
-        Self::whole(self, Rendered::default(), key_columns, exists)
+    pub fn forgotten(mut self, exists: impl Fn(&ObjectId) -> bool) -> Self {
+        let (key_columns, mut unsettled) = (self.key_columns.clone(), std::mem::take(&mut self.unsettled));
+        unsettled.extend(self.failures.keys().flatten().cloned());
+        Self { unsettled, ..Self::whole(self, Rendered::default(), key_columns, exists) }
+    }
+
+    /// Something of these rows is not applied yet.
+    pub fn unsettle<'a>(&mut self, rows: impl Iterator<Item = &'a RowName>) {
+        self.unsettled.extend(rows.filter_map(|row| row.key.clone()));
     }
 
     /// A row of this key wanted the object.

@@ -33,6 +33,8 @@ pub struct State {
     rows: Rows,
     /// Whether objects were met that others marked, so that there may be more of them, marked by other columns.
     has_heritage: bool,
+    /// Whether a row has an object that is marked with another key and will not be marked anew, as it is never touched.
+    is_mismarked: bool,
     /// What exists although no row wants it; None where all that exists has to be compared with the rows.
     loose: Option<HashSet<ObjectId>>,
     /// Objects that failed, and are left alone for a while.
@@ -93,6 +95,7 @@ impl State {
 
     /// Spec or Secret changed, or somebody asks: what can be found out is found out anew.
     pub fn forget(&mut self) {
+        self.rows.unsettle(self.queue.rows());
         self.rows = std::mem::take(&mut self.rows).forgotten(may_exist(&self.listed));
         self.loose = None;
         self.resting = Resting::default();
@@ -187,9 +190,10 @@ impl State {
     /// All rows were read and rendered: what differs is to be applied.
     pub fn absorb(&mut self, mut rendered: Rendered, key_columns: Vec<String>, now: Instant) -> Read {
         let desired = std::mem::take(&mut rendered.desired);
+        self.rows.unsettle(self.queue.rows());
         let before = std::mem::take(&mut self.rows);
         self.rows = Rows::whole(before, rendered, key_columns, may_exist(&self.listed));
-        self.loose = None;
+        (self.loose, self.is_mismarked) = (None, false);
         let rows = &self.rows;
         self.resting.retain(|id| rows.want(id));
         self.queue.overtake(|id| rows.want(id));
@@ -231,6 +235,7 @@ impl State {
         desired.iter().for_each(|desired| self.queue.foresee(&desired.id, &desired.hash));
         let existed = self.known().map_or(0, Inventory::len);
         let plan = self.known_mut().map(|inventory| inventory.plan(desired)).unwrap_or_default();
+        self.is_mismarked |= plan.mismarked;
         plan.update.into_iter().for_each(|(desired, known)| self.queue.put(Work::update(desired, known)));
         // What is on its way would be looked up in vain.
         let mut unmet = Vec::new();
@@ -254,6 +259,7 @@ impl State {
         };
         match contact::judge(&desired, &known, &whose, policy) {
             Contact::Keep => {
+                self.is_mismarked |= known.row_key != desired.row.key;
                 if let Some(inventory) = self.known_mut() {
                     inventory.insert(desired.id, known);
                 }
@@ -278,7 +284,8 @@ impl State {
         let mut recorded = self.recorded.clone();
         let kept = self.known().into_iter().flat_map(Inventory::kinds);
         recorded.kinds.extend(kept.chain(self.queue.kinds()).cloned());
-        recorded.marked_by.take_if(|columns| self.has_heritage || *columns != self.rows.key_columns);
+        let is_doubtful = self.has_heritage || self.is_mismarked;
+        recorded.marked_by.take_if(|columns| is_doubtful || *columns != self.rows.key_columns);
         (recorded != self.recorded).then_some(recorded)
     }
 
@@ -349,8 +356,11 @@ impl State {
                 }
                 self.resting.failed(&desired.id, &desired.hash.0, reason, &message, now);
                 match then {
-                    // It is otherwise by now: what was tried is of no interest.
-                    Some(_) => landing.outdated = true,
+                    // It was not tried as its row wants it by now, and until it is, the row has to keep what it has.
+                    Some(then) => {
+                        landing.outdated = true;
+                        self.fail(&then, reason, message);
+                    }
                     None if self.rows.want(&id) => self.fail(&desired, reason, message),
                     None => {}
                 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dbqo::cluster::{Cluster, FetchError, Limits, Scope, Terms};
-use dbqo::logic::object::Known;
+use dbqo::cluster::{Cluster, Deleted, FetchError, Limits, Scope, Terms};
+use dbqo::logic::object::{GroupKind, Kind, Known, ObjectId, Version};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::World;
+use crate::{World, owner};
 
 #[tokio::test]
 async fn a_missing_right_is_named() {
@@ -100,4 +100,24 @@ async fn what_may_have_happened_is_not_simply_repeated() {
     let known = Known { uid: "uid".into(), ..Known::default() };
     assert!(cluster.update(&world.owner, &desired, &known, &Terms::default()).await.is_err());
     assert_eq!(count.load(Ordering::SeqCst), 4);
+}
+
+const NONE: &str =
+    "HTTP/1.1 404 None\r\nContent-Length: 34\r\nConnection: close\r\n\r\n{\"details\":{\"kind\":\"configmaps\"}}\n";
+
+/// Else it would be taken to be gone without our doing.
+#[tokio::test]
+async fn a_deletion_that_may_have_happened_is_not_simply_repeated() {
+    let kind = GroupKind { group: String::new(), kind: "ConfigMap".into() };
+    let id = ObjectId { kind: kind.into(), namespace: Some("n".into()), name: "a".into() };
+    let kind =
+        Kind { group_kind: id.kind.clone(), version: "v1".into(), plural: "configmaps".into(), namespaced: true };
+    let version = Version::of(&serde_json::from_value(json!({"resourceVersion": "7"})).unwrap());
+    let owner = owner("n", "shop", "11111111-0000-0000-0000-000000000001");
+    let (cluster, count) = answering(&[AWAY, NONE]).await;
+    let error = cluster.delete_owned(&kind, &id, "uid", Some(version), &owner).await.unwrap_err();
+    assert!(error.may_be_done(), "{error}");
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+    let gone = cluster.delete_owned(&kind, &id, "uid", Some(version), &owner).await;
+    assert_eq!(gone, Ok(Deleted::AlreadyGone));
 }

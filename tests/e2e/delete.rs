@@ -159,6 +159,37 @@ async fn what_was_protected_by_hand_survives_its_resource() {
     assert!(kept.metadata.deletion_timestamp.is_none());
 }
 
+/// That asks nobody, and begins before we do.
+#[tokio::test]
+async fn what_was_protected_by_hand_is_out_of_reach_of_the_garbage_collector() {
+    let world = World::new("by-hand-foreground", &["a", "b"]).await;
+    world.create("q", json!({"pollInterval": "1h"})).await;
+    world.ready("q").await;
+    let protect = async |value| {
+        let protect = json!({"metadata": {"annotations": {"konnektr.io/prune": value}}});
+        world.config_maps().patch("a", &PatchParams::default(), &Patch::Merge(protect)).await.unwrap();
+    };
+    let until_refers = async |refers: bool| {
+        eventually("its reference comes and goes", PATIENCE, async || {
+            let references = world.config_maps().get("a").await.unwrap().metadata.owner_references;
+            (references.unwrap_or_default().is_empty() != refers).then_some(())
+        })
+        .await;
+    };
+    protect(json!("disabled")).await;
+    until_refers(false).await;
+    protect(json!(null)).await;
+    until_refers(true).await;
+    protect(json!("disabled")).await;
+    until_refers(false).await;
+    let foreground =
+        DeleteParams { propagation_policy: Some(kube::api::PropagationPolicy::Foreground), ..DeleteParams::default() };
+    world.dbqrs().delete("q", &foreground).await.unwrap();
+    world.until_gone("q").await;
+    world.until_value("b", None).await;
+    assert!(world.config_maps().get("a").await.unwrap().metadata.deletion_timestamp.is_none());
+}
+
 #[tokio::test]
 async fn an_orphaning_delete_keeps_the_objects() {
     let world = World::new("cascade", &["a"]).await;

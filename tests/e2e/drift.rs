@@ -106,6 +106,19 @@ async fn what_lost_its_label_while_the_database_was_away_goes_with_its_row_or_it
     world.until_value("stays", None).await;
 }
 
+/// Nobody puts it right while its resource is suspended.
+#[tokio::test]
+async fn what_got_another_label_goes_with_its_resource() {
+    let world = world("drift-relabelled", &["a", "b"]).await;
+    world.patch("q", json!({"spec": {"suspend": true}})).await;
+    world.condition("q", "ChangeDetection", "Unknown", Some("Suspended")).await;
+    let labels = json!({"konnektr.io/managed-by": "another"});
+    change(&world, "a", json!({"metadata": {"labels": labels, "ownerReferences": null}})).await;
+    world.delete("q").await;
+    world.until_gone("q").await;
+    assert!(world.config_maps().get_opt("a").await.unwrap().is_none(), "no listing by label has it");
+}
+
 #[tokio::test]
 async fn what_others_add_stays() {
     let world = world("drift-added", &["a"]).await;

@@ -68,8 +68,8 @@ impl Actor {
         // Once it is gone there may be another of its name, whose objects have the same labels.
         let watched = self.seen.clone();
         let is_there = move || watched.has_changed().is_ok();
-        let missed = self.memory.state.known().into_iter().flat_map(Inventory::missed).cloned().collect();
-        let undone = cleanup::clean_up(&ctx, dbqr, &self.owner, kinds, missed, manner, &is_there).await?;
+        let known = self.memory.state.known().into_iter().flat_map(Inventory::all).cloned().collect();
+        let undone = cleanup::clean_up(&ctx, dbqr, &self.owner, kinds, known, manner, &is_there).await?;
         if let Some(account) = lost.filter(|_| !undone.is_empty()) {
             let notice = outcome::left_behind(&account, &undone);
             tracing::warn!(dbqr = %self.owner, reason = notice.reason, "{}", notice.note);

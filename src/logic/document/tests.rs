@@ -163,11 +163,11 @@ fn an_adopted_object_is_marked_so_and_refers_to_nobody() {
     assert_eq!(adopted["metadata"]["uid"], "u-9");
     let mut created = body(Hold::Created);
     assert!(created["metadata"]["annotations"].get("konnektr.io/adopted").is_none());
-    for object in [&adopted, &body(Hold::Controlled)] {
+    for object in [&adopted, &body(Hold::Independent)] {
         assert!(object["metadata"].get("ownerReferences").is_none());
     }
     created["metadata"].as_object_mut().unwrap().remove("ownerReferences");
-    assert_eq!(body(Hold::Controlled), created);
+    assert_eq!(body(Hold::Independent), created);
 }
 
 #[test]

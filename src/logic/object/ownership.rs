@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
 
 use super::{
-    ADOPTED, FIELD_MANAGER, INITIAL_MANAGER, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, Owner, PREDECESSOR, PRUNE,
+    ADOPTED, FIELD_MANAGER, INITIAL_MANAGER, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, Owner, PREDECESSOR, PRUNE, ROW_KEY,
 };
 
 /// Whose an existing object is.
@@ -83,6 +83,12 @@ pub fn is_orphaned(meta: &ObjectMeta) -> bool {
     meta.managed_fields.iter().flatten().any(written)
 }
 
+/// The key of the row that the object was made from. What an earlier resource of that name wrote there may be values of
+/// other columns.
+pub fn row_key<'a>(meta: &'a ObjectMeta, owner: &Owner) -> Option<&'a str> {
+    annotation(meta, ROW_KEY).filter(|_| annotation(meta, OWNER_UID) == Some(&owner.uid))
+}
+
 /// Whether a controller other than a DatabaseQueryResource has the object.
 fn is_controlled(meta: &ObjectMeta) -> bool {
     let mut references = meta.owner_references.iter().flatten();
@@ -91,9 +97,9 @@ fn is_controlled(meta: &ObjectMeta) -> bool {
 
 /// How we have an object that is ours.
 pub fn hold(meta: &ObjectMeta) -> Hold {
-    match (is_adopted(meta), is_controlled(meta)) {
+    match (is_adopted(meta), is_controlled(meta) || is_protected(meta)) {
         (true, _) => Hold::Adopted,
-        (false, true) => Hold::Controlled,
+        (false, true) => Hold::Independent,
         (false, false) => Hold::Created,
     }
 }
@@ -113,8 +119,9 @@ pub enum Hold {
     /// We created it, or are about to.
     #[default]
     Created,
-    /// We created it, and a controller has it by now: it cannot have two, so we are none.
-    Controlled,
+    /// We created it, and it has no reference to us: a controller has it by now, and it cannot have two; or the user
+    /// protects it, and the garbage collector would not ask.
+    Independent,
     /// It existed before us, or was left to itself: it has no reference to us, and is never deleted.
     Adopted,
 }
@@ -233,13 +240,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_protected_has_no_reference_that_the_garbage_collector_would_follow() {
+        let with = |value: &str| hold(&meta(json!([ours()]), json!({"annotations": {OWNER_UID: "u1", PRUNE: value}})));
+        assert_eq!((with("disabled"), with("enabled")), (Hold::Independent, Hold::Created));
+    }
+
+    #[test]
+    fn a_row_key_of_an_earlier_resource_tells_nothing() {
+        let of = |uid: &str| {
+            let annotations = json!({OWNER_UID: uid, ROW_KEY: "[\"1\"]"});
+            row_key(&meta(json!([ours()]), json!({"annotations": annotations})), &owner()).map(str::to_owned)
+        };
+        assert_eq!((of("u1").as_deref(), of("an earlier one")), (Some("[\"1\"]"), None));
+    }
+
+    #[test]
     fn an_object_with_another_controller_gets_no_second_one() {
         let with = |kind: &str, controller: bool| {
             let reference =
                 json!({"apiVersion": "v", "kind": kind, "name": "x", "uid": "u9", "controller": controller});
             hold(&meta(json!([ours()]), json!({"ownerReferences": [reference]})))
         };
-        assert_eq!(with("Deployment", true), Hold::Controlled);
+        assert_eq!(with("Deployment", true), Hold::Independent);
         assert_eq!(with("Deployment", false), Hold::Created);
         assert_eq!(with("DatabaseQueryResource", true), Hold::Created);
     }

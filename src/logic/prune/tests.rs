@@ -61,6 +61,7 @@ impl World {
             objects: self.objects.len(),
             leaves_some: self.objects.len() > stale.len(),
             doubtful: Vec::new(),
+            unanswered: 0,
             stale,
             approved: self.approved.as_deref(),
             nonce: self.nonce,
@@ -207,6 +208,7 @@ fn an_approved_object_that_could_not_be_deleted_stays_approved() {
         leaves_some: true,
         stale: stale(),
         doubtful: Vec::new(),
+        unanswered: 0,
         approved,
         nonce: 1,
     };

@@ -51,7 +51,7 @@ impl State {
         }
         let loose = self.loose();
         self.undeletable.retain(|id| is_one_of(&loose, id));
-        self.count_unanswered(&loose, now);
+        let unanswered = self.count_unanswered(&loose, now);
         // Not through a method: what is known is looked at while deletions are judged.
         let Some((inventory, Some(_))) = &self.listed else { return Judgement::default() };
         let leaves_some = inventory.keeps_any(|id| self.rows.want(id));
@@ -60,7 +60,7 @@ impl State {
         let is_doubtful = |id: &ObjectId, doubt: &Doubt| inventory.is_doubtful(id, doubt) || rows.is_held(id, doubt);
         let (doubtful, stale) = loose.into_iter().partition(|(id, _)| is_doubtful(id, &unknown));
         let Terms { guard, approved, nonce, .. } = terms;
-        let situation = Situation { objects: read.existed, leaves_some, stale, doubtful, approved, nonce };
+        let situation = Situation { objects: read.existed, leaves_some, stale, doubtful, unanswered, approved, nonce };
         let mut verdict = self.pruning.judge(guard, situation, now);
         for objects in [&mut verdict.believed, &mut verdict.approved] {
             objects.retain(|(id, uid)| {
@@ -100,21 +100,22 @@ impl State {
         self.pruning.deleted(usize::from(counts || was_unanswered && is_gone), now);
     }
 
-    /// What is gone after a deletion without an answer was deleted by us, for all that anybody knows.
-    fn count_unanswered(&mut self, loose: &[Stale], now: Instant) {
-        let Some((inventory, _)) = &self.listed else { return };
-        let before = self.unanswered.len();
-        let mut kept = 0;
+    /// What is gone after a deletion without an answer was deleted by us, for all that anybody knows. Returns how many may
+    /// be gone: they were not looked up yet.
+    fn count_unanswered(&mut self, loose: &[Stale], now: Instant) -> usize {
+        let Some((inventory, _)) = &self.listed else { return 0 };
+        let (mut unknown, mut gone) = (0, 0);
         self.unanswered.retain(|id, uid| {
             if inventory.is_missed(id) {
-                kept += 1;
+                unknown += 1;
                 return true;
             }
             let is_there = inventory.is_there((id, uid));
-            kept += usize::from(is_there);
+            gone += usize::from(!is_there);
             is_there && is_one_of(loose, id)
         });
-        self.pruning.deleted(before - kept, now);
+        self.pruning.deleted(gone, now);
+        unknown
     }
 
     /// The deletions that are held back.
@@ -125,7 +126,7 @@ impl State {
     /// All of a read was worked through. If nothing is left of rows named otherwise, all objects are marked by its columns.
     pub fn close(&mut self) {
         let columns = &self.rows.key_columns;
-        if columns.is_empty() || self.recorded.marked_by.as_ref() == Some(columns) {
+        if columns.is_empty() || self.is_mismarked || self.recorded.marked_by.as_ref() == Some(columns) {
             return;
         }
         let is_certain = self.rows.failures.is_empty() && self.queue.is_idle() && self.certain().is_some();

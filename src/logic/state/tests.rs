@@ -39,6 +39,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(whole, slow, begun)| Op::LookInterrupted { whole, slow, begun }),
         2 => (any::<bool>(), 0..4u8, prop::option::of(0..5u8))
             .prop_map(|(whole, key, name)| Op::LookMeanwhile { whole, key, name }),
+        2 => (any::<bool>(), any::<u8>()).prop_map(|(whole, slow)| Op::LookAndLand { whole, slow }),
         1 => Just(Op::LoseChanges),
         1 => (0..5u8).prop_map(|name| Op::LoseLabel { name }),
         1 => any::<bool>().prop_map(Op::LoseAnswers),
@@ -61,6 +62,30 @@ proptest! {
         ops.into_iter().for_each(|op| world.run(op));
         world.settle();
     }
+}
+
+/// Row 0 leaves o0 to row 1 and does not get o1. What happens then, and row 1 goes.
+fn handed_over_and(then: &[Op]) {
+    let look = || Op::Look { slow: 0, crash: None };
+    let set = |key, name| Op::SetRow { key, name, value: 0 };
+    let mut world = World::new(true, None);
+    let before = [set(0, 0), look(), Op::Refuse { name: 1 }, set(0, 1), set(1, 0)];
+    let after = [Op::DropRow { key: 1 }, look()];
+    before.iter().chain(then).chain(&after).for_each(|op| world.run(op.clone()));
+    world.settle();
+}
+
+#[test]
+fn what_a_row_left_that_failed_before_a_spec_changed_is_its_own_until_it_is_known_not_to_fail() {
+    let look = || Op::Look { slow: 0, crash: None };
+    handed_over_and(&[look(), Op::Forget, look()]);
+}
+
+#[test]
+fn what_a_row_left_that_is_still_being_applied_is_its_own_until_it_is_known_not_to_fail() {
+    let look = |slow| Op::Look { slow, crash: None };
+    handed_over_and(&[look(2), look(0), Op::Land]);
+    handed_over_and(&[look(2), Op::Forget, look(0), Op::Land]);
 }
 
 fn desired(name: &str) -> Desired {

@@ -7,7 +7,7 @@ use crate::logic::failures::RowFailure;
 use crate::logic::guard::Guard;
 use crate::logic::inventory::Sight;
 use crate::logic::memo::RowHash;
-use crate::logic::object::{AppliedHash, Desired, Known, ObjectId, Ownership};
+use crate::logic::object::{AppliedHash, Desired, Known, ObjectId, Ownership, Wishes};
 use crate::logic::render::Rendered;
 use crate::logic::row::{Row, RowName};
 use crate::logic::rows::{Entangled, Keys};
@@ -322,4 +322,81 @@ fn what_lost_its_label_and_its_row_is_applied_anew_when_the_row_is_back() {
     let read = state.absorb(rendered(&one, true), vec!["id".into()], now);
     assert!(read.unmet.is_empty(), "it is known");
     assert!(state.next(now).is_some(), "its label has to be put back");
+}
+
+#[test]
+fn what_a_row_had_stays_where_it_changed_again_before_its_new_object_was_refused() {
+    let now = Instant::now();
+    let rows: Vec<(String, String)> = (0..20).map(|n| (format!("[\"{n}\"]"), format!("o{n}"))).collect();
+    let mut rows: Vec<(&str, &str)> = rows.iter().map(|(key, name)| (key.as_str(), name.as_str())).collect();
+    let mut state = state(&rows, now);
+    state.absorb(rendered(&rows, true), vec!["id".into()], now);
+    rows[0].1 = "renamed";
+    let mut read = state.absorb(rendered(&rows, true), vec!["id".into()], now);
+    meet_all(&mut state, &mut read);
+    let work = state.next(now).unwrap();
+    assert!(names(judged(&mut state, &read, now)).is_empty(), "its new object is on its way");
+    // It changes once more, and only then is the first attempt refused.
+    let mut changed = rendered(&rows[..1], true);
+    changed.desired[0].hash = AppliedHash("changed".into());
+    let mut read = state.absorb_keys(&[rows[0].0.into()].into(), changed, now).unwrap();
+    meet_all(&mut state, &mut read);
+    let refusal = Refusal { reason: "Refused", message: String::new(), replaced: false };
+    assert!(state.landed(work.desired, Err(refusal), now).outdated);
+    assert!(names(judged(&mut state, &read, now)).is_empty(), "o0 is all that its row has");
+}
+
+#[test]
+fn what_is_never_touched_and_got_another_row_key_stays_when_its_row_fails_after_a_start() {
+    let now = Instant::now();
+    let only_created = |rows: &[(&str, &str)]| {
+        let mut rendered = rendered(rows, true);
+        let wishes = Wishes { create_only: true, ..Wishes::default() };
+        rendered.desired = rendered.desired.into_iter().map(|one| one.wishing(wishes)).collect();
+        rendered
+    };
+    let all = [("[\"1\"]", "a"), ("[\"2\"]", "b")];
+    let columns = || vec!["id".to_owned()];
+    let mut state = state(&all, now);
+    state.absorb(only_created(&all), columns(), now);
+    state.close();
+    assert_eq!(state.to_record().unwrap().marked_by, Some(columns()), "each is marked with its row");
+    // The first row gets another key. Its object is not touched, and keeps the mark.
+    let read = state.absorb(only_created(&[("[\"3\"]", "a"), all[1]]), columns(), now);
+    let recorded = state.to_record().unwrap_or(state.recorded().clone());
+    state.record(recorded);
+    assert!(names(judged(&mut state, &read, now)).is_empty());
+    state.close();
+
+    let mut state = State::new(state.recorded().clone());
+    state.listed(all.map(|(key, name)| there(name, key)), now);
+    let read = state.absorb(with_broken(only_created(&all[1..]), &["[\"3\"]"]), columns(), now);
+    assert!(names(judged(&mut state, &read, now)).is_empty(), "a is the failing row's");
+}
+
+#[test]
+fn deletions_that_nobody_could_look_up_yet_count_until_it_is_known_that_they_were_not_done() {
+    let now = Instant::now();
+    let rows: Vec<(String, String)> = (0..10).map(|n| (format!("[\"{n}\"]"), format!("o{n}"))).collect();
+    let rows: Vec<(&str, &str)> = rows.iter().map(|(key, name)| (key.as_str(), name.as_str())).collect();
+    let mut state = state(&rows, now);
+    state.absorb(rendered(&rows, true), vec!["id".into()], now);
+    let two = PruneGuard { max_deletions: IntOrString::Int(2), ..PruneGuard::default() };
+    let two = Guard::new(&two).unwrap();
+    let judged = |state: &mut State, rows: &[(&str, &str)]| {
+        let read = state.absorb(rendered(rows, true), vec!["id".into()], now);
+        let terms = Terms { prune: true, guard: &two, approved: None, nonce: 0, awaited: &Keys::new() };
+        state.judge(&read, terms, now).verdict.believed
+    };
+    let believed = judged(&mut state, &rows[2..]);
+    assert_eq!(believed.len(), 2);
+    believed.into_iter().for_each(|stale| state.unanswered(stale, true));
+    assert_eq!(judged(&mut state, &rows[4..]).len(), 0, "there may have been two");
+    for (key, name) in &rows[..2] {
+        let (id, known) = there(name, key);
+        state.look_after(id, Some(known));
+    }
+    // Neither was deleted; their rows are back, and so are two that could have been deleted instead.
+    assert_eq!(judged(&mut state, &rows).len(), 0);
+    assert_eq!(judged(&mut state, &rows[2..]).len(), 2);
 }

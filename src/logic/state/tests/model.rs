@@ -96,6 +96,11 @@ pub enum Op {
         key: u8,
         name: Option<u8>,
     },
+    /// The same, and what was slow ends before what has no row is deleted.
+    LookAndLand {
+        whole: bool,
+        slow: u8,
+    },
     /// Nobody tells of the changes of late but that there may be some.
     LoseChanges,
     /// Somebody takes our label off an object.
@@ -167,6 +172,8 @@ pub struct World {
     holds: BTreeMap<u8, BTreeSet<u8>>,
     /// A row that changes before anything is deleted.
     meanwhile: Option<(u8, Option<u8>)>,
+    /// Whether what is slow ends before anything is deleted.
+    lands: bool,
     /// Whether rows may have changed of which nobody told.
     unheard: bool,
     live: BTreeMap<ObjectId, Live>,
@@ -209,6 +216,7 @@ impl World {
             read: BTreeMap::new(),
             holds: BTreeMap::new(),
             meanwhile: None,
+            lands: false,
             unheard: false,
             live: BTreeMap::new(),
             refused: BTreeSet::new(),
@@ -270,6 +278,15 @@ impl World {
                     self.work(read, 0, End::Whole);
                 } else {
                     self.look_at_changed(0, End::Whole);
+                }
+            }
+            Op::LookAndLand { whole, slow } => {
+                self.lands = true;
+                if whole {
+                    let read = self.read();
+                    self.work(read, slow, End::Whole);
+                } else {
+                    self.look_at_changed(slow, End::Whole);
                 }
             }
             Op::LoseChanges => {
@@ -443,6 +460,9 @@ impl World {
         }
         if let End::Crash(_) = end {
             return self.restart();
+        }
+        if std::mem::take(&mut self.lands) {
+            self.land();
         }
         self.settle_rows();
         if let Some((key, name)) = self.meanwhile.take() {
