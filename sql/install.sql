@@ -28,8 +28,8 @@ DECLARE
   functions CONSTANT text[] := ARRAY[
     'version()', 'revision()', 'about(oid)', 'tree(oid)', 'subscribed(oid)', 'per_row(oid)', 'triggers(oid,bool)',
     'settings(oid,name[])', 'key_of(name[],text)', 'body(oid,name[],int)', 'may(oid)', 'make(oid,name[],int)',
-    'watch(regclass,name[],int)', 'unwatch(regclass)', 'uninstall()', 'fits(pg_trigger,int2,name,name,oid)',
-    'check(regclass)'];
+    'deadline(int8)', 'hurry(timestamptz,int8)', 'watch(regclass,name[],int)', 'unwatch(regclass)', 'uninstall()',
+    'fits(pg_trigger,int2,name,name,oid)', 'check(regclass)'];
   there int[] := '{0,0}';
   owner name;
   role_before CONSTANT text := pg_catalog.current_setting('role');
@@ -445,6 +445,14 @@ END$b$,
     END LOOP;
   END $f$;
 
+  -- Until when the locks of so many tables may be waited for. Whoever has written to one of several, and waits for us at
+  -- another, may be the one for whom we wait: the server would end one of us for that. Before it looks we have given up.
+  CREATE OR REPLACE FUNCTION dbqo.deadline(tables bigint) RETURNS timestamptz
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $f$
+    SELECT clock_timestamp() + CASE WHEN tables > 1
+      THEN least(interval '2s', current_setting('deadlock_timeout')::interval * 0.9) ELSE interval '2s' END
+  $f$;
+
   -- Lets so many locks, one after the other, be waited for until then, and not much longer. While we wait for one,
   -- whoever writes to that table waits behind us, and to those we have as well: so all locks together may take as long
   -- as one.
@@ -465,7 +473,7 @@ END$b$,
     made record;
     one record;
     created text[];
-    until CONSTANT timestamptz := clock_timestamp() + interval '2s';
+    until CONSTANT timestamptz := dbqo.deadline((SELECT count(*) FROM dbqo.tree(rel)));
     subscribed CONSTANT bool := dbqo.subscribed(rel);
   BEGIN
     SELECT * INTO made FROM dbqo.make(rel, keys, slots);
@@ -519,7 +527,8 @@ END$b$,
     SET client_min_messages = warning AS $f$
   DECLARE
     called CONSTANT text := format('dbqo.n_%s()', rel::oid);
-    until CONSTANT timestamptz := clock_timestamp() + interval '2s';
+    until CONSTANT timestamptz := dbqo.deadline((SELECT count(DISTINCT t.tgrelid) FROM pg_trigger t
+      WHERE t.tgfoid = to_regprocedure(called)));
     removed text[];
   BEGIN
     IF NOT coalesce(dbqo.may(rel), (SELECT bool_and(dbqo.may(t.tgrelid)) FROM pg_trigger t
@@ -544,7 +553,8 @@ END$b$,
     SET client_min_messages = warning AS $f$
   DECLARE
     owner CONSTANT name := (SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace n WHERE n.nspname = 'dbqo');
-    until CONSTANT timestamptz := clock_timestamp() + interval '2s';
+    until CONSTANT timestamptz := dbqo.deadline((SELECT count(DISTINCT t.tgrelid) FROM pg_trigger t
+      JOIN pg_proc p ON p.oid = t.tgfoid WHERE p.pronamespace = 'dbqo'::regnamespace));
     removed text[];
     one record;
   BEGIN

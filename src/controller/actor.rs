@@ -233,6 +233,9 @@ impl Actor {
                 Outcome::Failed(error.failed())
             }
         };
+        if matches!(outcome, Outcome::Failed(_)) {
+            self.memory.notified.cannot_read();
+        }
         if let Outcome::Done(done) = &outcome
             && done.whole
         {

@@ -5,6 +5,7 @@ mod name;
 mod talk;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -40,13 +41,14 @@ pub struct Bounds {
 /// What is listened to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Endpoint {
-    hosts: Vec<(String, u16)>,
+    /// With the addresses of those that are not looked up: whoever has another one means another server.
+    hosts: Vec<(String, Option<IpAddr>, u16)>,
     dbname: String,
 }
 
 impl Endpoint {
     fn of(settings: &Settings) -> Self {
-        let hosts = settings.hosts.iter().map(|host| (host.name.clone(), host.port)).collect();
+        let hosts = settings.hosts.iter().map(|host| (host.name.clone(), host.address, host.port)).collect();
         Self { hosts, dbname: settings.dbname.clone() }
     }
 }
@@ -121,6 +123,11 @@ impl Subscription {
         let _ = tokio::time::timeout(limit, self.hearing.wait_for(|hearing| *hearing != Hearing::Starting)).await;
     }
 
+    /// Rows cannot be read for now.
+    pub fn cannot_read(&self) {
+        self.line.cannot_read(self.id);
+    }
+
     /// All rows were read from `began` on, which took so long and changed so many objects.
     pub fn read(&self, began: Instant, took: Duration, changed: usize) {
         self.line.read(self.id, began, took, changed);
@@ -143,7 +150,7 @@ impl Listeners {
         let endpoint = Endpoint::of(&interest.settings);
         let line = self.line(&endpoint)?;
         let (sender, hearing) = watch::channel(Hearing::Starting);
-        let id = line.join(Subscriber { interest: interest.clone(), wakes, hearing: sender });
+        let id = line.join(Subscriber { interest: interest.clone(), wakes, hearing: sender, reads: true });
         Ok(Subscription { line, id, interest, hearing })
     }
 
@@ -161,7 +168,10 @@ impl Listeners {
         if let Some(line) = lines.get(endpoint).and_then(Weak::upgrade) {
             return Ok(line);
         }
-        let shares_server = |other: &&Endpoint| other.hosts.iter().any(|host| endpoint.hosts.contains(host));
+        let is_one = |(name, _, port): &(String, Option<IpAddr>, u16)| {
+            endpoint.hosts.iter().any(|(other, _, of_other)| (other, of_other) == (name, port))
+        };
+        let shares_server = |other: &&Endpoint| other.hosts.iter().any(is_one);
         if lines.keys().filter(shares_server).count() >= self.bounds.per_server {
             let most = self.bounds.per_server;
             return Err(format!(
@@ -180,5 +190,25 @@ impl Listeners {
         let line = Open::start(Line::new(name, self.bounds.waiting, Box::new(behind)));
         lines.insert(endpoint.clone(), Arc::downgrade(&line));
         Ok(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logic::connection::Host;
+
+    #[test]
+    fn a_host_at_another_address_is_another_server() {
+        let at = |address: Option<&str>| {
+            let address = address.map(|address| address.parse().unwrap());
+            Endpoint::of(&Settings {
+                hosts: vec![Host { name: "db".into(), address, port: 5432 }],
+                ..Settings::default()
+            })
+        };
+        assert_eq!(at(None), at(None));
+        assert_ne!(at(Some("10.0.0.1")), at(None), "whose notifications would be somebody else's");
+        assert_ne!(at(Some("10.0.0.1")), at(Some("10.0.0.2")));
     }
 }

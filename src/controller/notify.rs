@@ -101,6 +101,11 @@ impl Notified {
         }
     }
 
+    /// Rows cannot be read for now.
+    pub fn cannot_read(&self) {
+        self.subscription.iter().for_each(Subscription::cannot_read);
+    }
+
     /// All rows were read from `began` on.
     pub fn read(&self, began: Instant, took: Duration, changed: usize) {
         self.subscription.iter().for_each(|subscription| subscription.read(began, took, changed));

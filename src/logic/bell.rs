@@ -9,7 +9,8 @@
 //!    └──no place to wait──> Masked
 //! ```
 //!
-//! Waiting is as good as armed, but for writers that began before: their changes are read when the lock is had.
+//! Waiting is as good as armed, but for writers that began before: their changes are read when the lock is had. What was
+//! committed before it was waited for is read as soon as it is.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -150,6 +151,12 @@ impl Bell {
             // It is not wanted any more.
             _ => Some(Act::Disarm),
         }
+    }
+
+    /// The lock is waited for: all that is begun from now on notifies. What was committed before may have told nobody, and
+    /// it may take long until the lock is had.
+    pub fn queued(&self) -> Option<Act> {
+        matches!(self.phase, Phase::Waiting { .. }).then_some(Act::Read)
     }
 
     /// The lock was not had: somebody who did not notify works on.
@@ -303,6 +310,7 @@ mod tests {
         let (mut bell, _) = Bell::new();
         assert_eq!(bell.not_had(now), Some(Act::Wait));
         assert!(!bell.is_armed() && !bell.is_masked());
+        assert_eq!(bell.queued(), Some(Act::Read), "what was committed before it was waited for");
         assert_eq!(bell.notified(now), None);
         assert_eq!(bell.had(now), Some(Act::Read));
     }
@@ -382,6 +390,7 @@ mod tests {
         let (mut bell, _) = Bell::new();
         bell.not_had(now);
         let now = flood(&mut bell, now);
+        assert_eq!(bell.queued(), None, "it is not waited for any more");
         assert_eq!(bell.had(now), Some(Act::Disarm));
         assert!(bell.is_masked());
     }

@@ -50,6 +50,11 @@ impl Whole {
         Self::new(format!("its triggers do not send {}", key.join(", ")))
     }
 
+    /// Triggers send keys as they look with settings of ours, and with this one rows would be called otherwise.
+    pub fn looks_otherwise(setting: &str) -> Self {
+        Self::new(format!("its setup statements set {setting}, on which the text of keys may depend"))
+    }
+
     /// Values of the key's types are not to be compared.
     pub fn not_comparable() -> Self {
         Self::new("PostgreSQL cannot look for values of the key columns' types")

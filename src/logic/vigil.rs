@@ -51,6 +51,11 @@ impl Vigil {
         self.tables.entry(oid).or_default().notified = Some(now);
     }
 
+    /// Whether there was a look at a table already.
+    pub fn has_seen(&self, oid: i64) -> bool {
+        self.tables.get(&oid).is_some_and(|entry| entry.last.is_some())
+    }
+
     /// What a look found, None where there is no such table. The first look says how it is.
     pub fn look(&mut self, oid: i64, found: Option<Sight>, now: Instant) -> Finding {
         let Some(sight) = found else {
@@ -81,7 +86,10 @@ mod tests {
 
     fn vigil(now: Instant) -> Vigil {
         let mut vigil = Vigil::default();
+        vigil.notified(7, now - LAG);
+        assert!(!vigil.has_seen(7));
         assert_eq!(vigil.look(7, Some(SIGHT), now), Finding::Quiet);
+        assert!(vigil.has_seen(7));
         vigil
     }
 

@@ -1,6 +1,9 @@
 //! The locks by which a listener says for which tables it wants to be notified; on connections of their own, as nobody
 //! hears anything on one that waits. They end with the connection.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
@@ -17,6 +20,8 @@ use crate::logic::detect::Keeper;
 const FIRST: i32 = 1_684_173_167;
 /// How long to wait for a lock before that is left to a connection of its own.
 const SHORT: &str = "200ms";
+/// A lock that is not had so long after it was asked for is waited for.
+const SOON: Duration = Duration::from_millis(100);
 /// How a sentence about it begins.
 const WHICH: &str = "the connection for locks";
 
@@ -147,13 +152,24 @@ impl Arms {
 pub struct Vigilant(Session);
 
 impl Vigilant {
-    /// Waits for the lock of a table as long as it takes.
-    pub async fn wait(settings: &Settings, slot: i32, table: i64) -> Result<Self, Error> {
+    /// Waits for the lock of a table as long as it takes. `queued` is called as soon as it is waited for.
+    pub async fn wait(settings: &Settings, slot: i32, table: i64, queued: impl FnOnce()) -> Result<Self, Error> {
         let mut session = Session::connect(settings).await?;
         session.stay().await?;
         // Given up, it is canceled: a server does not notice by itself that nobody waits any more.
         session.in_use = true;
-        session.client.batch_execute(&lock(slot, table)).await.map_err(|error| Error::ours(&error, WHICH))?;
+        let sql = lock(slot, table);
+        {
+            let mut asked = pin!(session.client.batch_execute(&sql));
+            let had = match timeout(SOON, &mut asked).await {
+                Ok(had) => had,
+                Err(_) => {
+                    queued();
+                    asked.await
+                }
+            };
+            had.map_err(|error| Error::ours(&error, WHICH))?;
+        }
         session.in_use = false;
         Ok(Self(session))
     }

@@ -96,6 +96,9 @@ impl Session {
         tables: &[Watched],
     ) -> Result<Result<KeyedPlan, Whole>, Error> {
         let Some(wrapped) = query.columns() else { return Ok(Err(Whole::changes_data())) };
+        if let Some(setting) = self.looks_otherwise(query, limits).await? {
+            return Ok(Err(Whole::looks_otherwise(&setting)));
+        }
         let (columns, row_key) = self.columns_and_key(query, &wrapped, limits).await?;
         if let Err(whole) = consider_key(&row_key) {
             return Ok(Err(whole));

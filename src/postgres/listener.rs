@@ -38,7 +38,7 @@ const PING: &str = concat!(
                 hashtextextended(string_agg(format('%s %s %s %s', r.oid, r.xmin, tree.leaving, \
                     pg_relation_filenode(r.oid)), ',' ORDER BY r.oid), 0) AS definition, \
                 (SELECT CASE WHEN bool_and(g.tgenabled IN ('O', 'A')) THEN \
-                    hashtextextended(string_agg(format('%s %s %s %s', g.oid, g.tgenabled, p.oid, p.xmin), ',' \
+                    hashtextextended(string_agg(format('%s %s %s %s %s', g.oid, g.xmin, g.tgenabled, p.oid, p.xmin), ',' \
                         ORDER BY g.oid), 0) END \
                 FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid \
                 WHERE g.tgrelid IN (SELECT tree.oid FROM tree) AND p.proname = concat('n_', c.oid)::name \

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::error::Pooled;
+use super::query::{NONE, bounded};
 use super::{Error, Limits, Session};
 use crate::logic::sql::Query;
 
@@ -20,6 +21,8 @@ const FIXED: [(&str, &str); 7] = [
     ("standard_conforming_strings", "on"),
     ("client_min_messages", "error"),
 ];
+/// So many of them, the first, decide what values look like as text.
+const LOOKS: usize = 5;
 /// What others have set in a connection and left behind, where it would decide which rows there are.
 const LEFT_BEHIND: [&str; 2] = ["search_path", "role"];
 /// When we close a connection, the pooler closes that to the server, which looks for it this often while it works. Not
@@ -74,6 +77,23 @@ impl Session {
         }
         self.in_use = true;
         Ok(())
+    }
+
+    /// Which of the settings that decide what values look like as text is another one by now, after setup statements.
+    pub(super) async fn looks_otherwise(&self, query: &Query, limits: &Limits) -> Result<Option<String>, Error> {
+        if query.setup.is_empty() {
+            return Ok(None);
+        }
+        let failed = |error: tokio_postgres::Error| Error::ours(&error, "the session");
+        let each: Vec<String> =
+            FIXED.iter().take(LOOKS).map(|(name, value)| format!("('{name}', '{value}')")).collect();
+        let sql = format!(
+            "SELECT f.name FROM (VALUES {}) AS f(name, value) WHERE pg_catalog.split_part(\
+             pg_catalog.current_setting(f.name), ',', 1) OPERATOR(pg_catalog.<>) f.value LIMIT 1",
+            each.join(", ")
+        );
+        let rows = bounded("the session", limits, self.client.query_typed(&sql, &NONE)).await?.map_err(failed)?;
+        rows.first().map(|row| row.try_get(0)).transpose().map_err(failed)
     }
 
     /// Begins a transaction.

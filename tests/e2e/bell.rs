@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::StreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_postgres::{AsyncMessage, NoTls};
 
 use crate::support::listening::{ARMED, LISTENING, LOCKING, backend, notified, notified_or_polled};
-use crate::support::world::{PATIENCE, World};
+use crate::support::world::{PATIENCE, World, condition};
 use crate::support::{Operator, eventually, secret_for};
 
 const TIMES: [&str; 3] = ["--lease-duration=5s", "--lease-renew-deadline=3s", "--lease-retry-period=500ms"];
@@ -125,8 +125,140 @@ async fn without_a_connection_to_wait_on_the_table_is_read_from_time_to_time() {
     earlier.batch_execute("COMMIT").await.unwrap();
     world.until_value("b", Some("early")).await;
     until_armed(&world.sql, 1).await;
-    world.until_told("--max-waiting-per-listener", false).await;
+    eventually("it is told of no more", 4 * PATIENCE, async || {
+        let message = told(&world).await;
+        assert!(!message.contains("hung"), "by now the lock is ours: {message}");
+        (!message.contains("--max-waiting-per-listener")).then_some(())
+    })
+    .await;
     world.applies(&world.sql, "heard").await;
+}
+
+async fn told(world: &World) -> String {
+    let resource = world.get("q").await;
+    condition(&resource, "ChangeDetection").unwrap()["message"].as_str().unwrap().to_owned()
+}
+
+/// A login that listens, and may have so many connections; the spec by which it does.
+async fn listens_as(world: &World, role: &str, connections: i32) -> Value {
+    world
+        .run_sql(&format!(
+            "CREATE ROLE {role} LOGIN PASSWORD 'CANARY' CONNECTION LIMIT {connections}; GRANT SELECT ON t TO {role}"
+        ))
+        .await;
+    let mut secret = secret_for(&world.database, "listens");
+    let login = [("username".to_owned(), role.to_owned()), ("password".to_owned(), "CANARY".to_owned())];
+    secret.string_data.as_mut().unwrap().extend(login);
+    world.add_secret(&secret).await;
+    let mut spec = notified(json!({}));
+    spec["database"] = json!({"connectionSecretRef": {"name": "db"}, "notifyConnectionSecretRef": {"name": "listens"}});
+    spec
+}
+
+#[tokio::test]
+async fn what_nobody_heard_is_applied_though_a_transaction_of_that_time_goes_on() {
+    let world = World::new("goes-on", &["a", "b"]).await;
+    let spec = listens_as(&world, "goes_on", -1).await;
+    world.create("q", spec).await;
+    world.listening("q").await;
+    world.run_sql("ALTER ROLE goes_on NOLOGIN").await;
+    let pid = backend(&world.sql, LISTENING).await;
+    world.run_sql(&format!("SELECT pg_terminate_backend({pid}, 5000)")).await;
+    world.condition("q", "ChangeDetection", "False", Some("NotificationsLost")).await;
+    until_armed(&world.sql, 0).await;
+    let earlier = world.database.client().await;
+    earlier.batch_execute("BEGIN; UPDATE t SET v = 'early' WHERE name = 'b'").await.unwrap();
+    world.run_sql("UPDATE t SET v = 'unheard' WHERE name = 'a'").await;
+    world.run_sql("ALTER ROLE goes_on LOGIN").await;
+    until_armed(&world.sql, 1).await;
+    world.until_value("a", Some("unheard")).await;
+    assert_eq!(world.value("b").await.as_deref(), Some("one"));
+    earlier.batch_execute("COMMIT").await.unwrap();
+    world.until_value("b", Some("early")).await;
+}
+
+#[tokio::test]
+async fn where_no_connection_to_wait_on_is_to_be_had_the_others_stay() {
+    let world = World::new("no-connection", &["a", "b"]).await;
+    world.run_sql(include_str!("../../sql/install.sql")).await;
+    world.run_sql("SELECT dbqo.watch('t', '{name}')").await;
+    let earlier = world.database.client().await;
+    earlier.batch_execute("BEGIN; UPDATE t SET v = 'early' WHERE name = 'b'").await.unwrap();
+    let spec = listens_as(&world, "no_connection", 2).await;
+    world.create("q", spec).await;
+    world.listening("q").await;
+    for value in ["two", "three", "four"] {
+        world.applies(&world.sql, value).await;
+    }
+    assert!(!world.operator.logs().contains("notifications are not heard"), "{}", world.operator.logs());
+    earlier.batch_execute("COMMIT").await.unwrap();
+    world.until_value("b", Some("early")).await;
+    until_armed(&world.sql, 1).await;
+}
+
+#[tokio::test]
+async fn a_table_with_a_bell_is_armed_though_the_one_that_was_listened_to_first_has_none() {
+    let world = World::with_flags("bell-beside", &["a"], &["--install-triggers=never"]).await;
+    world.run_sql(include_str!("../../sql/install.sql")).await;
+    world.run_sql("CREATE TABLE u (name text PRIMARY KEY, v text); INSERT INTO u VALUES ('u', 'one')").await;
+    world.run_sql("SELECT dbqo.watch('t', '{name}', 0), dbqo.watch('u', '{name}')").await;
+    world.create("q", notified(json!({}))).await;
+    world.listening("q").await;
+    assert_eq!(armed(&world.sql).await, 0, "there is nothing to arm");
+    world.create("r", on_u()).await;
+    until_armed(&world.sql, 2).await;
+    world.listening("r").await;
+    world.listening("q").await;
+    world.run_sql("UPDATE u SET v = 'two'").await;
+    world.until_value("u", Some("two")).await;
+    world.applies(&world.sql, "two").await;
+}
+
+fn on_u() -> Value {
+    let mut spec = notified(json!({"tableName": "u"}));
+    spec["query"] = json!("SELECT name, v FROM u");
+    spec
+}
+
+#[tokio::test]
+async fn a_slot_that_a_table_does_not_have_is_none_to_arm_it_with() {
+    let world = World::with_flags("fewer-slots", &["a"], &["--install-triggers=never"]).await;
+    world.run_sql(include_str!("../../sql/install.sql")).await;
+    world.run_sql("CREATE TABLE u (name text PRIMARY KEY, v text); INSERT INTO u VALUES ('u', 'one')").await;
+    world.run_sql("SELECT dbqo.watch('t', '{name}', 2), dbqo.watch('u', '{name}')").await;
+    let another = world.database.client().await;
+    another.batch_execute("SELECT pg_advisory_lock(1684173167, 0)").await.unwrap();
+    world.create("q", notified(json!({}))).await;
+    world.listening("q").await;
+    world.create("r", on_u()).await;
+    world.polling("r", "slots => 2").await;
+    world.run_sql("SELECT dbqo.watch('u', slots => 2)").await;
+    world.listening("r").await;
+    world.listening("q").await;
+    until_armed(&world.sql, 2).await;
+    world.run_sql("UPDATE u SET v = 'two'").await;
+    world.until_value("u", Some("two")).await;
+}
+
+#[tokio::test]
+async fn one_that_cannot_read_a_table_keeps_no_other_from_being_told() {
+    let world = World::new("cannot-read", &["a"]).await;
+    world.run_sql("CREATE TABLE x (name text, v text)").await;
+    world.create("q", notified(json!({}))).await;
+    let mut spec = notified(json!({}));
+    spec["query"] = json!("SELECT x.name, x.v FROM x JOIN t USING (name)");
+    world.create("fails", spec).await;
+    world.listening("q").await;
+    world.listening("fails").await;
+    world.run_sql("DROP TABLE x; UPDATE t SET v = 'two'").await;
+    world.condition("fails", "Ready", "False", Some("QueryFailed")).await;
+    // So often that it is read as a whole afterwards.
+    for n in 0..500 {
+        world.sql.execute("UPDATE t SET v = $1", &[&format!("loud {n}")]).await.unwrap();
+    }
+    world.until_value("a", Some("loud 499")).await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    world.applies(&world.sql, "late").await;
 }
 
 #[tokio::test]

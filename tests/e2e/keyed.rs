@@ -89,6 +89,27 @@ async fn keys_and_names_that_change_and_are_swapped_move_the_objects() {
 }
 
 #[tokio::test]
+async fn rows_whose_keys_look_otherwise_after_the_setup_statements_are_found() {
+    let world = World::new("looks", &[]).await;
+    world
+        .run_sql(
+            "CREATE TABLE k (id timestamptz PRIMARY KEY, name text, v text); \
+             INSERT INTO k VALUES ('2024-01-01 00:00Z', 'n1', 'one'), ('2024-01-02 00:00Z', 'n2', 'one')",
+        )
+        .await;
+    world.create("q", spec(json!({"query": "SET TIME ZONE 'Asia/Tokyo'; SELECT id, name, v FROM k"}))).await;
+    listening(&world).await;
+    world.run_sql("UPDATE k SET v = 'two' WHERE name = 'n1'").await;
+    until(&world, &[("n1", "two"), ("n2", "one")]).await;
+    world.run_sql("UPDATE k SET v = 'two' WHERE name = 'n2'").await;
+    until(&world, &[("n1", "two"), ("n2", "two")]).await;
+    world.run_sql("DELETE FROM k WHERE name = 'n1'").await;
+    until(&world, &[("n2", "two")]).await;
+    world.run_sql("UPDATE k SET id = '2024-01-03 00:00Z', name = 'n3' WHERE name = 'n2'").await;
+    until(&world, &[("n3", "two")]).await;
+}
+
+#[tokio::test]
 async fn an_object_that_two_rows_want_is_left_as_it_is_until_one_of_them_has_it() {
     let world = world("disputed", 3, json!({})).await;
     let uids = world.uids().await;

@@ -187,6 +187,40 @@ async fn writes_that_fire_no_trigger_are_seen_by_the_counters() {
 }
 
 #[tokio::test]
+async fn writes_that_fire_no_trigger_are_seen_of_a_table_that_was_added_just_now() {
+    let world = World::new("silent-too", &["a"]).await;
+    world.run_sql("CREATE TABLE u (name text PRIMARY KEY, v text); INSERT INTO u VALUES ('u', 'one')").await;
+    world.create("q", notified(json!({}))).await;
+    world.listening("q").await;
+    let mut spec = notified(json!({"tableName": "u"}));
+    spec["query"] = json!("SELECT name, v FROM u");
+    world.create("r", spec).await;
+    world.listening("r").await;
+    world.until_value("u", Some("one")).await;
+    let sql = world.database.client().await;
+    sql.batch_execute("SET dbqo.skip = on; UPDATE u SET v = 'silent'").await.unwrap();
+    drop(sql);
+    world.until_value("u", Some("silent")).await;
+}
+
+#[tokio::test]
+async fn what_was_written_while_triggers_were_off_for_a_moment_is_seen() {
+    let world = World::new("moment", &["a"]).await;
+    world.create("q", notified(json!({}))).await;
+    world.listening("q").await;
+    // By this the counters are explained for a while.
+    world.applies(&world.sql, "heard").await;
+    let sql = world.database.client().await;
+    let silent = "BEGIN; ALTER TABLE t DISABLE TRIGGER USER; UPDATE t SET v = 'unheard'; \
+                  ALTER TABLE t ENABLE TRIGGER USER; COMMIT";
+    sql.batch_execute(silent).await.unwrap();
+    drop(sql);
+    world.until_value("a", Some("unheard")).await;
+    world.listening("q").await;
+    world.applies(&world.sql, "heard again").await;
+}
+
+#[tokio::test]
 async fn a_table_that_loses_a_partition_or_is_swapped_by_its_name_is_read_and_watched_anew() {
     let world = World::new("swapped", &[]).await;
     world

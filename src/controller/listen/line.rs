@@ -1,6 +1,7 @@
 //! One listener: who listens, for which tables, and what each of them hears.
 
 mod quiet;
+mod reading;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Deref;
@@ -72,6 +73,8 @@ pub(super) struct Subscriber {
     pub(super) interest: Interest,
     pub(super) wakes: Arc<Wakes>,
     pub(super) hearing: watch::Sender<Hearing>,
+    /// Whether it can read, as far as it is known.
+    pub(super) reads: bool,
 }
 
 #[derive(Default)]
@@ -130,27 +133,8 @@ impl Line {
     pub(super) fn leave(&self, id: u64) {
         let mut state = lock(&self.state);
         state.subscribers.remove(&id);
-        for table in state.tables.values_mut() {
-            table.unread.remove(&id);
-        }
         state.follow_interests();
-        self.stirred.notify_one();
-    }
-
-    /// A resource has read all its rows.
-    pub(super) fn read(&self, id: u64, began: Instant, took: Duration, changed: usize) {
-        let mut state = lock(&self.state);
-        let State { tables, acts, .. } = &mut *state;
-        for (oid, table) in tables {
-            if began < table.asked || !table.unread.remove(&id) {
-                continue;
-            }
-            table.changed += changed;
-            table.took = table.took.max(took);
-            if table.unread.is_empty() {
-                acts.extend(table.bell.read(table.changed, table.took, Instant::now()).map(|act| (*oid, act)));
-            }
-        }
+        state.excuse(id);
         self.stirred.notify_one();
     }
 
@@ -242,6 +226,11 @@ impl Line {
         state.tell();
     }
 
+    /// Whether there was a look at a table already.
+    pub(super) fn has_seen(&self, oid: i64) -> bool {
+        lock(&self.state).vigil.has_seen(oid)
+    }
+
     /// How full the server's queue was at the last look; None where there is no connection.
     pub(super) fn usage(&self) -> Option<f64> {
         let state = lock(&self.state);
@@ -311,16 +300,6 @@ impl State {
                 let (asked, took) = (Instant::now(), Duration::ZERO);
                 Table { bell, asked, unread: HashSet::new(), changed: 0, took, mute: 0, quiet: None }
             });
-        }
-    }
-
-    /// All who are interested in a table are to read it.
-    fn have_read(&mut self, oid: i64, now: Instant) {
-        let Some(table) = self.tables.get_mut(&oid) else { return };
-        (table.asked, table.changed, table.took) = (now, 0, Duration::ZERO);
-        for (id, subscriber) in self.subscribers.iter().filter(|(_, one)| one.is_interested_in(oid)) {
-            table.unread.insert(*id);
-            subscriber.wakes.leave(Pending::new(Wake::Everything, now));
         }
     }
 

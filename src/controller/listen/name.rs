@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn endpoint(host: &str) -> Endpoint {
-        Endpoint { hosts: vec![(host.into(), 5432)], dbname: "app".into() }
+        Endpoint { hosts: vec![(host.into(), None, 5432)], dbname: "app".into() }
     }
 
     #[test]

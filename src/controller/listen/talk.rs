@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::select_all;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::line::{Line, WhoIsBehind};
 use super::name::Behind;
 use crate::controller::actor::jitter;
-use crate::logic::bell::Act;
+use crate::logic::bell::{Act, Bell};
 use crate::logic::connection::Settings;
 use crate::logic::retry::Retry;
 use crate::postgres::{self, Arms, Deaf, Holder, Listener, Taken, Vigilant};
@@ -55,6 +56,8 @@ struct Talk<'a> {
     /// Connections that wait for the lock of a table.
     waiting: JoinSet<(i64, Result<Vigilant, postgres::Error>)>,
     waits: HashMap<i64, AbortHandle>,
+    /// Which of them wait by now.
+    queued: (UnboundedSender<i64>, UnboundedReceiver<i64>),
     /// Connections that have it.
     vigilant: HashMap<i64, Vigilant>,
 }
@@ -80,36 +83,62 @@ impl<'a> Talk<'a> {
         };
         tracing::info!(slot = arms.as_ref().map(Arms::slot), "listening for notifications");
         let (waiting, waits, vigilant) = (JoinSet::new(), HashMap::new(), HashMap::new());
-        let mut talk = Self { line, settings, listener, arms, waiting, waits, vigilant };
+        let mut talk = Self { line, settings, listener, arms, waiting, waits, queued: unbounded_channel(), vigilant };
         line.is_up();
-        talk.go_on().await.map_err(|error| error.to_string())
+        talk.go_on().await
     }
 
-    async fn go_on(&mut self) -> Result<Infallible, postgres::Error> {
+    async fn go_on(&mut self) -> Result<Infallible, String> {
+        let failed = |error: postgres::Error| error.to_string();
         let mut pings = interval(PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            if !self.has_a_slot() {
+                return Err("another slot is needed for a table that is listened for by now".into());
+            }
             while let Some((table, act)) = self.line.next() {
-                self.act(table, act).await?;
+                self.act(table, act).await.map_err(failed)?;
             }
             let due = self.line.due();
             tokio::select! {
                 () = self.line.stirred.notified() => {}
-                _ = pings.tick() => self.ping().await?,
+                _ = pings.tick() => self.ping().await.map_err(failed)?,
+                Some(table) = self.queued.1.recv() => self.line.done(table, |bell| bell.queued()),
                 Some(waited) = self.waiting.join_next() => {
                     // One that was given up is no loss.
                     let Ok((table, waited)) = waited else { continue };
                     self.waits.remove(&table);
-                    self.vigilant.insert(table, waited?);
-                    self.line.done(table, |bell| bell.had(Instant::now()));
+                    match waited {
+                        Ok(vigilant) => {
+                            self.vigilant.insert(table, vigilant);
+                            self.line.done(table, |bell| bell.had(Instant::now()));
+                        }
+                        // All other connections may be well: the server may have none left, or not for this role.
+                        Err(error) => {
+                            tracing::debug!("a lock is not waited for: {error}");
+                            self.line.done(table, has_no_place);
+                        }
+                    }
                 }
                 () = until(due) => {}
-                () = ended(&mut self.listener, &mut self.arms, &mut self.vigilant) => return Err(ENDED),
+                () = ended(&mut self.listener, &mut self.arms, &mut self.vigilant) => return Err(failed(ENDED)),
             }
         }
     }
 
+    /// Whether there is a slot that all tables have, if any has one: those that were added may have fewer than there were.
+    fn has_a_slot(&self) -> bool {
+        match (self.line.slots(), &self.arms) {
+            (0, _) => true,
+            (slots, arms) => arms.as_ref().is_some_and(|arms| arms.slot() < slots),
+        }
+    }
+
     async fn act(&mut self, table: i64, act: Act) -> Result<(), postgres::Error> {
+        // How it is has to be known before it is read: what changes afterwards without a word differs from that.
+        if act == Act::Arm && !self.line.has_seen(table) {
+            self.ping().await?;
+        }
         match (act, &self.arms) {
             // All that is committed is notified.
             (Act::Arm, None) => self.line.done(table, |bell| bell.had(Instant::now())),
@@ -118,14 +147,12 @@ impl<'a> Talk<'a> {
                 self.line.done(table, |bell| if had { bell.had(Instant::now()) } else { bell.not_had(Instant::now()) });
             }
             (Act::Wait, Some(arms)) if self.waits.len() + self.vigilant.len() < self.line.waiting => {
-                let (settings, slot) = (self.settings.clone(), arms.slot());
-                let wait = async move { (table, Vigilant::wait(&settings, slot, table).await) };
+                let (settings, slot, queued) = (self.settings.clone(), arms.slot(), self.queued.0.clone());
+                let tell = move || _ = queued.send(table);
+                let wait = async move { (table, Vigilant::wait(&settings, slot, table, tell).await) };
                 self.waits.insert(table, self.waiting.spawn(wait));
             }
-            (Act::Wait, _) => self.line.done(table, |bell| {
-                bell.no_place(Instant::now());
-                None
-            }),
+            (Act::Wait, _) => self.line.done(table, has_no_place),
             (Act::Disarm, Some(arms)) => match (self.waits.remove(&table), self.vigilant.remove(&table)) {
                 (Some(wait), _) => wait.abort(),
                 (None, Some(_)) => {}
@@ -150,6 +177,11 @@ impl<'a> Talk<'a> {
         self.line.look(&ping);
         Ok(())
     }
+}
+
+fn has_no_place(bell: &mut Bell) -> Option<Act> {
+    bell.no_place(Instant::now());
+    None
 }
 
 /// Nothing more is heard, or locks are lost.

@@ -216,6 +216,31 @@ async fn to_watch_a_table_that_is_in_use_gives_up_and_lets_those_who_waited_go_o
 }
 
 #[tokio::test]
+async fn to_watch_a_table_with_parts_ends_no_writer_that_waits_for_us_as_we_for_it() {
+    let database = TestDatabase::create("harmless deadlock").await;
+    let (client, first, second) = (database.client().await, database.client().await, database.client().await);
+    let tables = "CREATE TABLE t (id int, v int); CREATE TABLE one () INHERITS (t); CREATE TABLE two () INHERITS (t)";
+    client.batch_execute(tables).await.unwrap();
+    let t = oid(&client, "t").await;
+    let mut session = session(&database).await;
+    session.install(&LIMITS).await.unwrap();
+    first.batch_execute("BEGIN; INSERT INTO one VALUES (1, 1)").await.unwrap();
+    second.batch_execute("BEGIN; INSERT INTO two VALUES (1, 1)").await.unwrap();
+    let watching = tokio::spawn(async move { session.ensure_watched(&wanted(t, &["id"], 1), true, &LIMITS).await });
+    eventually("it waits for the first part", PATIENCE, async || {
+        let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'one'::regclass";
+        (client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) > 0).then_some(())
+    })
+    .await;
+    // It has the lock of the whole already.
+    let writing = tokio::spawn(async move { second.batch_execute("INSERT INTO t VALUES (2, 1); COMMIT").await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    first.batch_execute("COMMIT").await.unwrap();
+    writing.await.unwrap().unwrap();
+    assert_eq!(why(watching.await.unwrap().unwrap_err()).0, Why::Busy);
+}
+
+#[tokio::test]
 async fn what_is_as_it_should_be_is_neither_locked_nor_written() {
     let (database, client, _listener) = watched("harmless unchanged", TABLE, "t", &["id"]).await;
     let t = oid(&client, "t").await;

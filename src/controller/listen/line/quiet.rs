@@ -12,7 +12,10 @@ impl Line {
     pub(in crate::controller::listen) fn kept(&self) -> Vec<i64> {
         let now = Instant::now();
         let state = lock(&self.state);
-        let is_kept = |table: &Table| matches!(table.bell.unrest(now), Some(Unrest::NoPlace | Unrest::Late));
+        // By now it may be had, and who keeps it then are we.
+        let is_kept = |table: &Table| {
+            !table.bell.is_armed() && matches!(table.bell.unrest(now), Some(Unrest::NoPlace | Unrest::Late))
+        };
         state.tables.iter().filter(|(_, table)| is_kept(table)).map(|(oid, _)| *oid).collect()
     }
 
