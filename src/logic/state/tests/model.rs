@@ -621,7 +621,11 @@ impl World {
         let failing = |name: u8, value: Option<u8>| {
             // What somebody else did to it a moment ago, nobody can know yet.
             let is_untold = self.news.iter().any(|(told, _)| *told == self::id(name));
-            let value_is = |value| self.live.get(&self::id(name)).is_some_and(|live| live.value == format!("v{value}"));
+            // It was applied, whatever somebody made of it since.
+            let has = |value: u8| {
+                move |live: &Live| live.value == format!("v{value}") || live.value == "edited" && !live.is_foreign
+            };
+            let value_is = |value| self.live.get(&self::id(name)).is_some_and(has(value));
             value.is_none_or(|value| !value_is(value) && !is_untold)
         };
         if self.read.values().any(|(name, value)| value.is_some() && number(id) == *name) {
