@@ -2,27 +2,35 @@
 //! Decides nothing itself.
 
 mod actor;
+mod applies;
 mod apply;
 mod cleanup;
 mod deep;
+mod deletion;
 mod detect;
 mod drift;
 mod error;
 mod fetch;
 mod follow;
+mod jitter;
 mod leader;
 mod listen;
+mod listing;
 mod lock;
 mod memory;
 mod missed;
+mod notified;
 mod notify;
 mod observe;
+mod pass;
 mod prune;
 mod read;
+mod recall;
 mod reconcile;
 mod registry;
 mod report;
 mod search;
+mod seen;
 mod start;
 mod stop;
 mod wakes;

@@ -6,8 +6,6 @@ mod due;
 mod finalizing;
 mod noticing;
 
-use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,10 +14,13 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
-use super::apply::Landed;
+use super::applies::Landed;
+use super::jitter::jitter;
 use super::memory::Memory;
-use super::reconcile::{Pass, reconcile};
+use super::pass::Pass;
+use super::reconcile::reconcile;
 use super::report::Report;
+use super::seen::{Reason, Seen};
 use super::stop::Stop;
 use super::{Context, error::Error, observe};
 use crate::crd::Dbqr;
@@ -36,51 +37,6 @@ use crate::metrics::{Series, Source};
 const LONG: Duration = Duration::from_secs(2);
 /// Asks for a pass now; whatever its value, a new one counts.
 const REQUESTED_AT: &str = "konnektr.io/requestedAt";
-
-/// What an actor sees of the world: always the latest, never a queue.
-#[derive(Clone)]
-pub struct Seen {
-    /// The resource as it was seen last.
-    pub dbqr: Arc<Dbqr>,
-    /// Whether it was ever seen being deleted with `--cascade=orphan`. The garbage collector takes its mark of that off
-    /// as soon as it has done its own part.
-    pub orphaned: bool,
-    /// Whether its deletion began while nobody looked, so that the mark may have been there and gone.
-    pub unattended: bool,
-    /// Grows when one of its Secrets, or its account, changes.
-    pub needs_changed: u64,
-}
-
-/// The parts of [`Seen`] that are a reason to look; status and finalizers are not.
-#[derive(PartialEq)]
-struct Reason {
-    generation: Option<i64>,
-    deleting: bool,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
-    needs_changed: u64,
-}
-
-impl Reason {
-    fn of(seen: &Seen) -> Self {
-        let metadata = &seen.dbqr.metadata;
-        Self {
-            generation: metadata.generation,
-            deleting: seen.dbqr.is_deleting(),
-            labels: metadata.labels.clone(),
-            annotations: metadata.annotations.clone(),
-            needs_changed: seen.needs_changed,
-        }
-    }
-
-    /// What is different from before.
-    fn source(&self, before: Option<&Self>) -> Source {
-        match before {
-            Some(before) if before.needs_changed != self.needs_changed => Source::Secret,
-            _ => Source::Resource,
-        }
-    }
-}
 
 /// Something is to be tried again.
 #[derive(Clone, Copy)]
@@ -333,9 +289,4 @@ impl Actor {
 fn now() -> Time {
     // The API keeps whole seconds.
     Time(Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default())
-}
-
-/// From 0 to 1, different each time.
-pub fn jitter() -> f64 {
-    (RandomState::new().hash_one(0) >> 11) as f64 / (1u64 << 53) as f64
 }

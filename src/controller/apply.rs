@@ -2,44 +2,21 @@
 //! note of what became of it.
 
 use std::collections::HashMap;
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep_until;
 
+use super::applies::Landed;
 use super::error::Error;
 use super::memory::Memory;
-use super::reconcile::Pass;
+use super::pass::Pass;
 use crate::cluster::{self, ApplyError, Change, Failure, Onlooker, Terms};
 use crate::logic::object::{GroupKind, ObjectId, Owner, Ownership};
 use crate::logic::outcome::Changed;
 use crate::logic::queue::Work;
 use crate::logic::state::{Read, Recorded, Refusal};
 use crate::logic::validate::Validated;
-
-/// The applies under way: each a task of its own, so that it goes on whatever its resource waits for.
-#[derive(Default)]
-pub struct Applies(JoinSet<(Work, Result<cluster::Applied, ApplyError>)>);
-
-/// An apply that has ended.
-pub type Landed = Result<(Work, Result<cluster::Applied, ApplyError>), JoinError>;
-
-impl Applies {
-    /// Waits until one has ended. Forever where none is under way.
-    pub async fn next(&mut self) -> Landed {
-        match self.0.join_next().await {
-            Some(landed) => landed,
-            None => pending().await,
-        }
-    }
-
-    /// Whether none is under way.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
 
 impl Pass<'_> {
     /// Looks up what is not known to exist, one look per kind and namespace. What cannot be looked at fails its own rows;

@@ -1,135 +1,16 @@
-//! Deletion: of objects whose row went, and of everything when the resource itself goes. Needs neither a
-//! valid spec nor the database.
+//! Deletes or keeps everything of a resource that goes. Needs neither a valid spec nor the database.
 
 use std::collections::HashSet;
 
-use futures::StreamExt;
-
-use super::missed::look_up;
-use super::search::tell;
+use super::deletion::delete;
+use super::listing::{everywhere, look_up};
+use super::observe::tell;
 use super::{Context, error::Error};
-use crate::cluster::{self, Deleted, Owned, Scope};
+use crate::cluster::{self, Deleted, Owned};
 use crate::crd::Dbqr;
 use crate::logic::lost;
-use crate::logic::object::{GroupKind, Kind, ObjectId, Owner, Version, goes_first};
+use crate::logic::object::{GroupKind, ObjectId, Owner};
 use crate::logic::outcome::Undone;
-use crate::logic::prune::Stale;
-use crate::logic::rights::Rights;
-
-/// Deletions in flight for one resource.
-const AT_ONCE: usize = 16;
-
-/// Where objects of this kind may be.
-pub fn scope(kind: &Kind, owner: &Owner, rights: &Rights) -> Scope {
-    if kind.namespaced && rights.own_namespace_only() { Scope::Namespace(owner.namespace.clone()) } else { Scope::All }
-}
-
-/// Deletes objects that are ours in the version in which they were seen to be deletable, and after checking on the live
-/// ones where they have another by now; CustomResourceDefinitions and Namespaces last,
-/// since they take others along.
-pub async fn delete(
-    ctx: &Context,
-    owner: &Owner,
-    objects: Vec<(Stale, Option<Version>)>,
-    go_on: &(dyn Fn() -> bool + Send + Sync),
-) -> Vec<(Stale, Result<Deleted, cluster::Error>)> {
-    let (last, first): (Vec<_>, Vec<_>) = objects.into_iter().partition(|((id, _), _)| goes_first(&id.kind));
-    let mut results = Vec::new();
-    for objects in [first, last] {
-        let deletions =
-            futures::stream::iter(objects).take_while(|_| std::future::ready(go_on())).map(async |(stale, seen)| {
-                let result = delete_one(ctx, owner, &stale, seen).await;
-                (stale, result)
-            });
-        results.extend(deletions.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
-    }
-    results
-}
-
-async fn delete_one(
-    ctx: &Context,
-    owner: &Owner,
-    (id, uid): &Stale,
-    seen: Option<Version>,
-) -> Result<Deleted, cluster::Error> {
-    if ctx.rights.place(&id.kind, id.namespace.as_deref(), owner).is_err() {
-        tracing::warn!(dbqr = %owner, object = %id, "left alone: the operator's flags no longer allow it to be deleted");
-        return Ok(Deleted::Protected);
-    }
-    let Some(kind) = ctx.cluster.served(&id.kind).await? else { return Ok(Deleted::AlreadyGone) };
-    let deleted = ctx.cluster.delete_owned(&kind, id, uid, seen, owner).await?;
-    match &deleted {
-        Deleted::Deleted => tracing::info!(dbqr = %owner, object = %id, "deleted"),
-        Deleted::Released => tracing::info!(dbqr = %owner, object = %id, "released: it existed before"),
-        Deleted::NotOurs(_) => tracing::warn!(dbqr = %owner, object = %id, "not deleted: it is not ours"),
-        _ => {}
-    }
-    Ok(deleted)
-}
-
-/// Takes the reference to their owner from objects, so that the garbage collector does not delete them with it; those
-/// that have none any more, and why others still have.
-pub async fn unrefer(
-    ctx: &Context,
-    owner: &Owner,
-    objects: Vec<Stale>,
-) -> (Vec<ObjectId>, Option<(ObjectId, cluster::Error)>) {
-    let work = futures::stream::iter(objects).map(async |(id, _)| {
-        let result = match ctx.cluster.served(&id.kind).await {
-            Ok(Some(kind)) => ctx.cluster.unrefer(&kind, &id, owner).await,
-            served => served.map(|_| ()),
-        };
-        (id, result)
-    });
-    let (mut free, mut failed) = (Vec::new(), None);
-    for (id, result) in work.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
-        match result {
-            Ok(()) => free.push(id),
-            Err(error) => failed = Some((id, error)),
-        }
-    }
-    (free, failed)
-}
-
-/// Objects of a kind where they may be.
-pub async fn listed(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<Vec<Owned>, cluster::Error> {
-    match scope(kind, owner, &ctx.rights) {
-        Scope::All => everywhere(ctx, kind, owner).await.map(|(owned, _)| owned),
-        own => ctx.cluster.list_owned(kind, owner, &own).await,
-    }
-}
-
-/// Objects of a kind wherever they are, and whether everywhere could be looked at. Where not, it is an error unless
-/// the flags say which namespaces there are to look at.
-pub async fn everywhere(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<(Vec<Owned>, bool), cluster::Error> {
-    let forbidden = match ctx.cluster.list_owned(kind, owner, &Scope::All).await {
-        Err(error) if error.lacks_rule() => error,
-        listed => return listed.map(|owned| (owned, true)),
-    };
-    // An account may have rules for some namespaces only, and nobody else knows which. The operator watches the metadata of
-    // these objects anyway; with them it does nothing in its own name but to find them again.
-    if ctx.cluster.account().is_some() {
-        return match ctx.cluster.as_operator().list_owned(kind, owner, &Scope::All).await {
-            Err(error) if error.lacks_rule() => Err(forbidden),
-            listed => listed.map(|owned| (owned, true)),
-        };
-    }
-    let Some(places) = ctx.rights.places(owner).filter(|_| kind.namespaced) else { return Err(forbidden) };
-    let mut owned = Vec::new();
-    for place in places {
-        owned.extend(ctx.cluster.list_owned(kind, owner, &Scope::Namespace(place.into())).await?);
-    }
-    Ok((owned, false))
-}
-
-/// Whether it is certain that no object of a kind is left.
-pub async fn is_empty(ctx: &Context, kind: &GroupKind, owner: &Owner) -> bool {
-    match ctx.cluster.served(kind).await {
-        Ok(None) => true,
-        Ok(Some(kind)) => everywhere(ctx, &kind, owner).await.is_ok_and(|(owned, all)| all && owned.is_empty()),
-        Err(_) => false,
-    }
-}
 
 /// How to clean up.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::error::Error;
 use super::memory::Memory;
-use super::reconcile::{Pass, limits};
+use super::pass::{Pass, limits};
 use crate::logic::detect::Fingerprint;
 use crate::logic::keyed::KeyedPlan;
 use crate::logic::schedule::Look;

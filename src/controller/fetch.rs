@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::memory::Memory;
-use super::reconcile::Pass;
+use super::pass::Pass;
 use super::{deep, error::Error};
 use crate::logic::account::Account;
 use crate::logic::secrets::{Data, SecretNames};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::cleanup;
+use super::listing::scope;
 use super::memory::Memory;
-use super::reconcile::Pass;
+use super::pass::Pass;
 use crate::cluster::{self, Scope};
 use crate::logic::object::Kind;
 
@@ -15,7 +15,7 @@ impl Pass<'_> {
         for kind in &memory.state.recorded().kinds {
             // What is served no longer has no objects.
             let Some(kind) = self.ctx.cluster.served(kind).await? else { continue };
-            let scope = cleanup::scope(&kind, &self.owner, &self.ctx.rights);
+            let scope = scope(&kind, &self.owner, &self.ctx.rights);
             places.push((kind, scope));
         }
         Ok(places)

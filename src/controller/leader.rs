@@ -8,7 +8,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::{sleep, sleep_until, timeout};
 
-use super::actor::jitter;
+use super::jitter::jitter;
 use super::registry::{self, Drained};
 use super::{Context, start};
 use crate::admin::Gate;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::apply::Applies;
+use super::applies::Applies;
 use super::drift::Inbox;
-use super::notify::Notified;
+use super::notified::Notified;
 use crate::crd::Dbqr;
 use crate::logic::detect::Fingerprint;
 use crate::logic::lost;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::crd::{Status, condition};
+use super::Context;
+use crate::crd::{Dbqr, Status, condition};
 use crate::logic::failures::RowFailure;
 use crate::logic::object::Owner;
-use crate::logic::outcome::{Changed, Done, Outcome};
+use crate::logic::outcome::{Changed, Done, Notice, Outcome};
 use crate::metrics::{Series, Sync};
 
 /// One look ended like this, after so long; the statuses are what the user was and is told.
@@ -22,6 +23,16 @@ pub fn look(series: &Series, owner: &Owner, outcome: &Outcome, (before, status):
         series.reconciled(took);
     }
     series.ready(status.condition(condition::READY).is_some_and(|ready| ready.status == "True"));
+}
+
+/// Tells the user at once, in the log and in an event.
+pub async fn tell(ctx: &Context, dbqr: &Dbqr, owner: &Owner, notice: &Notice) {
+    if notice.warning {
+        tracing::warn!(dbqr = %owner, reason = notice.reason, "{}", notice.note);
+    } else {
+        tracing::info!(dbqr = %owner, reason = notice.reason, "{}", notice.note);
+    }
+    ctx.cluster.publish(&dbqr.metadata, notice).await;
 }
 
 /// A line for the look, and one for each of the first failures, as thousands of rows may fail of one mistake. What was told

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::cleanup;
+use super::deletion::delete;
 use super::memory::Memory;
-use super::reconcile::Pass;
+use super::pass::Pass;
 use crate::cluster::Deleted;
 use crate::logic::object::APPROVE_PRUNE;
 use crate::logic::prune::Stale;
@@ -58,7 +58,7 @@ impl Pass<'_> {
         });
         let objects = objects.collect();
         drop(inventory);
-        for (stale, result) in cleanup::delete(self.ctx, &self.owner, objects, &|| self.stop.go_on()).await {
+        for (stale, result) in delete(self.ctx, &self.owner, objects, &|| self.stop.go_on()).await {
             let now = Instant::now();
             let deleted = match result {
                 Ok(deleted) => deleted,

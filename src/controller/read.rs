@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::detect::Sought;
 use super::memory::Memory;
-use super::reconcile::{Pass, limits};
+use super::pass::{Pass, limits};
 use super::{deep, error::Error};
 use crate::logic::detect::Fingerprint;
 use crate::logic::document::Frame;

@@ -1,38 +1,15 @@
 //! The pipeline: what one look at one DatabaseQueryResource does, in order.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Instant;
-
 use super::detect::Sought;
+use super::error::Error;
 use super::memory::Memory;
+use super::pass::Pass;
 use super::prune::Pruned;
 use super::read::Seen;
-use super::search::search;
-use super::stop::Stop;
-use super::{Context, cleanup, error::Error};
-use crate::cluster::Owned;
-use crate::crd::{DatabaseQueryResourceSpec as Spec, Dbqr, DeletionPolicy};
 use crate::logic::inventory::Inventory;
-use crate::logic::object::{GroupKind, Owner};
 use crate::logic::outcome::{Done, Outcome};
 use crate::logic::schedule::Look;
 use crate::logic::validate::Validated;
-use crate::postgres::Limits;
-
-/// One pass over one DatabaseQueryResource.
-pub struct Pass<'a> {
-    /// What everything is done with.
-    pub ctx: &'a Context,
-    /// The resource.
-    pub dbqr: &'a Arc<Dbqr>,
-    /// Its spec.
-    pub spec: &'a Spec,
-    /// On whose behalf objects are written.
-    pub owner: Arc<Owner>,
-    /// When to give up.
-    pub stop: &'a Stop,
-}
 
 /// 1. let go of what is to be orphaned     cluster
 /// 2. fetch what it refers to, validate    cluster, pure
@@ -66,62 +43,7 @@ pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Resu
     Ok(Outcome::Done(done.into()))
 }
 
-/// The bounds of whatever is asked of the database.
-pub fn limits(valid: &Validated) -> Limits {
-    Limits { statement_timeout: valid.statement_timeout, max_rows: valid.max_rows, read_only: valid.read_only }
-}
-
 impl Pass<'_> {
-    /// Waits for the database only as long as there is a point in it. A session that is given up is canceled.
-    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        tokio::select! {
-            result = work => result,
-            () = self.stop.wait() => Err(Error::Stopped),
-        }
-    }
-
-    /// What exists of ours, by label, of the kinds that the status records.
-    pub(super) async fn recall(&self, memory: &mut Memory) -> Result<Arc<Inventory>, Error> {
-        if let Some(known) = memory.state.inventory(Instant::now()) {
-            return Ok(known.clone());
-        }
-        if memory.kinds_lost {
-            let recorded = memory.with(search(self.ctx, self.dbqr, &self.owner).await.map_err(Error::Recall)?);
-            self.record(memory, recorded).await?;
-            memory.kinds_lost = false;
-        }
-        let kinds = self.places(memory).await.map_err(Error::Recall)?;
-        self.ctx.drift.join(&memory.inbox, &kinds);
-        let mut objects = Vec::new();
-        for (kind, _) in &kinds {
-            let listed = cleanup::listed(self.ctx, kind, &self.owner).await.map_err(Error::Recall)?;
-            let ours = listed.into_iter().filter(Owned::is_ours);
-            let ours = ours.inspect(|owned| memory.inbox.knows(owned.known.version));
-            objects.extend(ours.map(|owned| (owned.id, owned.known)));
-        }
-        Ok(memory.state.listed(objects, Instant::now()))
-    }
-
-    /// What is to stay when the resource goes must not refer to it: the garbage collector asks nobody. So this waits for
-    /// no database.
-    async fn unrefer(&self, memory: &mut Memory) -> Result<(), Error> {
-        if self.spec.deletion_policy != DeletionPolicy::Orphan {
-            return Ok(());
-        }
-        let referring = self.recall(memory).await?.referring();
-        if referring.is_empty() {
-            return Ok(());
-        }
-        let (free, failed) = cleanup::unrefer(self.ctx, &self.owner, referring).await;
-        if let Some(inventory) = memory.state.known_mut() {
-            free.iter().for_each(|id| inventory.unrefer(id));
-        }
-        match failed {
-            Some((id, error)) => Err(Error::Orphan(format!("{id}: {error}"))),
-            None => Ok(()),
-        }
-    }
-
     /// What became of the read.
     async fn done(&self, memory: &mut Memory, valid: &Validated, seen: Seen, pruned: Pruned) -> Done {
         memory.state.close();
@@ -151,18 +73,5 @@ impl Pass<'_> {
             memory.state.record(done.recorded.clone());
         }
         done
-    }
-
-    /// The kinds to keep looking for: one is forgotten only when a listing of everywhere finds nothing of it.
-    async fn kinds_left(&self, memory: &Memory, done: &Done) -> BTreeSet<GroupKind> {
-        let is_present = |kind| memory.state.known().is_some_and(|inventory| inventory.has(kind));
-        let certain = done.failures.is_empty() && done.undeleted.is_none() && done.under_way == 0;
-        let mut left = BTreeSet::new();
-        for kind in &memory.state.recorded().kinds {
-            if is_present(kind) || !certain || !cleanup::is_empty(self.ctx, kind, &self.owner).await {
-                left.insert(kind.clone());
-            }
-        }
-        left
     }
 }

@@ -16,8 +16,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::versions::Versions;
-use super::Context;
-use super::actor::{self, Seen};
+use super::jitter::jitter;
+use super::seen::Seen;
+use super::{Context, actor};
 use crate::admin::Gate;
 use crate::cluster::WatchError;
 use crate::crd::Dbqr;
@@ -192,7 +193,7 @@ impl Registry {
                 let arriving = std::mem::take(&mut self.arriving);
                 let count = arriving.len();
                 for dbqr in arriving {
-                    self.applied(dbqr, schedule::first_delay(count, actor::jitter()), Sight::Listed);
+                    self.applied(dbqr, schedule::first_delay(count, jitter()), Sight::Listed);
                 }
             }
             Event::Apply(object) => self.applied(Dbqr::read(&object), Duration::ZERO, Sight::Watched),

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{Context, cleanup};
+use super::Context;
+use super::listing::everywhere;
+use super::observe::tell;
 use crate::cluster;
 use crate::crd::Dbqr;
 use crate::logic::lost::Search;
 use crate::logic::object::{GroupKind, Owner};
-use crate::logic::outcome::Notice;
 
 /// Listings in flight: nobody waits for this, and the server has others to serve.
 const AT_ONCE: usize = 4;
@@ -18,7 +19,7 @@ const AT_ONCE: usize = 4;
 pub async fn search(ctx: &Context, dbqr: &Dbqr, owner: &Owner) -> Result<BTreeSet<GroupKind>, cluster::Error> {
     let all = ctx.cluster.all_kinds().await?;
     let look = stream::iter(all.kinds).map(async |kind| {
-        let has_some = match cleanup::everywhere(ctx, &kind, owner).await {
+        let has_some = match everywhere(ctx, &kind, owner).await {
             Err(error) if error.lacks_rule() => None,
             // It went since.
             Err(error) if error.is_not_found() => Some(false),
@@ -38,14 +39,4 @@ pub async fn search(ctx: &Context, dbqr: &Dbqr, owner: &Owner) -> Result<BTreeSe
     let notice = search.notice();
     tell(ctx, dbqr, owner, &notice).await;
     Ok(search.found)
-}
-
-/// Tells the user at once, in the log and in an event.
-pub async fn tell(ctx: &Context, dbqr: &Dbqr, owner: &Owner, notice: &Notice) {
-    if notice.warning {
-        tracing::warn!(dbqr = %owner, reason = notice.reason, "{}", notice.note);
-    } else {
-        tracing::info!(dbqr = %owner, reason = notice.reason, "{}", notice.note);
-    }
-    ctx.cluster.publish(&dbqr.metadata, notice).await;
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Context;
-use super::actor::jitter;
+use super::jitter::jitter;
 use crate::admin::Gate;
 use crate::logic::kubernetes::TooOld;
 use crate::logic::retry::Retry;

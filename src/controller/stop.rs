@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use super::actor::Seen;
+use super::seen::Seen;
 
 /// Watches what would make a pass pointless.
 pub struct Stop {

@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::line::{Line, WhoIsBehind};
 use super::name::Behind;
-use crate::controller::actor::jitter;
+use crate::controller::jitter::jitter;
 use crate::logic::bell::{Act, Bell};
 use crate::logic::connection::Settings;
 use crate::logic::retry::Retry;
