@@ -4,7 +4,9 @@
 --   psql -v ON_ERROR_STOP=1 -f install.sql        or:   dbqo sql install
 --
 -- Who may run it: a role with CREATE on the database. Where that role may also create roles (or is superuser), all is
--- owned by the role `dbqo_owner`, which nobody can log in as; else by whoever runs this.
+-- owned by the role `dbqo_owner`, which nobody can log in as; else by whoever runs this. (From PostgreSQL 16 on, to
+-- create roles is not enough where somebody else has created that one, for another database of the server: it has to be
+-- granted, GRANT dbqo_owner TO ... WITH ADMIN OPTION.)
 -- It is one statement, and so all or nothing. Run again, it changes nothing and takes no lock. A newer installation is
 -- left alone.
 --

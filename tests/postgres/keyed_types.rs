@@ -120,7 +120,7 @@ async fn a_key_has_one_text_whoever_writes_it() {
                INSERT INTO k VALUES ('', ''), ('\\u0041', '\\\\'), ('</script>', '\"'), (' , ', '[\"a\", null]'), ('null', 'NULL')";
     client.batch_execute(sql).await.unwrap();
     let spellings = "SELECT array_to_json(ARRAY[a, b])::text, json_build_array(a, b)::text, jsonb_build_array(a, b)::text, \
-                     json_agg(x)::text FROM k, unnest(ARRAY[a, b]) WITH ORDINALITY u(x, n) GROUP BY a, b, ctid";
+                     json_agg(x ORDER BY n)::text FROM k, unnest(ARRAY[a, b]) WITH ORDINALITY u(x, n) GROUP BY a, b, ctid";
     let rows = client.query(spellings, &[]).await.unwrap();
     assert_eq!(rows.len(), 1215);
     for row in &rows {
