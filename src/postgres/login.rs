@@ -119,7 +119,11 @@ async fn encrypted(config: &Config, mode: SslMode, tls: &Tls<'_>) -> Result<Logi
         }
         Ok(login) => Ok(login),
         Err(error) => {
-            let error = match Error::connecting(&error, way(settings, &seen)) {
+            let way = way(settings, &seen);
+            let error = match Error::connecting(&error, way) {
+                Error::Tls(TlsFault::Handshake) if way == Way::WithCertificate => {
+                    Error::Tls(TlsFault::ShownCertificate)
+                }
                 Error::Tls(TlsFault::Handshake) if settings.direct && !seen.certificate() => {
                     Error::Tls(TlsFault::NotDirect)
                 }

@@ -234,7 +234,10 @@ async fn a_client_certificate_is_shown_to_whoever_asks() {
     let strangers = by(&Authority::new("a stranger"), "by_certificate");
     for version in ["TLSv1.2", "TLSv1.3"] {
         let more = format!("{user} ssl_min_protocol_version={version} ssl_max_protocol_version={version}");
-        assert_eq!(fault(&server, &more, &strangers).await, TlsFault::ClientCertificate, "{version}");
+        let fault = fault(&server, &more, &strangers).await;
+        // With TLS 1.2 the server may hang up before its alert was read.
+        let told = [TlsFault::ClientCertificate, TlsFault::ShownCertificate];
+        assert!(told.contains(&fault), "{version}: {fault}");
     }
     server.set("ssl_ca_file = ''");
     let more = "user=anyone sslmode=require sslcertmode=require";

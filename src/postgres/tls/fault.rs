@@ -52,6 +52,12 @@ pub enum TlsFault {
     /// It refuses ours.
     #[error("the server refuses the client certificate (database.sslCertSecretRef)")]
     ClientCertificate,
+    /// It ended the connection once it had ours; the word why may be lost with the connection.
+    #[error(
+        "the TLS handshake failed after the client certificate was shown, which the server most likely refuses \
+         (database.sslCertSecretRef)"
+    )]
+    ShownCertificate,
     /// It insists on one.
     #[error("the server demands a client certificate (database.sslCertSecretRef and database.sslKeySecretRef)")]
     NoClientCertificate,
