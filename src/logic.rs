@@ -15,6 +15,7 @@ pub mod failures;
 pub mod fields;
 pub mod guard;
 pub mod hint;
+pub mod invalid;
 pub mod inventory;
 pub mod json;
 pub mod keyed;

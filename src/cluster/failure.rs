@@ -9,6 +9,9 @@ use std::time::Duration;
 use crate::logic::account::Account;
 use crate::logic::conflict::HeldField;
 
+/// The reason of a cause that a field cannot be changed: made by us of several that mean it.
+pub(super) const IMMUTABLE: &str = "FieldImmutable";
+
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -159,9 +162,7 @@ impl Refused {
 
     /// Whether it could be created like this and never updated.
     pub(super) fn is_of_immutable_fields(&self) -> bool {
-        self.code == 422
-            && !self.causes.is_empty()
-            && self.causes.iter().all(|cause| cause.reason == super::refusal::IMMUTABLE)
+        self.code == 422 && !self.causes.is_empty() && self.causes.iter().all(|cause| cause.reason == IMMUTABLE)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::failure::{Asked, Cause, Finding, Form, Refused};
+use super::failure::{Asked, Cause, Finding, Form, IMMUTABLE, Refused};
 use crate::logic::conflict::HeldField;
 
 const REASONS: [&str; 19] = [
@@ -30,8 +30,6 @@ const REASONS: [&str; 19] = [
     "Expired",
     "ServiceUnavailable",
 ];
-/// Made by us of several that mean it.
-pub(super) const IMMUTABLE: &str = "FieldImmutable";
 const CAUSES: [&str; 13] = [
     "FieldValueNotFound",
     "FieldValueRequired",

@@ -26,11 +26,11 @@ use super::{Context, error::Error, observe};
 use crate::crd::Dbqr;
 use crate::logic::account::Account;
 use crate::logic::contest::Contests;
+use crate::logic::invalid::InvalidSpec;
 use crate::logic::object::{FINALIZER, Owner};
 use crate::logic::outcome::{self, Outcome};
 use crate::logic::retry::Retry;
 use crate::logic::schedule::Look;
-use crate::logic::validate::InvalidSpec;
 use crate::metrics::{Series, Source};
 
 /// A pass that takes longer is reported while it runs.

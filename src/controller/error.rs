@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::cluster;
+use crate::logic::invalid::InvalidSpec;
 use crate::logic::outcome::Failed;
-use crate::logic::validate::InvalidSpec;
 use crate::postgres;
 
 /// A step that failed. Texts hold no value of a row, an object, a Secret or a DSN.

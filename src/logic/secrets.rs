@@ -6,9 +6,9 @@ use std::sync::Arc;
 use k8s_openapi::ByteString;
 
 use super::connection::certificates::{self, BadClient, Certificates};
+use super::invalid::InvalidSpec;
 use super::object::Owner;
 use super::rights::{Forbidden, Rights};
-use super::validate::InvalidSpec;
 use crate::crd::{Database, SecretKeyRef};
 
 /// The data of one Secret.

@@ -10,10 +10,11 @@ use serde_json::json;
 use super::connection::{self, SecretKeys, Settings};
 use super::detect::Detection;
 use super::guard::Guard;
+use super::invalid::InvalidSpec;
 use super::json::Json;
 use super::pointer::Pointer;
 use super::pool::Bounds;
-use super::rights::{Forbidden, Rights};
+use super::rights::Rights;
 use super::schedule::Schedule;
 use super::secrets::{self, Data};
 use super::sql::{self, Query, RowKey};
@@ -56,17 +57,6 @@ pub struct Validated {
     pub prune: bool,
     /// How many at a time.
     pub guard: Guard,
-}
-
-/// Why a spec makes no sense, or its Secret; a sentence that names the field, parameter or key.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidSpec(pub String);
-
-impl From<Forbidden> for InvalidSpec {
-    fn from(forbidden: Forbidden) -> Self {
-        Self(forbidden.to_string())
-    }
 }
 
 /// Validates a spec together with the data of its Secrets, which are by name.
