@@ -1,14 +1,12 @@
 //! What is there under an owner's labels: paged metadata LISTs, of which only the few words are kept that the
 //! inventory needs.
 
-use bytes::Bytes;
-use http::Method;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use serde::Deserialize;
 
 use super::Cluster;
 use super::failure::Failure;
-use super::request::{Call, METADATA_LIST, Metadata, asked, encoded, list_path};
+use super::request::{Answer, Call, METADATA_LIST, Metadata, asked, encoded, list_path};
 use crate::logic::fields::Fields;
 use crate::logic::object;
 use crate::logic::object::{
@@ -62,6 +60,25 @@ pub(super) struct Listed {
     pub remaining: Option<i64>,
 }
 
+/// Asks for one page of the metadata of a kind's objects.
+pub(super) fn list_page(kind: &Kind, namespace: Option<&str>, selector: Option<&str>, next: Option<&str>) -> Call {
+    let mut path = format!("{}?limit={PAGE}", list_path(kind, namespace));
+    for (name, value) in [("labelSelector", selector), ("continue", next)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{name}={}", encoded(value)));
+        }
+    }
+    Call { accept: METADATA_LIST, compressed: true, ..Call::get(path, asked("list", kind, namespace)) }
+}
+
+impl Listed {
+    pub fn read(answer: &Answer) -> Result<Self, Failure> {
+        let page: Page = answer.read()?;
+        let next = page.metadata.continue_.filter(|next| !next.is_empty());
+        Ok(Self { items: page.items.unwrap_or_default(), next, remaining: page.metadata.remaining_item_count })
+    }
+}
+
 impl Cluster {
     /// All objects of this kind that carry the owner's labels.
     pub async fn list_owned(&self, kind: &Kind, owner: &Owner, scope: &Scope) -> Result<Vec<Owned>, Failure> {
@@ -108,23 +125,9 @@ impl Cluster {
         selector: Option<&str>,
         next: Option<String>,
     ) -> Result<Listed, Failure> {
-        let mut path = format!("{}?limit={PAGE}", list_path(kind, namespace));
-        for (name, value) in [("labelSelector", selector), ("continue", next.as_deref())] {
-            if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", encoded(value)));
-            }
-        }
-        let call = Call {
-            method: Method::GET,
-            body: Bytes::new(),
-            accept: METADATA_LIST,
-            compressed: true,
-            ..Call::get(path, asked("list", kind, namespace))
-        };
+        let call = list_page(kind, namespace, selector, next.as_deref());
         let answer = self.call(call).await.inspect_err(|failure| self.shared.kinds.forget_if_gone(failure, kind))?;
-        let page: Page = answer.read()?;
-        let next = page.metadata.continue_.filter(|next| !next.is_empty());
-        Ok(Listed { items: page.items.unwrap_or_default(), next, remaining: page.metadata.remaining_item_count })
+        Listed::read(&answer)
     }
 
     /// Whose an object is; one that got our marks by accident is not ours even while it still has them.
