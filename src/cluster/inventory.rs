@@ -11,6 +11,7 @@ use crate::logic::fields::Fields;
 use crate::logic::object;
 use crate::logic::object::{
     APPLIED_HASH, AppliedHash, Kind, Known, ObjectId, Owner, Ownership, Version, annotation, hold, is_protected,
+    ownership,
 };
 
 /// Objects of one answer.
@@ -114,7 +115,7 @@ impl Cluster {
             namespace: meta.namespace.as_deref().map(|name| self.shared.texts.shared(name)),
             name: meta.name.clone().unwrap_or_default(),
         };
-        Owned { id, known: self.noted(meta, owner), ownership: self.ownership(meta, owner) }
+        Owned { id, known: self.noted(meta, owner), ownership: ownership(meta, owner) }
     }
 
     /// One page of the metadata of a kind's objects.
@@ -128,15 +129,6 @@ impl Cluster {
         let call = list_page(kind, namespace, selector, next.as_deref());
         let answer = self.call(call).await.inspect_err(|failure| self.shared.kinds.forget_if_gone(failure, kind))?;
         Listed::read(&answer)
-    }
-
-    /// Whose an object is; one that got our marks by accident is not ours even while it still has them.
-    pub(super) fn ownership(&self, meta: &ObjectMeta, owner: &Owner) -> Ownership {
-        let uid = meta.uid.as_deref().unwrap_or_default();
-        if super::lock(&self.shared.unreleased).contains(uid) {
-            return Ownership::Foreign;
-        }
-        object::ownership(meta, owner)
     }
 
     /// What the inventory keeps of an object.
