@@ -1,7 +1,6 @@
 //! Talks to the Kubernetes API server: finds kinds, lists, applies and deletes objects, reports. It decides
 //! nothing, knows no database, and what it hands on of a failure holds none of the server's words.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -91,8 +90,6 @@ struct Shared {
     kinds: kinds::Kinds,
     claims: claims::Claims,
     texts: texts::Texts,
-    /// Uids of objects that are not ours and still carry our marks, since taking them off failed.
-    unreleased: Mutex<HashSet<Arc<str>>>,
 }
 
 impl Cluster {
@@ -120,7 +117,6 @@ impl Cluster {
             kinds: kinds::Kinds::default(),
             claims: claims::Claims::default(),
             texts: texts::Texts::default(),
-            unreleased: Mutex::default(),
         };
         Ok(Self {
             requests: fence::client(&config, term.clone(), on_answer).map_err(senseless)?,

@@ -1,20 +1,19 @@
 //! Server-side apply of one object: creates what is not there, shares what is nobody's whom we know, updates what is
-//! ours, and never keeps hold of anything else.
+//! ours, and never touches anything else.
 
 mod error;
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::claims::{Claim, UNDER_WAY};
+use super::claims::UNDER_WAY;
 use super::failure::Failure;
 use super::request::{APPLY, Answer, Call, METADATA, Metadata, asked, object_path};
 use super::{Cluster, Deleted};
 use crate::crd::ConflictPolicy;
 use crate::logic::conflict::{self, Verdict};
-use crate::logic::object::{Desired, FIELD_MANAGER, Hold, Known, Owner, Ownership, written_by_others};
+use crate::logic::object::{Desired, FIELD_MANAGER, Hold, Known, Owner, Ownership, ownership};
 use crate::logic::pointer::Pointer;
 
 pub use error::{ApplyError, Conflict};
@@ -69,23 +68,25 @@ impl Cluster {
         Ok(Applied { change: made.change, ..settled })
     }
 
-    /// Applies an object that was looked up and not found. Takes nothing by force. Where it appeared meanwhile and is
-    /// not ours, what the attempt left on it is taken off at once.
+    /// Creates an object that was looked up and not found, and nothing else: where it appeared meanwhile, be it by an
+    /// earlier attempt whose answer was lost, it is not touched. So whatever carries our marks and not the one of what
+    /// existed is known to be made by us, also by a process that knows nothing of the attempt.
     pub async fn create(&self, owner: &Arc<Owner>, desired: &Desired) -> Result<Applied, ApplyError> {
         let body = sendable(desired.first_body())?;
-        let earlier = self.claimed(owner, desired).await?;
-        match self.apply(desired, body, Force::Never).await {
-            Ok(answer) if answer.status == StatusCode::CREATED => {
+        self.claimed(owner, desired).await?;
+        let failure = match self.apply(desired, body, Force::Never).await {
+            Ok(answer) => {
                 self.shared.claims.made(&desired.id);
-                self.applied(owner, Change::Created, Hold::Created, &metadata(&answer)?)
+                return self.applied(owner, Change::Created, Hold::Created, &metadata(&answer)?);
             }
-            Ok(answer) => self.met(owner, desired, answer, earlier).await,
-            Err(failure) => {
-                if failure.nothing_happened() {
-                    self.shared.claims.drop(&desired.id);
-                }
-                Err(self.not_applied(failure, desired))
-            }
+            Err(failure) => failure,
+        };
+        if failure.nothing_happened() {
+            self.shared.claims.drop(&desired.id);
+        }
+        match failure {
+            Failure::Refused(refused) if refused.is_write_conflict() => Err(ApplyError::Conflict(Conflict::Exists)),
+            failure => Err(self.not_applied(failure, desired)),
         }
     }
 
@@ -225,21 +226,18 @@ impl Cluster {
         );
         let asked = asked("patch", &desired.kind, desired.id.namespace.as_deref());
         let call = Call { accept: METADATA, ..Call::patch(path, APPLY, body, asked) };
-        // Asked twice, a creation cannot tell its own first half from a foreign object.
+        // Asked twice, a creation meets itself.
         self.call(Call { repeatable: force != Force::Never, ..call }).await
     }
 
     /// Refuses what another owner has created or adopted, or does so at the moment.
-    async fn claimed(&self, owner: &Arc<Owner>, desired: &Desired) -> Result<Option<Claim>, ApplyError> {
-        let other = match self.shared.claims.claim(&desired.id, owner) {
-            Ok(earlier) => return Ok(earlier),
-            Err(other) => other,
-        };
+    async fn claimed(&self, owner: &Arc<Owner>, desired: &Desired) -> Result<(), ApplyError> {
+        let Err(other) = self.shared.claims.claim(&desired.id, owner) else { return Ok(()) };
         let conflict = || Err(ApplyError::Conflict(Conflict::Owner(other.owner.to_string())));
         let under_way = !other.made && other.at.elapsed() < UNDER_WAY;
         // The claim may be history; the object knows.
         let whose = self.metadata(&desired.kind, &desired.id).await.map_err(ApplyError::from)?;
-        match whose.map(|meta| self.ownership(&meta, owner)) {
+        match whose.map(|meta| ownership(&meta, owner)) {
             Some(Ownership::Ours) => Err(ApplyError::Replaced),
             Some(Ownership::OtherOwner { owner }) => Err(ApplyError::Conflict(Conflict::Owner(owner))),
             _ if under_way => conflict(),
@@ -248,26 +246,6 @@ impl Cluster {
                 self.shared.claims.claim(&desired.id, owner).or_else(|_| conflict())
             }
         }
-    }
-
-    /// The object was there already: either by an earlier attempt of ours whose answer was lost, or it is foreign.
-    async fn met(
-        &self,
-        owner: &Arc<Owner>,
-        desired: &Desired,
-        answer: Answer,
-        earlier: Option<Claim>,
-    ) -> Result<Applied, ApplyError> {
-        let meta = metadata(&answer)?;
-        let lost_answer = earlier.is_some_and(|claim| !claim.made);
-        if lost_answer || !written_by_others(&meta) {
-            self.shared.claims.made(&desired.id);
-            return self.applied(owner, Change::Updated, Hold::Created, &meta);
-        }
-        self.shared.claims.drop(&desired.id);
-        let uid: Arc<str> = meta.uid.as_deref().unwrap_or_default().into();
-        let released = self.release(&desired.kind, &desired.id, &uid, owner).await.is_ok();
-        Err(ApplyError::Conflict(Conflict::Exists { released }))
     }
 
     fn not_applied(&self, failure: Failure, desired: &Desired) -> ApplyError {

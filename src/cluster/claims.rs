@@ -37,8 +37,8 @@ pub(super) struct Claim {
 }
 
 impl Claims {
-    /// Claims an object. An earlier claim of the same owner is returned, one of another owner refuses.
-    pub fn claim(&self, id: &ObjectId, owner: &Arc<Owner>) -> Result<Option<Claim>, Claim> {
+    /// Claims an object. A claim of another owner refuses.
+    pub fn claim(&self, id: &ObjectId, owner: &Arc<Owner>) -> Result<(), Claim> {
         let now = Instant::now();
         let mut map = lock(&self.claims);
         if map.by_object.len() >= map.sweep_at.max(SWEEP_AT) {
@@ -46,14 +46,12 @@ impl Claims {
             map.sweep_at = 2 * map.by_object.len();
         }
         let key = self.hasher.hash_one(id);
-        let earlier = map.by_object.get(&key).filter(|claim| now - claim.at < KEPT).cloned();
-        match earlier {
-            Some(other) if other.owner.uid != owner.uid => Err(other),
-            earlier => {
-                map.by_object.insert(key, Claim { owner: owner.clone(), at: now, made: false });
-                Ok(earlier)
-            }
+        let earlier = map.by_object.get(&key).filter(|claim| now - claim.at < KEPT);
+        if let Some(other) = earlier.filter(|claim| claim.owner.uid != owner.uid) {
+            return Err(other.clone());
         }
+        map.by_object.insert(key, Claim { owner: owner.clone(), at: now, made: false });
+        Ok(())
     }
 
     /// The object was created.
@@ -80,11 +78,12 @@ mod tests {
         let owner = |uid: &str| Arc::new(Owner { name: "d".into(), namespace: "n".into(), uid: uid.into() });
         let kind = Arc::new(GroupKind { group: String::new(), kind: "ConfigMap".into() });
         let id = ObjectId { kind, namespace: Some("n".into()), name: "a".into() };
-        assert!(matches!(claims.claim(&id, &owner("1")), Ok(None)));
+        assert!(matches!(claims.claim(&id, &owner("1")), Ok(())));
         assert!(matches!(claims.claim(&id, &owner("2")), Err(claim) if claim.owner.uid == "1" && !claim.made));
         claims.made(&id);
-        assert!(matches!(claims.claim(&id, &owner("1")), Ok(Some(Claim { made: true, .. }))));
+        assert!(matches!(claims.claim(&id, &owner("2")), Err(claim) if claim.made));
+        assert!(matches!(claims.claim(&id, &owner("1")), Ok(())));
         claims.drop(&id);
-        assert!(matches!(claims.claim(&id, &owner("2")), Ok(None)));
+        assert!(matches!(claims.claim(&id, &owner("2")), Ok(())));
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Cluster;
 use super::apply::{Applied, ApplyError, Terms};
-use crate::logic::object::{Desired, FIELD_MANAGER, Known, Owner, Ownership, is_our_apply, is_predecessor};
+use crate::logic::object::{Desired, FIELD_MANAGER, Known, Owner, Ownership, is_our_apply, is_predecessor, ownership};
 
 impl Cluster {
     /// Makes the object with this uid ours, and applies it.
@@ -21,7 +21,7 @@ impl Cluster {
         let (kind, id) = (&desired.kind, &desired.id);
         let meta = self.metadata(kind, id).await.map_err(ApplyError::from)?;
         let meta = meta.filter(|meta| meta.uid.as_deref() == Some(&*known.uid)).ok_or(ApplyError::Replaced)?;
-        if self.ownership(&meta, owner) != Ownership::Inherited {
+        if ownership(&meta, owner) != Ownership::Inherited {
             return Err(ApplyError::Replaced);
         }
         let mut entries = meta.managed_fields.unwrap_or_default();

@@ -1,18 +1,17 @@
 //! What is there under an owner's labels: paged metadata LISTs, of which only the few words are kept that the
 //! inventory needs.
 
-use bytes::Bytes;
-use http::Method;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use serde::Deserialize;
 
 use super::Cluster;
 use super::failure::Failure;
-use super::request::{Call, METADATA_LIST, Metadata, asked, encoded, list_path};
+use super::request::{Answer, Call, METADATA_LIST, Metadata, asked, encoded, list_path};
 use crate::logic::fields::Fields;
 use crate::logic::object;
 use crate::logic::object::{
     APPLIED_HASH, AppliedHash, Kind, Known, ObjectId, Owner, Ownership, Version, annotation, hold, is_protected,
+    ownership,
 };
 
 /// Objects of one answer.
@@ -62,6 +61,25 @@ pub(super) struct Listed {
     pub remaining: Option<i64>,
 }
 
+/// Asks for one page of the metadata of a kind's objects.
+pub(super) fn list_page(kind: &Kind, namespace: Option<&str>, selector: Option<&str>, next: Option<&str>) -> Call {
+    let mut path = format!("{}?limit={PAGE}", list_path(kind, namespace));
+    for (name, value) in [("labelSelector", selector), ("continue", next)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{name}={}", encoded(value)));
+        }
+    }
+    Call { accept: METADATA_LIST, compressed: true, ..Call::get(path, asked("list", kind, namespace)) }
+}
+
+impl Listed {
+    pub fn read(answer: &Answer) -> Result<Self, Failure> {
+        let page: Page = answer.read()?;
+        let next = page.metadata.continue_.filter(|next| !next.is_empty());
+        Ok(Self { items: page.items.unwrap_or_default(), next, remaining: page.metadata.remaining_item_count })
+    }
+}
+
 impl Cluster {
     /// All objects of this kind that carry the owner's labels.
     pub async fn list_owned(&self, kind: &Kind, owner: &Owner, scope: &Scope) -> Result<Vec<Owned>, Failure> {
@@ -97,7 +115,7 @@ impl Cluster {
             namespace: meta.namespace.as_deref().map(|name| self.shared.texts.shared(name)),
             name: meta.name.clone().unwrap_or_default(),
         };
-        Owned { id, known: self.noted(meta, owner), ownership: self.ownership(meta, owner) }
+        Owned { id, known: self.noted(meta, owner), ownership: ownership(meta, owner) }
     }
 
     /// One page of the metadata of a kind's objects.
@@ -108,32 +126,9 @@ impl Cluster {
         selector: Option<&str>,
         next: Option<String>,
     ) -> Result<Listed, Failure> {
-        let mut path = format!("{}?limit={PAGE}", list_path(kind, namespace));
-        for (name, value) in [("labelSelector", selector), ("continue", next.as_deref())] {
-            if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", encoded(value)));
-            }
-        }
-        let call = Call {
-            method: Method::GET,
-            body: Bytes::new(),
-            accept: METADATA_LIST,
-            compressed: true,
-            ..Call::get(path, asked("list", kind, namespace))
-        };
+        let call = list_page(kind, namespace, selector, next.as_deref());
         let answer = self.call(call).await.inspect_err(|failure| self.shared.kinds.forget_if_gone(failure, kind))?;
-        let page: Page = answer.read()?;
-        let next = page.metadata.continue_.filter(|next| !next.is_empty());
-        Ok(Listed { items: page.items.unwrap_or_default(), next, remaining: page.metadata.remaining_item_count })
-    }
-
-    /// Whose an object is; one that got our marks by accident is not ours even while it still has them.
-    pub(super) fn ownership(&self, meta: &ObjectMeta, owner: &Owner) -> Ownership {
-        let uid = meta.uid.as_deref().unwrap_or_default();
-        if super::lock(&self.shared.unreleased).contains(uid) {
-            return Ownership::Foreign;
-        }
-        object::ownership(meta, owner)
+        Listed::read(&answer)
     }
 
     /// What the inventory keeps of an object.

@@ -1,13 +1,14 @@
-//! Reads and writes the Lease that says which process works. Its requests go through a client of their own: they wait
+//! Reads and writes the Lease that says which process works, and finds out whether one has worked. Its requests go through a client of their own: they wait
 //! behind nothing, and they alone may be made by a process that is not working.
 
 use http::Method;
 use k8s_openapi::api::coordination::v1::Lease;
 
-use super::Cluster;
 use super::failure::Failure;
+use super::inventory::{Listed, list_page};
 use super::request::{Call, asked, list_path, object_path};
-use crate::logic::object::{GroupKind, Kind, ObjectId};
+use super::{Cluster, status};
+use crate::logic::object::{FINALIZER, GroupKind, Kind, ObjectId};
 
 fn leases() -> Kind {
     let group_kind = GroupKind { group: "coordination.k8s.io".into(), kind: "Lease".into() };
@@ -22,6 +23,30 @@ impl Cluster {
             Ok(answer) => Ok(Some(answer.read()?)),
             Err(failure) if failure.is_no_object() => Ok(None),
             Err(failure) => Err(failure),
+        }
+    }
+
+    /// Whether a process may have worked on resources of this namespace, or of all: one of them carries our finalizer.
+    /// Who may not look has to believe it.
+    pub async fn has_been_led(&self, namespace: Option<&str>) -> Result<bool, Failure> {
+        let kind = status::resource();
+        let mut next = None;
+        loop {
+            let call = Call { compressed: false, ..list_page(&kind, namespace, None, next.as_deref()) };
+            let page = match self.ask_aside(call).await {
+                Ok(answer) => Listed::read(&answer)?,
+                Err(failure) if failure.is_forbidden() => return Ok(true),
+                Err(failure) if failure.is_not_found() => return Ok(false),
+                Err(failure) => return Err(failure),
+            };
+            let finalizers = page.items.iter().filter_map(|item| item.metadata.finalizers.as_ref()).flatten();
+            if finalizers.into_iter().any(|finalizer| finalizer == FINALIZER) {
+                return Ok(true);
+            }
+            next = match page.next {
+                Some(more) => Some(more),
+                None => return Ok(false),
+            };
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::Cluster;
 use super::failure::Failure;
 use super::status;
-use crate::logic::object::{Kind, Known, OWNER_UID, ObjectId, Owner, Ownership, annotation};
+use crate::logic::object::{Kind, Known, OWNER_UID, ObjectId, Owner, Ownership, annotation, ownership};
 
 /// Up to so many names, asking for each is cheaper than one page.
 const FEW: usize = 8;
@@ -48,7 +48,7 @@ impl Cluster {
         let ids: Vec<ObjectId> = ids.iter().copied().cloned().collect();
         let found = stream::iter(ids).map(async |id: ObjectId| {
             let Some(meta) = self.metadata(kind, &id).await? else { return Ok(None) };
-            let seen = self.seen(kind, &id, &meta, owner).await?;
+            let seen = self.seen(&meta, owner).await?;
             Ok(Some((id, seen)))
         });
         let found: Vec<_> = found.buffer_unordered(AT_ONCE).try_collect().await?;
@@ -75,7 +75,7 @@ impl Cluster {
                 let name = item.metadata.name.as_deref().unwrap_or_default();
                 if let Some(id) = wanted.get(name) {
                     open.remove(id);
-                    existing.insert((*id).clone(), self.seen(kind, id, &item.metadata, owner).await?);
+                    existing.insert((*id).clone(), self.seen(&item.metadata, owner).await?);
                 }
             }
             next = page.next;
@@ -93,26 +93,17 @@ impl Cluster {
         Ok(existing)
     }
 
-    async fn seen(
-        &self,
-        kind: &Kind,
-        id: &ObjectId,
-        meta: &ObjectMeta,
-        onlooker: &Onlooker<'_>,
-    ) -> Result<(Known, Ownership), Failure> {
+    async fn seen(&self, meta: &ObjectMeta, onlooker: &Onlooker<'_>) -> Result<(Known, Ownership), Failure> {
         let owner = onlooker.owner;
-        let mut ownership = self.ownership(meta, owner);
-        if matches!(ownership, Ownership::OtherOwner { .. }) {
+        let mut whose = ownership(meta, owner);
+        if matches!(whose, Ownership::OtherOwner { .. }) {
             let living = onlooker.living.get_or_try_init(|| self.living()).await?;
             let uid = annotation(meta, OWNER_UID).unwrap_or_default();
             if living.as_ref().is_some_and(|living| !living.contains(uid)) {
-                ownership = Ownership::Abandoned;
+                whose = Ownership::Abandoned;
             }
         }
-        if ownership == Ownership::Foreign {
-            self.release_leftover(kind, id, meta, owner).await;
-        }
-        Ok((self.noted(meta, owner), ownership))
+        Ok((self.noted(meta, owner), whose))
     }
 
     /// The uids of all DatabaseQueryResources. The labels that say where an object's owner is are anyone's to edit, so

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Cluster;
 use super::failure::Failure;
 use super::request::{Call, METADATA, asked, object_path};
-use crate::logic::object::{Kind, ObjectId, Owner, Ownership, Version, is_adopted, is_protected};
+use crate::logic::object::{Kind, ObjectId, Owner, Ownership, Version, is_adopted, is_protected, ownership};
 
 /// An object that keeps changing while we look is tried again so often.
 const TRIES: u32 = 4;
@@ -69,15 +69,12 @@ impl Cluster {
             if meta.uid.as_deref() != Some(uid) {
                 return done(Deleted::AlreadyGone);
             }
-            match self.ownership(&meta, owner) {
+            match ownership(&meta, owner) {
                 Ownership::Ours if is_protected(&meta) => return done(Deleted::Protected),
                 Ownership::Ours if is_adopted(&meta) => return Ok(None),
                 Ownership::Ours if meta.deletion_timestamp.is_some() => return done(Deleted::Deleted),
                 Ownership::Ours => {}
-                other => {
-                    self.release_leftover(kind, id, &meta, owner).await;
-                    return done(Deleted::NotOurs(other));
-                }
+                other => return done(Deleted::NotOurs(other)),
             }
             let version = meta.resource_version.unwrap_or_default();
             match self.delete_exactly(kind, id, uid, &version).await {

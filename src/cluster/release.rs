@@ -1,56 +1,20 @@
-//! Letting go of an object without harming it: a foreign one that got our marks by accident, one that was adopted, and
-//! one of ours that is to stay when its owner goes.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! Letting go of an object without harming it: one that was adopted, and one of ours that is to stay when its owner goes.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
-use tokio::time::sleep;
 
+use super::Cluster;
 use super::failure::{Failure, Finding};
 use super::request::{APPLY, Call, MERGE, METADATA, asked, object_path};
-use super::{Cluster, lock};
 use crate::logic::object::{
     ADOPTED, FIELD_MANAGER, INITIAL_MANAGER, Kind, OUR_ANNOTATIONS, OUR_LABELS, ObjectId, Owner, Ownership, is_initial,
-    is_orphaned, is_us, written_by_others,
+    is_orphaned, is_us, ownership, written_by_others,
 };
 
-/// A foreign object with our marks would be taken for ours after a restart, so this is tried hard.
+/// Others write at the same time.
 const TRIES: u32 = 6;
 
 impl Cluster {
-    /// Gives up all our fields and marks of the object with this uid. Done if it is gone.
-    pub(super) async fn release(
-        &self,
-        kind: &Kind,
-        id: &ObjectId,
-        uid: &Arc<str>,
-        owner: &Owner,
-    ) -> Result<(), Failure> {
-        lock(&self.shared.unreleased).insert(uid.clone());
-        let mut tries = 1;
-        loop {
-            match self.give_up(kind, id, uid, owner, &[FIELD_MANAGER]).await {
-                Ok(()) => break,
-                Err(failure) if tries == TRIES => return Err(failure),
-                Err(_) => sleep(Duration::from_millis(50 << tries)).await,
-            }
-            tries += 1;
-        }
-        lock(&self.shared.unreleased).remove(uid);
-        Ok(())
-    }
-
-    /// Tries again where it did not succeed before.
-    pub(super) async fn release_leftover(&self, kind: &Kind, id: &ObjectId, meta: &ObjectMeta, owner: &Owner) {
-        let uid = lock(&self.shared.unreleased).get(meta.uid.as_deref().unwrap_or_default()).cloned();
-        if let Some(uid) = uid {
-            // Whether it succeeds is not this caller's question; the object stays foreign either way.
-            let _ = self.release(kind, id, &uid, owner).await;
-        }
-    }
-
     /// Releases an object of ours that existed before us.
     pub(super) async fn let_go(&self, kind: &Kind, id: &ObjectId, uid: &str, owner: &Owner) -> Result<(), Failure> {
         let mut tries = 1;
@@ -58,7 +22,7 @@ impl Cluster {
             let Some(meta) = self.metadata(kind, id).await?.filter(|meta| meta.uid.as_deref() == Some(uid)) else {
                 return Ok(());
             };
-            if self.ownership(&meta, owner) != Ownership::Ours {
+            if ownership(&meta, owner) != Ownership::Ours {
                 return Ok(());
             }
             // Without our fields, what we created ourselves would be an empty shell; so would what we took as a whole.
@@ -76,6 +40,7 @@ impl Cluster {
         }
     }
 
+    /// Gives up all our fields and marks of the object with this uid. Done if it is gone.
     async fn give_up(
         &self,
         kind: &Kind,
@@ -131,7 +96,7 @@ impl Cluster {
         let mut tries = 1;
         loop {
             let Some(meta) = self.metadata(kind, id).await? else { return Ok(()) };
-            if self.ownership(&meta, owner) != Ownership::Ours {
+            if ownership(&meta, owner) != Ownership::Ours {
                 return Ok(());
             }
             let parted = json!({"metadata": {

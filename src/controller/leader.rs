@@ -83,7 +83,7 @@ pub async fn run(ctx: Arc<Context>, candidate: Option<Candidate>) -> Result<(), 
     let ended = tokio::select! {
         // First what decides whether there may be a second.
         biased;
-        lost = candidate.hold(&ctx.cluster) => Err(lost),
+        lost = candidate.hold(&ctx) => Err(lost),
         drained = registry::run(ctx.clone()) => Ok(drained),
     };
     // From here on nothing of ours may be begun, whoever still tries.
@@ -127,7 +127,7 @@ impl Candidate {
         let (mut stopping, lease) = (ctx.stopping.clone(), self.place());
         let mut told = String::new();
         loop {
-            let news = match self.attempt(&ctx.cluster).await {
+            let news = match self.attempt(ctx).await {
                 Ok(Attempt::Leads) => break,
                 Ok(Attempt::Held(holder)) => Ok(format!("standing by: {lease} is held by {holder}")),
                 Ok(Attempt::Outrun) => Ok(format!("standing by: {lease} was just written by another process")),
@@ -165,7 +165,7 @@ impl Candidate {
     }
 
     /// Renews the Lease until that fails for too long.
-    async fn hold(&mut self, cluster: &Cluster) -> Lost {
+    async fn hold(&mut self, ctx: &Context) -> Lost {
         let times = *self.election.times();
         let mut trouble = None;
         let mut next = Instant::now() + times.retry_period();
@@ -177,7 +177,7 @@ impl Candidate {
             if self.election.is_over(Instant::now()) {
                 return Lost::NotRenewed { within: times.renew_deadline(), trouble };
             }
-            match self.attempt(cluster).await {
+            match self.attempt(ctx).await {
                 Ok(Attempt::Leads) => trouble = None,
                 Ok(Attempt::Held(holder)) => return Lost::Taken(holder),
                 Ok(Attempt::Outrun) => {}
@@ -189,12 +189,13 @@ impl Candidate {
         }
     }
 
-    async fn attempt(&mut self, cluster: &Cluster) -> Result<Attempt, Error> {
+    async fn attempt(&mut self, ctx: &Context) -> Result<Attempt, Error> {
         let within = self.election.attempt_within(Instant::now());
-        timeout(within, self.try_to_lead(cluster)).await.unwrap_or(Err(Error::Timeout))
+        timeout(within, self.try_to_lead(ctx)).await.unwrap_or(Err(Error::Timeout))
     }
 
-    async fn try_to_lead(&mut self, cluster: &Cluster) -> Result<Attempt, Error> {
+    async fn try_to_lead(&mut self, ctx: &Context) -> Result<Attempt, Error> {
+        let cluster = &ctx.cluster;
         // Whatever comes of it: the next attempt has to read, unless this one succeeds.
         if let Some(written) = self.written.take()
             && self.write(cluster, Some(&written)).await?
@@ -202,7 +203,9 @@ impl Candidate {
             return Ok(Attempt::Leads);
         }
         let read = cluster.lease(&self.namespace, &self.name).await?;
-        match self.election.see(read.as_ref().map(Seen::of), Instant::now()) {
+        let seen = read.as_ref().map(Seen::of);
+        let led = self.election.wonders(seen.as_ref()) && cluster.has_been_led(ctx.watch_namespace.as_deref()).await?;
+        match self.election.see(seen, led, Instant::now()) {
             Verdict::Held(holder) => Ok(Attempt::Held(holder)),
             Verdict::Claim if self.write(cluster, read.as_ref()).await? => Ok(Attempt::Leads),
             Verdict::Claim => Ok(Attempt::Outrun),

@@ -110,7 +110,7 @@ pub enum Verdict {
 pub enum Holder {
     /// Another process.
     Process(String),
-    /// The Lease was deleted while another process held it, who may not know yet.
+    /// The Lease was deleted while another process held it, or before we could see who did; it may not know yet.
     Unknown,
 }
 
@@ -123,7 +123,7 @@ impl fmt::Display for Holder {
                 .take(100)
                 .map(|c| if c.is_ascii_graphic() { c } else { '?' })
                 .try_for_each(|c| write!(f, "{c}")),
-            Self::Unknown => f.write_str("one whose Lease was deleted"),
+            Self::Unknown => f.write_str("one whose Lease is gone, if it still works"),
         }
     }
 }
@@ -134,7 +134,7 @@ pub struct Election {
     times: Times,
     /// Version that was seen last, None where there was no Lease; and when it was seen first.
     seen: Option<(Option<String>, Instant)>,
-    /// How long to wait for the other process that was seen holding it last.
+    /// How long to wait for the other process that was seen holding it last, or that may have held one that is gone.
     patience: Option<Duration>,
     /// Until when we lead; None if we never did.
     until: Option<Instant>,
@@ -161,8 +161,18 @@ impl Election {
         self.until
     }
 
-    /// The Lease was read and is like this; `now` is after the answer.
-    pub fn see(&mut self, lease: Option<Seen>, now: Instant) -> Verdict {
+    /// Whether it matters that others may have led: there is no Lease, and we do not know of any holder. A Lease that was
+    /// deleted leaves no trace of its own, and its holder works on until it notices.
+    pub fn wonders(&self, lease: Option<&Seen>) -> bool {
+        lease.is_none() && self.patience.is_none() && self.until.is_none()
+    }
+
+    /// The Lease was read and is like this; `now` is after the answer. `led`: somebody may have led before us, asked
+    /// where that [matters](Self::wonders).
+    pub fn see(&mut self, lease: Option<Seen>, led: bool, now: Instant) -> Verdict {
+        if led && self.wonders(lease.as_ref()) {
+            self.patience = Some(self.times.duration);
+        }
         let version = lease.as_ref().map(|lease| lease.version.clone());
         let since = match &self.seen {
             Some((before, since)) if *before == version => *since,

@@ -115,16 +115,6 @@ async fn two_owners_that_want_the_same_new_object_do_not_take_it_from_each_other
 }
 
 #[tokio::test]
-async fn the_same_creation_twice_is_an_update_of_ours() {
-    let world = World::new("twice").await;
-    let kind = world.kind("apps/v1", "Deployment").await;
-    let desired = world.desired(&kind, "a", deployment("i"));
-    let uid = world.cluster.create(&world.owner, &desired).await.unwrap().known.uid;
-    let again = world.cluster.create(&world.owner, &desired).await.unwrap();
-    assert_eq!((again.change, again.known.uid), (Change::Updated, uid));
-}
-
-#[tokio::test]
 async fn a_kind_is_known_soon_after_its_definition_came() {
     let world = World::new("crd").await;
     // Digits alone would be no valid beginning of a name.

@@ -7,9 +7,13 @@ use dbqo::cluster::{ApplyError, Cluster, Limits, Term, Terms};
 use dbqo::logic::lease::{Election, Seen, Times, Verdict};
 use dbqo::logic::object::Known;
 use k8s_openapi::jiff::Timestamp;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 
 use crate::World;
+use crate::reporting::resource;
+use crate::support::rules::{create_account, token};
+use crate::support::{TestNamespace, kubeconfig};
 
 const NAME: &str = "db-query-operator";
 
@@ -43,10 +47,10 @@ async fn a_released_lease_and_a_deleted_one_can_be_claimed() {
     let (cluster, namespace) = (&world.cluster, world.namespace.name());
     let write = async |lease| cluster.write_lease(namespace, NAME, &lease).await.unwrap();
     let held = write(one.claim(None, Timestamp::now())).await.unwrap();
-    assert!(matches!(other.see(Some(Seen::of(&held)), Instant::now()), Verdict::Held(_)));
+    assert!(matches!(other.see(Some(Seen::of(&held)), false, Instant::now()), Verdict::Held(_)));
     // The API server takes a holder of no name.
     let free = write(one.release(&held, Timestamp::now()).unwrap()).await.unwrap();
-    assert_eq!(other.see(Some(Seen::of(&free)), Instant::now()), Verdict::Claim);
+    assert_eq!(other.see(Some(Seen::of(&free)), false, Instant::now()), Verdict::Claim);
     let taken = write(other.claim(Some(&free), Timestamp::now())).await.unwrap();
     assert_eq!(taken.spec.as_ref().unwrap().lease_transitions, Some(1));
     assert_eq!(write(one.claim(Some(&free), Timestamp::now())).await, None, "it is not free any more");
@@ -54,8 +58,31 @@ async fn a_released_lease_and_a_deleted_one_can_be_claimed() {
     let kind = world.kind("coordination.k8s.io/v1", "Lease").await;
     world.api(&kind).delete(NAME, &kube::api::DeleteParams::default()).await.unwrap();
     assert_eq!(write(other.claim(Some(&taken), Timestamp::now())).await, None, "a deleted one is not written");
-    assert_eq!(one.see(None, Instant::now()), Verdict::Claim);
+    assert_eq!(one.see(None, false, Instant::now()), Verdict::Claim);
     assert!(write(one.claim(None, Timestamp::now())).await.is_some());
+}
+
+#[tokio::test]
+async fn somebody_has_led_where_a_resource_carries_our_finalizer_or_we_may_not_look() {
+    let world = World::new("led").await;
+    let namespace = Some(world.namespace.name());
+    let (_, object) = resource(&world).await;
+    assert_eq!(world.cluster.has_been_led(namespace).await, Ok(false));
+    world.cluster.add_finalizer(&object.metadata).await.unwrap();
+    let other = TestNamespace::create(&world.client, "not-led").await;
+    let mut answers = Vec::new();
+    for namespace in [namespace, None, Some(other.name())] {
+        answers.push(world.cluster.has_been_led(namespace).await.unwrap());
+    }
+
+    create_account(&world.client, other.name(), "nobody").await;
+    let token = token(&world.client, other.name(), "nobody").await;
+    let file = Kubeconfig::read_from(kubeconfig("led", None, Some(&token))).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
+    answers.push(Cluster::new(config, Limits::default()).unwrap().has_been_led(Some(other.name())).await.unwrap());
+    // Else the resource would stay for ever.
+    world.cluster.remove_finalizer(&object.metadata).await.unwrap();
+    assert_eq!(answers, [true, true, false, true]);
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::{World, support};
 
-async fn resource(world: &World) -> (Api<DynamicObject>, DynamicObject) {
+/// A DatabaseQueryResource named `shop`.
+pub async fn resource(world: &World) -> (Api<DynamicObject>, DynamicObject) {
     support::install_crd(&world.client).await;
     let kind = support::eventually("the kind is known", Duration::from_secs(20), async || {
         world.cluster.kind("konnektr.io/v1alpha1", "DatabaseQueryResource").await.ok()

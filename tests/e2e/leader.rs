@@ -6,7 +6,7 @@ use std::time::Instant;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Config;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -39,6 +39,32 @@ impl World {
         let standby = Operator::start(world.namespace.name(), times);
         until_stands_by(&standby).await;
         (world, standby)
+    }
+
+    /// A world whose operator leads, and reaches the API server until it is cut off.
+    async fn behind_a_proxy(test: &str) -> (Self, watch::Sender<bool>) {
+        let mut world = Self::new(test, &["a"]).await;
+        world.operator.terminate();
+        let (cut, is_cut) = watch::channel(false);
+        let file = kubeconfig(test, Some(&proxy(is_cut).await), None);
+        let environment = [("KUBECONFIG", file.to_str().unwrap())];
+        world.operator = Operator::start_with(world.namespace.name(), &TIMES, &environment);
+        until_leads(&world.operator).await;
+        (world, cut)
+    }
+
+    async fn until_another_leads_after_the_end_of(&mut self, first: Option<String>) {
+        let ended = eventually("another leads", PATIENCE, async || {
+            let lease = self.leases().get_opt("db-query-operator").await.unwrap();
+            if lease.is_none_or(|lease| lease.spec.unwrap().holder_identity == first) {
+                return None;
+            }
+            let ended = self.operator.ended();
+            assert!(ended.is_some(), "another leads while the old one is still there");
+            ended
+        })
+        .await;
+        assert!(!ended.success());
     }
 
     fn leases(&self) -> Api<Lease> {
@@ -156,12 +182,7 @@ async fn proxy(cut: watch::Receiver<bool>) -> String {
 
 #[tokio::test]
 async fn a_leader_that_is_cut_off_from_the_api_server_ends_before_the_other_takes_over() {
-    let mut world = World::new("cut-off", &["a"]).await;
-    world.operator.terminate();
-    let (cut, is_cut) = watch::channel(false);
-    let file = kubeconfig("cut-off", Some(&proxy(is_cut).await), None);
-    world.operator = Operator::start_with(world.namespace.name(), &TIMES, &[("KUBECONFIG", file.to_str().unwrap())]);
-    until_leads(&world.operator).await;
+    let (mut world, cut) = World::behind_a_proxy("cut-off").await;
     let standby = Operator::start(world.namespace.name(), &TIMES);
     until_stands_by(&standby).await;
     world.create("q", json!({})).await;
@@ -170,18 +191,45 @@ async fn a_leader_that_is_cut_off_from_the_api_server_ends_before_the_other_take
     let first = world.holder().await;
     cut.send_replace(true);
     world.run_sql("UPDATE t SET v = 'two'").await;
-    let ended = eventually("the other takes over", PATIENCE, async || {
-        if world.holder().await == first {
-            return None;
-        }
-        let ended = world.operator.ended();
-        assert!(ended.is_some(), "the other took over while the old one was still there");
-        ended
-    })
-    .await;
-    assert!(!ended.success());
+    world.until_another_leads_after_the_end_of(first).await;
     let logs = world.operator.logs();
     assert!(logs.contains("dbqo: leadership lost") && logs.contains("was not renewed within 3s"), "{logs}");
+    world.until_value("a", Some("two")).await;
+}
+
+#[tokio::test]
+async fn who_starts_after_somebody_deleted_the_lease_waits_for_a_leader_that_may_not_know() {
+    let (mut world, cut) = World::behind_a_proxy("deleted").await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+
+    let first = world.holder().await;
+    cut.send_replace(true);
+    world.leases().delete("db-query-operator", &DeleteParams::default()).await.unwrap();
+    let other = Operator::start(world.namespace.name(), &TIMES);
+    world.run_sql("UPDATE t SET v = 'two'").await;
+    world.until_another_leads_after_the_end_of(first).await;
+    world.until_value("a", Some("two")).await;
+    let waited = format!("{}/db-query-operator is held by one whose Lease is gone", world.namespace.name());
+    assert!(other.logs().contains(&waited), "{}", other.logs());
+}
+
+#[tokio::test]
+async fn a_leader_whose_lease_is_deleted_makes_it_again_before_who_starts_then_can() {
+    let world = World::with_flags("kept", &["a"], &TIMES).await;
+    until_leads(&world.operator).await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    let first = world.holder().await;
+    world.leases().delete("db-query-operator", &DeleteParams::default()).await.unwrap();
+    let other = Operator::start(world.namespace.name(), &TIMES);
+    until_stands_by(&other).await;
+    let again = eventually("the Lease is there again", PATIENCE, async || {
+        world.leases().get_opt("db-query-operator").await.unwrap()?.spec?.holder_identity
+    })
+    .await;
+    assert_eq!(Some(again), first);
+    world.run_sql("UPDATE t SET v = 'two'").await;
     world.until_value("a", Some("two")).await;
 }
 

@@ -8,12 +8,8 @@ use crate::logic::conflict::HeldField;
 /// Whose way we would be in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conflict {
-    /// The object exists and is not ours.
-    Exists {
-        /// Whether our marks, which it got by the attempt, are off again. If not, that is tried again at every
-        /// further attempt, and the object is treated as foreign meanwhile.
-        released: bool,
-    },
+    /// The object appeared between the look that did not find it and its creation. The next look tells whose it is.
+    Exists,
     /// Another DatabaseQueryResource has it, or is about to create it: `namespace/name`.
     Owner(String),
     /// Others hold fields: paths and managers.
@@ -61,12 +57,9 @@ pub enum ApplyError {
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exists { released: true } => {
-                f.write_str("the object exists and is not managed by this resource; it was left as it was")
+            Self::Exists => {
+                f.write_str("the object was created meanwhile; it was left as it is, and is looked at again")
             }
-            Self::Exists { released: false } => f.write_str(
-                "the object exists and is not managed by this resource; our marks on it could not be removed yet",
-            ),
             Self::Owner(owner) => write!(f, "the object belongs to the DatabaseQueryResource {owner}"),
             Self::Managers(fields) => {
                 f.write_str("others manage its fields: ")?;

@@ -22,21 +22,21 @@ fn other() -> Verdict {
 #[test]
 fn a_lease_that_nobody_holds_is_claimed() {
     let now = Instant::now();
-    assert_eq!(election().see(None, now), Verdict::Claim);
-    assert_eq!(election().see(held("1", ""), now), Verdict::Claim);
+    assert_eq!(election().see(None, false, now), Verdict::Claim);
+    assert_eq!(election().see(held("1", ""), false, now), Verdict::Claim);
     let empty = Lease { spec: None, ..Lease::default() };
-    assert_eq!(election().see(Some(Seen::of(&empty)), now), Verdict::Claim);
-    assert_eq!(election().see(held("1", "me"), now), Verdict::Claim, "a claim whose answer was lost");
+    assert_eq!(election().see(Some(Seen::of(&empty)), false, now), Verdict::Claim);
+    assert_eq!(election().see(held("1", "me"), false, now), Verdict::Claim, "a claim whose answer was lost");
 }
 
 #[test]
 fn a_holder_is_believed_until_its_lease_has_not_changed_for_its_duration() {
     let (mut election, begin) = (election(), Instant::now());
-    assert_eq!(election.see(held("1", "other"), begin), other());
-    assert_eq!(election.see(held("1", "other"), begin + 14 * SECOND), other());
-    assert_eq!(election.see(held("2", "other"), begin + 15 * SECOND), other(), "a change counts anew");
-    assert_eq!(election.see(held("2", "other"), begin + 29 * SECOND), other());
-    assert_eq!(election.see(held("2", "other"), begin + 30 * SECOND), Verdict::Claim);
+    assert_eq!(election.see(held("1", "other"), false, begin), other());
+    assert_eq!(election.see(held("1", "other"), false, begin + 14 * SECOND), other());
+    assert_eq!(election.see(held("2", "other"), false, begin + 15 * SECOND), other(), "a change counts anew");
+    assert_eq!(election.see(held("2", "other"), false, begin + 29 * SECOND), other());
+    assert_eq!(election.see(held("2", "other"), false, begin + 30 * SECOND), Verdict::Claim);
 }
 
 #[test]
@@ -45,43 +45,65 @@ fn of_two_durations_the_longer_is_waited_for() {
     for (seconds, claims_after) in [(60, 60), (1, 15), (0, 15)] {
         let mut election = election();
         let lease = Seen { duration: Some(seconds * SECOND), ..held("1", "other").unwrap() };
-        assert_eq!(election.see(Some(lease.clone()), begin), other());
-        assert_eq!(election.see(Some(lease.clone()), begin + (claims_after - 1) * SECOND), other());
-        assert_eq!(election.see(Some(lease), begin + claims_after * SECOND), Verdict::Claim);
+        assert_eq!(election.see(Some(lease.clone()), false, begin), other());
+        assert_eq!(election.see(Some(lease.clone()), false, begin + (claims_after - 1) * SECOND), other());
+        assert_eq!(election.see(Some(lease), false, begin + claims_after * SECOND), Verdict::Claim);
     }
 }
 
 #[test]
 fn a_lease_that_is_deleted_under_its_holder_is_not_free_yet() {
     let (mut election, begin) = (election(), Instant::now());
-    assert_eq!(election.see(held("1", "other"), begin), other());
+    assert_eq!(election.see(held("1", "other"), false, begin), other());
     let after = begin + 14 * SECOND;
-    assert_eq!(election.see(None, after), Verdict::Held(Holder::Unknown));
-    assert_eq!(election.see(None, after + 14 * SECOND), Verdict::Held(Holder::Unknown));
-    assert_eq!(election.see(None, after + 15 * SECOND), Verdict::Claim);
+    assert_eq!(election.see(None, false, after), Verdict::Held(Holder::Unknown));
+    assert_eq!(election.see(None, false, after + 14 * SECOND), Verdict::Held(Holder::Unknown));
+    assert_eq!(election.see(None, false, after + 15 * SECOND), Verdict::Claim);
+}
+
+#[test]
+fn where_somebody_may_have_led_a_lease_that_is_not_there_is_not_free_yet() {
+    let (mut election, begin) = (election(), Instant::now());
+    assert!(election.wonders(None));
+    assert_eq!(election.see(None, true, begin), Verdict::Held(Holder::Unknown));
+    assert!(!election.wonders(None), "once is enough");
+    assert_eq!(election.see(None, false, begin + 14 * SECOND), Verdict::Held(Holder::Unknown));
+    assert_eq!(election.see(None, false, begin + 15 * SECOND), Verdict::Claim);
+}
+
+#[test]
+fn who_may_have_led_is_not_waited_for_once_the_lease_is_there() {
+    let begin = Instant::now();
+    for (lease, verdict) in [(held("1", ""), Verdict::Claim), (held("1", "other"), other())] {
+        let mut election = election();
+        assert!(!election.wonders(lease.as_ref()));
+        assert_eq!(election.see(None, true, begin), Verdict::Held(Holder::Unknown));
+        assert_eq!(election.see(lease, true, begin + SECOND), verdict);
+    }
 }
 
 #[test]
 fn a_holder_whose_lease_is_deleted_makes_it_again() {
     let (mut election, begin) = (election(), Instant::now());
-    assert_eq!(election.see(held("1", "me"), begin), Verdict::Claim);
+    assert_eq!(election.see(held("1", "me"), false, begin), Verdict::Claim);
     election.claimed(begin);
-    assert_eq!(election.see(None, begin + SECOND), Verdict::Claim);
+    assert!(!election.wonders(None), "who led was it itself");
+    assert_eq!(election.see(None, true, begin + SECOND), Verdict::Claim);
 }
 
 #[test]
 fn a_released_lease_is_claimed_at_once() {
     let (mut election, begin) = (election(), Instant::now());
-    assert_eq!(election.see(held("1", "other"), begin), other());
-    assert_eq!(election.see(held("2", ""), begin + SECOND), Verdict::Claim);
+    assert_eq!(election.see(held("1", "other"), false, begin), other());
+    assert_eq!(election.see(held("2", ""), false, begin + SECOND), Verdict::Claim);
 }
 
 #[test]
 fn who_led_and_finds_another_there_does_not_take_it_back() {
     let (mut election, begin) = (election(), Instant::now());
     election.claimed(begin);
-    assert_eq!(election.see(held("9", "other"), begin + SECOND), other());
-    assert_eq!(election.see(held("9", "other"), begin + 100 * SECOND), other());
+    assert_eq!(election.see(held("9", "other"), false, begin + SECOND), other());
+    assert_eq!(election.see(held("9", "other"), false, begin + 100 * SECOND), other());
 }
 
 #[test]
@@ -94,8 +116,8 @@ fn our_time_counts_from_before_the_renewal_was_sent_and_ends_before_others_may_b
     // Whoever saw it stored at the very moment in which it was sent waits five seconds more.
     let mut next = Election::new("next".into(), times());
     let me = Verdict::Held(Holder::Process("me".into()));
-    assert_eq!(next.see(held("1", "me"), sent), me);
-    assert_eq!(next.see(held("1", "me"), sent + 10 * SECOND), me);
+    assert_eq!(next.see(held("1", "me"), false, sent), me);
+    assert_eq!(next.see(held("1", "me"), false, sent + 10 * SECOND), me);
 }
 
 #[test]

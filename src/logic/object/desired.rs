@@ -39,6 +39,9 @@ pub struct Desired {
 }
 
 const BODY_START: &str = r#"{"metadata":{"#;
+/// What makes an apply create and never touch what is there: a version that an object cannot have, as the store had it
+/// before its first write.
+const NOTHING_THERE: &str = r#""resourceVersion":"1","#;
 
 impl Desired {
     /// From a whole body that begins with its (non-empty) metadata.
@@ -76,9 +79,9 @@ impl Desired {
         Self { reference: reference.map(Into::into), ..self }
     }
 
-    /// The JSON to create it with.
+    /// The JSON to create it with. The server refuses to touch what there is of that name.
     pub fn first_body(&self) -> Option<Vec<u8>> {
-        self.assemble(self.first.as_deref().or(self.body.as_deref())?, Hold::Created, None)
+        self.assemble(self.first.as_deref().or(self.body.as_deref())?, Hold::Created, NOTHING_THERE)
     }
 
     /// Whether there is something to send: the object was not found to be as it should be.
@@ -88,19 +91,21 @@ impl Desired {
 
     /// The JSON to apply. With a uid the server refuses to touch any other object of that name.
     pub fn body(&self, hold: Hold, uid: Option<&str>) -> Option<Vec<u8>> {
-        self.assemble(self.body.as_deref()?, hold, uid)
+        let uid = uid.map(|uid| format!(r#""uid":"{uid}","#)).unwrap_or_default();
+        self.assemble(self.body.as_deref()?, hold, &uid)
     }
 
-    fn assemble(&self, rest: &str, hold: Hold, uid: Option<&str>) -> Option<Vec<u8>> {
-        let uid = uid.map(|uid| format!(r#""uid":"{uid}","#)).unwrap_or_default();
+    fn assemble(&self, rest: &str, hold: Hold, condition: &str) -> Option<Vec<u8>> {
         if hold == Hold::Adopted {
             // Next to another mark of ours, whose text occurs nowhere else.
             let (before, mark) = rest.split_at(rest.find(&format!(r#""{APPLIED_HASH}":"{}""#, self.hash.0))?);
-            return Some([BODY_START, &uid, before, r#""konnektr.io/adopted":"true","#, mark].concat().into_bytes());
+            return Some(
+                [BODY_START, condition, before, r#""konnektr.io/adopted":"true","#, mark].concat().into_bytes(),
+            );
         }
         let reference = self.reference.as_ref().filter(|_| hold == Hold::Created);
         let reference = reference.map(|reference| format!("{reference},")).unwrap_or_default();
-        Some([BODY_START, &uid, &reference, rest].concat().into_bytes())
+        Some([BODY_START, condition, &reference, rest].concat().into_bytes())
     }
 
     /// Whether it has a reference to its owner, held so.

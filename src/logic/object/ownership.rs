@@ -106,9 +106,8 @@ pub fn hold(meta: &ObjectMeta) -> Hold {
 
 /// Whether anyone but us has written to this object (status and the like aside).
 ///
-/// A first apply that met an existing object shows the others here: who made it has an entry, and
-/// for an object without entries the API server adds one (`before-first-apply`). Only our entry
-/// means that we made it, by a request whose answer was lost.
+/// Who made it has an entry, and for an object without entries the API server adds one (`before-first-apply`) at the
+/// first apply, unless all its fields were taken.
 pub fn written_by_others(meta: &ObjectMeta) -> bool {
     meta.managed_fields.iter().flatten().any(|entry| !is_us(entry) && is_of_object(entry))
 }
