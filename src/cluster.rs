@@ -44,6 +44,7 @@ pub use inventory::{Owned, Scope};
 pub use kinds::{AllKinds, KindError};
 pub use lookup::Onlooker;
 pub use prune::Deleted;
+pub use queue::CarriedOut;
 pub use term::Term;
 pub use watch::WatchError;
 

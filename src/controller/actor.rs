@@ -245,7 +245,7 @@ impl Actor {
     /// Takes note of an apply that took so long that no pass waited for it. What it was about is looked at once more, and
     /// so is all when nothing is under way any more, or something waited for its place.
     fn land(&mut self, landed: Landed) {
-        let failed = self.memory.land(&self.owner, landed);
+        let failed = self.memory.land(&self.owner, landed, None);
         if std::mem::take(&mut self.memory.outdated) || failed || self.memory.state.awaits_end() {
             self.read_again();
         }

@@ -4,15 +4,15 @@ use std::future::pending;
 
 use tokio::task::{JoinError, JoinSet};
 
-use crate::cluster::{self, ApplyError};
+use crate::cluster::{ApplyError, CarriedOut};
 use crate::logic::queue::Work;
 
 /// The applies under way: each a task of its own, so that it goes on whatever its resource waits for.
 #[derive(Default)]
-pub struct Applies(pub JoinSet<(Work, Result<cluster::Applied, ApplyError>)>);
+pub struct Applies(pub JoinSet<(Work, Result<CarriedOut, ApplyError>)>);
 
 /// An apply that has ended.
-pub type Landed = Result<(Work, Result<cluster::Applied, ApplyError>), JoinError>;
+pub type Landed = Result<(Work, Result<CarriedOut, ApplyError>), JoinError>;
 
 impl Applies {
     /// Waits until one has ended. Forever where none is under way.

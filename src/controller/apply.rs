@@ -11,7 +11,8 @@ use super::applies::Landed;
 use super::error::Error;
 use super::memory::Memory;
 use super::pass::Pass;
-use crate::cluster::{self, ApplyError, Change, Failure, Onlooker, Terms};
+use crate::cluster::{self, ApplyError, CarriedOut, Change, Failure, Onlooker, Terms};
+use crate::crd::ConflictPolicy;
 use crate::logic::object::{GroupKind, ObjectId, Owner, Ownership};
 use crate::logic::outcome::Changed;
 use crate::logic::queue::Work;
@@ -19,9 +20,11 @@ use crate::logic::state::{Read, Recorded, Refusal};
 use crate::logic::validate::Validated;
 
 impl Pass<'_> {
-    /// Looks up what is not known to exist, one look per kind and namespace. What cannot be looked at fails its own rows;
+    /// Looks up what is not known to exist, one look per kind and namespace, unless it is so little that it can as well be
+    /// created unseen. What cannot be looked at fails its own rows;
     /// of a kind about which the server says nothing in time nothing more is asked.
     pub(super) async fn meet(&self, memory: &mut Memory, read: &mut Read) -> Result<(), Error> {
+        memory.state.attempt(read);
         let onlooker = Onlooker::of(&self.owner);
         let mut silent: HashMap<Arc<GroupKind>, Failure> = HashMap::new();
         for desired in read.unmet() {
@@ -93,7 +96,10 @@ impl Pass<'_> {
             let Some(slow_from) = memory.state.slow_from().filter(|at| *at > now) else { break };
             tokio::select! {
                 landed = memory.applies.next() => {
-                    memory.land(&self.owner, landed);
+                    memory.land(&self.owner, landed, Some(self.spec.conflict_policy));
+                    if self.stop.go_on() {
+                        self.track(memory).await?;
+                    }
                 }
                 // What they say overtakes what waits.
                 () = memory.notified.wakes.keys_arrived(), if memory.notified.keyed().is_some() => break,
@@ -107,8 +113,8 @@ impl Pass<'_> {
 }
 
 impl Memory {
-    /// Takes note of an apply that has ended; whether it failed.
-    pub(super) fn land(&mut self, owner: &Owner, landed: Landed) -> bool {
+    /// Takes note of an apply that has ended; whether it failed. The policy is that of the pass under way, if one is.
+    pub(super) fn land(&mut self, owner: &Owner, landed: Landed, policy: Option<ConflictPolicy>) -> bool {
         let Ok((Work { desired, .. }, result)) = landed else {
             tracing::error!(dbqr = %owner, "an apply was aborted: what exists is listed anew");
             self.state.lost();
@@ -116,7 +122,16 @@ impl Memory {
             return true;
         };
         let result = match result {
-            Ok(applied) => {
+            Ok(CarriedOut::Met(existing)) => {
+                if existing.as_ref().is_some_and(|(_, whose)| *whose == Ownership::Ours) {
+                    self.met_ours();
+                }
+                self.inbox.remind();
+                let landing = self.state.met(desired, existing, policy);
+                self.outdated |= landing.outdated;
+                return landing.failed;
+            }
+            Ok(CarriedOut::Applied(applied)) => {
                 tell(owner, &desired.id, &applied, &mut self.changed);
                 Ok(desired.applied(applied.known))
             }

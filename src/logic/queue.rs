@@ -23,6 +23,8 @@ pub struct Work {
 /// What there is under the name of an object.
 #[derive(Clone, Debug)]
 pub enum Found {
+    /// Nobody looked.
+    Unknown,
     /// Nothing.
     Nothing,
     /// An object of nobody whom we know, with this uid.
@@ -34,6 +36,11 @@ pub enum Found {
 }
 
 impl Work {
+    /// An object that most likely does not exist.
+    pub fn attempt(desired: Desired) -> Self {
+        Self { desired, found: Found::Unknown }
+    }
+
     /// An object that was looked up and does not exist.
     pub fn create(desired: Desired) -> Self {
         Self { desired, found: Found::Nothing }

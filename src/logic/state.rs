@@ -2,6 +2,7 @@
 //! what may go. What a pass decides, it decides here. Pure: the time is an argument.
 
 mod judging;
+mod landing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use super::rows::{Entangled, Keys, Rows};
 use crate::crd::ConflictPolicy;
 
 pub use judging::{Judgement, Terms};
+pub use landing::{Landing, Refusal};
 
 /// What exists is listed anew when the last listing is older, at the next full read.
 const LISTING_AGE: Duration = Duration::from_secs(600);
@@ -37,6 +39,8 @@ pub struct State {
     is_mismarked: bool,
     /// What exists although no row wants it; None where all that exists has to be compared with the rows.
     loose: Option<HashSet<ObjectId>>,
+    /// Objects that were to be created unseen, and were there: they are looked at first.
+    seen: HashSet<ObjectId>,
     /// Objects that failed, and are left alone for a while.
     resting: Resting,
     /// Objects that could not be deleted, the same.
@@ -62,20 +66,12 @@ pub struct Recorded {
 pub struct Read {
     /// How many objects there were before.
     existed: usize,
-    /// What is not known to exist: to be looked up.
+    /// What is not known to exist: to be looked up, or created on the chance that it does not.
     unmet: Vec<Desired>,
 }
 
-/// An object could not be applied.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    /// One word.
-    pub reason: &'static str,
-    /// Why.
-    pub message: String,
-    /// Whether it is gone, or another one has its name.
-    pub replaced: bool,
-}
+/// So many objects that are not known to exist are created unseen: to look at each first would take as long as to create it.
+const FEW: usize = 8;
 
 impl State {
     /// From what the status has.
@@ -196,6 +192,7 @@ impl State {
         (self.loose, self.is_mismarked) = (None, false);
         let rows = &self.rows;
         self.resting.retain(|id| rows.want(id));
+        self.seen.retain(|id| rows.want(id));
         self.queue.overtake(|id| rows.want(id));
         let read = self.compare(desired, now);
         if read.existed == 0 && !self.rows.key_columns.is_empty() {
@@ -212,6 +209,7 @@ impl State {
         let unwanted = self.rows.replace(keys, rendered);
         for id in &unwanted {
             self.resting.done(id);
+            self.seen.remove(id);
         }
         self.queue.overtake_those(wanted.iter().map(|id| (id, true)).chain(unwanted.iter().map(|id| (id, false))));
         if let Some(loose) = &mut self.loose {
@@ -247,6 +245,16 @@ impl State {
             }
         }
         Read { existed, unmet }
+    }
+
+    /// What is to be created unseen, if it is little: the server refuses what is there, and then it is met.
+    pub fn attempt(&mut self, read: &mut Read) {
+        if read.unmet.len() <= FEW {
+            // What is only to be created is there most of the time.
+            let is_likely = |desired: &Desired| !desired.wishes.create_only && !self.seen.contains(&desired.id);
+            let unseen = read.unmet.extract_if(.., |desired| is_likely(desired));
+            unseen.for_each(|desired| self.queue.put(Work::attempt(desired)));
+        }
     }
 
     /// What there is, or is not, under the name of an object that was not known to exist.
@@ -329,46 +337,6 @@ impl State {
         self.queue.under_way()
     }
 
-    /// An apply has ended; whether it failed, and whether the object has to be looked at again.
-    pub fn landed(&mut self, desired: Desired, result: Result<Known, Refusal>, now: Instant) -> Landing {
-        let id = desired.id.clone();
-        let (meanwhile, then) = self.queue.landed(&id);
-        // Nobody knows whether the listing has what came of it, and of others: one more, when all have ended.
-        let is_doubtful = meanwhile.listed && !self.queue.doubts_listing();
-        if is_doubtful {
-            self.relist();
-        }
-        let mut landing = Landing { failed: result.is_err(), outdated: meanwhile.overtaken || is_doubtful };
-        match result {
-            Ok(known) => {
-                self.resting.done(&id);
-                if let Some(inventory) = self.known_mut() {
-                    landing.outdated |= !inventory.applied(id.clone(), known.clone());
-                }
-                if !self.rows.want(&id) {
-                    self.loose = None;
-                }
-                then.into_iter().for_each(|then| self.queue.put(Work::update(then, known.clone())));
-            }
-            Err(Refusal { reason, message, replaced }) => {
-                if replaced && let Some(inventory) = self.known_mut() {
-                    inventory.remove(&id);
-                }
-                self.resting.failed(&desired.id, &desired.hash.0, reason, &message, now);
-                match then {
-                    // It was not tried as its row wants it by now, and until it is, the row has to keep what it has.
-                    Some(then) => {
-                        landing.outdated = true;
-                        self.fail(&then, reason, message);
-                    }
-                    None if self.rows.want(&id) => self.fail(&desired, reason, message),
-                    None => {}
-                }
-            }
-        }
-        landing
-    }
-
     /// Nobody knows what became of what was under way.
     pub fn lost(&mut self) {
         self.queue = Queue::default();
@@ -379,15 +347,6 @@ impl State {
     fn certain(&self) -> Option<&Inventory> {
         self.listed.as_ref().filter(|(_, at)| at.is_some()).map(|(inventory, _)| &**inventory)
     }
-}
-
-/// What became of an apply.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Landing {
-    /// Whether it failed.
-    pub failed: bool,
-    /// Whether the object has to be looked at again.
-    pub outdated: bool,
 }
 
 impl Read {

@@ -44,7 +44,7 @@ impl Actor {
     pub(super) async fn drain(&mut self) {
         while !self.memory.applies.is_empty() {
             let landed = self.memory.applies.next().await;
-            self.memory.land(&self.owner, landed);
+            self.memory.land(&self.owner, landed, None);
         }
     }
 

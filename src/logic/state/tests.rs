@@ -44,6 +44,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..5u8).prop_map(|name| Op::LoseLabel { name }),
         1 => any::<bool>().prop_map(Op::LoseAnswers),
         2 => prop_oneof![Just(0), any::<u8>()].prop_map(|objects| Op::LoseAnswersOf { objects }),
+        1 => any::<bool>().prop_map(Op::Unseen),
         1 => Just(Op::Approve),
         1 => any::<bool>().prop_map(Op::Prune),
         1 => Just(Op::Forget),

@@ -117,6 +117,8 @@ pub enum Op {
     LoseAnswersOf {
         objects: u8,
     },
+    /// What is little is created unseen, or looked up first.
+    Unseen(bool),
     /// A person approves what is held back just now.
     Approve,
     Prune(bool),
@@ -143,6 +145,13 @@ impl From<Option<usize>> for End {
     fn from(crash: Option<usize>) -> Self {
         crash.map_or(Self::Whole, Self::Crash)
     }
+}
+
+/// What becomes of an apply.
+enum Answer {
+    Applied(Result<Known, Refusal>),
+    /// There was something, and it was to be created unseen.
+    Met(Option<(Known, Ownership)>),
 }
 
 #[derive(Clone, Debug)]
@@ -190,7 +199,9 @@ pub struct World {
     refused: BTreeSet<ObjectId>,
     news: VecDeque<(ObjectId, Sight)>,
     /// Applies that the server has carried out, and of which nobody knows yet.
-    slow: Vec<(Desired, Result<Known, Refusal>)>,
+    slow: Vec<(Desired, Answer)>,
+    /// Whether what is little is created unseen.
+    unseen: bool,
     state: State,
     /// What the status has.
     recorded: Recorded,
@@ -235,6 +246,7 @@ impl World {
             refused: BTreeSet::new(),
             news: VecDeque::new(),
             slow: Vec::new(),
+            unseen: true,
             state: State::default(),
             recorded: Recorded::default(),
             now: Instant::now(),
@@ -309,6 +321,7 @@ impl World {
             }
             Op::LoseLabel { name } => self.lose_label(&id(name)),
             Op::LoseAnswers(lost) => self.answers_get_lost = lost,
+            Op::Unseen(unseen) => self.unseen = unseen,
             Op::LoseAnswersOf { objects } => self.unanswered = objects,
             Op::Approve => self.approved = self.state.held().map(|held| held.digest),
             Op::Prune(prune) => self.prune = prune,

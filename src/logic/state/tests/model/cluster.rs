@@ -72,8 +72,24 @@ impl World {
         self.outdated |= self.state.see(&id, seen);
     }
 
+    /// What there is under a name, and whose.
+    pub(super) fn existing(&self, id: &ObjectId) -> Option<(Known, Ownership)> {
+        let live = self.live.get(id)?;
+        Some((live.known.clone(), if live.is_foreign { Ownership::Foreign } else { Ownership::Ours }))
+    }
+
+    /// What the server makes of an apply, and what is looked up then.
+    pub(super) fn answer(&mut self, work: &Work) -> Answer {
+        let existing = self.existing(&work.desired.id);
+        let is_met = matches!(work.found, Found::Unknown) && !self.refused.contains(&work.desired.id);
+        match existing {
+            Some(existing) if is_met => Answer::Met(Some(existing)),
+            _ => Answer::Applied(self.apply(work)),
+        }
+    }
+
     /// What the server makes of an apply.
-    pub(super) fn apply(&mut self, work: &Work) -> Result<Known, Refusal> {
+    fn apply(&mut self, work: &Work) -> Result<Known, Refusal> {
         let refused = |reason, replaced| Err(Refusal { reason, message: reason.into(), replaced });
         let desired = &work.desired;
         if self.refused.contains(&desired.id) {
@@ -81,7 +97,7 @@ impl World {
         }
         let live = self.live.get(&desired.id);
         let (hold, uid) = match (&work.found, live) {
-            (Found::Nothing, None) => (Hold::Created, None),
+            (Found::Unknown | Found::Nothing, None) => (Hold::Created, None),
             (Found::Nothing, Some(_)) => return refused("Conflict", false),
             (Found::Foreign(uid), Some(live)) if live.is_foreign && live.known.uid == *uid => {
                 (Hold::Adopted, Some(uid.clone()))

@@ -14,8 +14,23 @@ impl World {
     }
 
     pub(super) fn land(&mut self) {
-        for (desired, result) in std::mem::take(&mut self.slow) {
-            self.outdated |= self.state.landed(desired, result, self.now).outdated;
+        for (desired, answer) in std::mem::take(&mut self.slow) {
+            self.end(desired, answer, None);
+        }
+    }
+
+    fn end(&mut self, desired: Desired, answer: Answer, policy: Option<ConflictPolicy>) {
+        let landing = match answer {
+            Answer::Applied(result) => self.state.landed(desired, result, self.now),
+            Answer::Met(existing) => self.state.met(desired, existing, policy),
+        };
+        self.outdated |= landing.outdated;
+    }
+
+    fn record(&mut self) {
+        if let Some(recorded) = self.state.to_record() {
+            self.recorded = recorded.clone();
+            self.state.record(recorded);
         }
     }
 
@@ -29,17 +44,14 @@ impl World {
 
     pub(super) fn work(&mut self, mut read: Read, slow: u8, end: End) {
         self.outdated = false;
+        if self.unseen {
+            self.state.attempt(&mut read);
+        }
         for desired in read.unmet().into_iter().flatten() {
-            let existing = self
-                .live
-                .get(&desired.id)
-                .map(|live| (live.known.clone(), if live.is_foreign { Ownership::Foreign } else { Ownership::Ours }));
+            let existing = self.existing(&desired.id);
             self.state.meet(desired, existing, ConflictPolicy::Protect);
         }
-        if let Some(recorded) = self.state.to_record() {
-            self.recorded = recorded.clone();
-            self.state.record(recorded);
-        }
+        self.record();
         let mut begun = 0;
         while self.state.under_way() < PLACES {
             match end {
@@ -51,14 +63,15 @@ impl World {
             begun += 1;
             let is_one_of = |objects: u8| objects & (1 << number(&work.desired.id)) != 0;
             let (is_slow, is_unanswered) = (is_one_of(slow), is_one_of(self.unanswered));
-            let mut result = self.apply(&work);
+            let mut answer = self.answer(&work);
             if is_unanswered {
-                result = Err(Refusal { reason: "Timeout", message: String::new(), replaced: false });
+                answer = Answer::Applied(Err(Refusal { reason: "Timeout", message: String::new(), replaced: false }));
             }
             if is_slow {
-                self.slow.push((work.desired, result));
+                self.slow.push((work.desired, answer));
             } else {
-                self.outdated |= self.state.landed(work.desired, result, self.now).outdated;
+                self.end(work.desired, answer, Some(ConflictPolicy::Protect));
+                self.record();
             }
         }
         if let End::Crash(_) = end {
