@@ -251,6 +251,7 @@ impl Actor {
         }
     }
 
+    /// All is read again, and compared with what exists.
     fn read_again(&mut self) {
         let at = self.memory.state.again(self.last.map(|(full, _)| full), Instant::now());
         self.restore = Some(self.restore.map_or(at, |restore| restore.min(at)));

@@ -136,11 +136,16 @@ impl Drift {
         for (kind, scope) in kinds {
             let place = place(&kind, &scope);
             wanted.insert(place.clone());
-            let watched = watches.places.entry(place.clone()).or_insert_with(|| {
-                let work = watch(self.clone(), cluster.clone(), kind, place);
-                Watched { inboxes: HashMap::new(), task: tokio::spawn(work) }
-            });
-            watched.inboxes.insert(uid.clone(), inbox.clone());
+            if let Some(watched) = watches.places.get_mut(&place) {
+                if watched.inboxes.insert(uid.clone(), inbox.clone()).is_none() {
+                    // Somebody else began to watch after this one last looked.
+                    inbox.count(census(&place, Version::default()));
+                }
+                continue;
+            }
+            let work = watch(self.clone(), cluster.clone(), kind, place.clone());
+            let inboxes = HashMap::from([(uid.clone(), inbox.clone())]);
+            watches.places.insert(place, Watched { inboxes, task: tokio::spawn(work) });
         }
         watches.drop_others(uid, &wanted);
     }
@@ -169,20 +174,14 @@ impl Drift {
     fn begin(&self, place: &Place) -> HashMap<String, Census> {
         let watches = lock(&self.0);
         let inboxes = watches.places.get(place).into_iter().flat_map(|watched| &watched.inboxes);
-        let census = |inbox: &Inbox| Census {
-            kind: place.0.clone(),
-            namespace: place.1.as_deref().map(Into::into),
-            there: HashSet::new(),
-            newest: *lock(&inbox.newest),
-        };
-        inboxes.map(|(uid, inbox)| (uid.clone(), census(inbox))).collect()
+        inboxes.map(|(uid, inbox)| (uid.clone(), census(place, *lock(&inbox.newest)))).collect()
     }
 
-    /// It has listed all.
+    /// It has listed all. To who came meanwhile it does not say what went before.
     fn end(&self, place: &Place, mut censuses: HashMap<String, Census>) {
         let watches = lock(&self.0);
         for (uid, inbox) in watches.places.get(place).into_iter().flat_map(|watched| &watched.inboxes) {
-            censuses.remove(uid).into_iter().for_each(|census| inbox.count(census));
+            inbox.count(censuses.remove(uid).unwrap_or_else(|| census(place, Version::default())));
         }
     }
 }
@@ -196,6 +195,12 @@ impl Watches {
             !watched.inboxes.is_empty()
         });
     }
+}
+
+/// Nothing was found yet.
+fn census((kind, namespace): &Place, newest: Version) -> Census {
+    let namespace = namespace.as_deref().map(Into::into);
+    Census { kind: kind.clone(), namespace, there: HashSet::new(), newest }
 }
 
 fn place(kind: &Kind, scope: &Scope) -> Place {
@@ -286,6 +291,47 @@ mod tests {
         assert!(state.see(&id, inbox.take().objects.remove(&id).unwrap().seen));
         let censuses = drift.begin(&place);
         drift.end(&place, censuses);
-        assert_eq!(state.count(&inbox.take().censuses[0]), [id]);
+        assert_eq!(state.count(&inbox.take().censuses[0]).missing, [id]);
+    }
+
+    #[tokio::test]
+    async fn who_lists_while_a_watch_begins_lists_again_as_what_went_before_it_looked_is_not_told() {
+        let (kind, now) = (GroupKind { group: String::new(), kind: "Thing".into() }, std::time::Instant::now());
+        let id = ObjectId { kind: kind.clone().into(), namespace: None, name: "a".into() };
+        let meta = ObjectMeta { resource_version: Some("10".into()), ..ObjectMeta::default() };
+        let known = || Known { uid: "u".into(), version: Version::of(&meta), ..Known::default() };
+        let inbox =
+            |uid: &str| Inbox::new(Arc::new(Owner { name: uid.into(), namespace: "n".into(), uid: uid.into() }));
+        let (drift, place) = (Drift::default(), (kind.clone(), None));
+        let others = HashMap::from([("other".to_owned(), inbox("other"))]);
+        let task = tokio::spawn(std::future::pending());
+        lock(&drift.0).places.insert(place.clone(), Watched { inboxes: others, task });
+        let kinds = [(
+            Arc::new(Kind {
+                group_kind: kind.into(),
+                version: "v1".into(),
+                plural: "things".into(),
+                namespaced: false,
+            }),
+            Scope::All,
+        )];
+        for joins_late in [false, true] {
+            let (inbox, mut state) = (inbox("o"), State::default());
+            let mut censuses = HashMap::new();
+            if joins_late {
+                censuses = drift.begin(&place);
+            }
+            drift.join(&inbox, &kinds);
+            if !joins_late {
+                censuses = drift.begin(&place);
+            }
+            state.listed([(id.clone(), known())], now);
+            inbox.knows(known().version);
+            // Now it goes, and then the watch looks.
+            drift.end(&place, censuses);
+            assert!(state.count(&inbox.take().censuses[0]).is_unsure);
+            assert!(state.inventory(now).is_none(), "it is listed again");
+            drift.leave(&inbox);
+        }
     }
 }

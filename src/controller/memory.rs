@@ -142,7 +142,10 @@ impl Memory {
             }
         }
         self.inbox.put_back(early);
-        let missing = news.censuses.iter().flat_map(|census| self.state.count(census));
-        self.others.extend(missing.map(|id| (id, None)));
+        for census in &news.censuses {
+            let counted = self.state.count(census);
+            self.outdated |= counted.is_unsure;
+            self.others.extend(counted.missing.into_iter().map(|id| (id, None)));
+        }
     }
 }

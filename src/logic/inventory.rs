@@ -104,6 +104,15 @@ pub struct Census {
     pub newest: Version,
 }
 
+/// What comes of a census.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Objects that are not there any more.
+    pub missing: Vec<ObjectId>,
+    /// Whether there are others that were not found, of which it does not tell.
+    pub is_unsure: bool,
+}
+
 impl Inventory {
     /// From a listing.
     pub fn of(objects: impl IntoIterator<Item = (ObjectId, Known)>) -> Self {
@@ -257,19 +266,20 @@ impl Inventory {
         }
     }
 
-    /// Takes note of what a watch found when it began; returns what is not there any more. What is newer than what was
-    /// known then came later.
-    pub fn count(&mut self, census: &Census) -> Vec<ObjectId> {
+    /// Takes note of what a watch found when it began. What is newer than what was known then either came later, or had
+    /// gone by the time that the watch looked.
+    pub fn count(&mut self, census: &Census) -> Counted {
         let Census { kind, namespace, there, newest } = census;
         let is_meant = |id: &ObjectId| *id.kind == *kind && (namespace.is_none() || id.namespace == *namespace);
-        let missing = |(id, known): &(&ObjectId, &Known)| {
-            is_meant(id) && !there.contains(*id) && (known.version == *newest || known.version.is_before(*newest))
-        };
-        let missing: Vec<ObjectId> = self.objects.iter().filter(missing).map(|(id, _)| id.clone()).collect();
+        let unseen = self.objects.iter().filter(|(id, _)| is_meant(id) && !there.contains(*id));
+        let (missing, unsure): (Vec<_>, Vec<_>) =
+            unseen.partition(|(_, known)| known.version == *newest || known.version.is_before(*newest));
+        let is_unsure = !unsure.is_empty();
+        let missing: Vec<ObjectId> = missing.into_iter().map(|(id, _)| id.clone()).collect();
         for id in &missing {
             self.miss(id);
         }
-        missing
+        Counted { missing, is_unsure }
     }
 
     /// It may be gone, or ours no longer; whether it was there.
@@ -535,8 +545,8 @@ mod tests {
             there: [id("there")].into(),
             newest: version("20"),
         };
-        assert_eq!(inventory.count(&census), [id("gone")]);
-        assert_eq!(inventory.count(&Census { namespace: None, ..census }).len(), 1);
+        assert_eq!(inventory.count(&census), Counted { missing: vec![id("gone")], is_unsure: true });
+        assert_eq!(inventory.count(&Census { namespace: None, ..census }).missing.len(), 1);
         assert_eq!(inventory.len(), 2);
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::contact::{self, Contact};
 use super::failures::RowFailure;
-use super::inventory::{Census, Inventory, Sight};
+use super::inventory::{Census, Counted, Inventory, Sight};
 use super::object::{Desired, GroupKind, Known, ObjectId, Ownership};
 use super::prune::Pruning;
 use super::queue::{Queue, Work};
@@ -154,9 +154,14 @@ impl State {
         is_news
     }
 
-    /// Takes note of what a watch found when it began; returns the objects that are not there any more.
-    pub fn count(&mut self, census: &Census) -> Vec<ObjectId> {
-        self.known_mut().map(|inventory| inventory.count(census)).unwrap_or_default()
+    /// Takes note of what a watch found when it began. Where that does not tell of all objects, they have to be listed
+    /// anew.
+    pub fn count(&mut self, census: &Census) -> Counted {
+        let counted = self.known_mut().map(|inventory| inventory.count(census)).unwrap_or_default();
+        if counted.is_unsure {
+            self.relist();
+        }
+        counted
     }
 
     /// What was seen to go and no row wants: perhaps it only lost our label, and has to be looked up to be deleted.
@@ -250,8 +255,11 @@ impl State {
     /// What is to be created unseen, if it is little: the server refuses what is there, and then it is met.
     pub fn attempt(&mut self, read: &mut Read) {
         if read.unmet.len() <= FEW {
-            // What is only to be created is there most of the time.
-            let is_likely = |desired: &Desired| !desired.wishes.create_only && !self.seen.contains(&desired.id);
+            // What is only to be created is there most of the time. And a kind is not recorded, and then looked for until
+            // all of it is gone, before somebody has asked whether we have a right to it at all.
+            let is_likely = |Desired { id, wishes, .. }: &Desired| {
+                !wishes.create_only && !self.seen.contains(id) && self.recorded.kinds.contains(&*id.kind)
+            };
             let unseen = read.unmet.extract_if(.., |desired| is_likely(desired));
             unseen.for_each(|desired| self.queue.put(Work::attempt(desired)));
         }

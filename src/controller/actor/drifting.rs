@@ -20,5 +20,8 @@ impl Actor {
                 self.ctx.cluster.publish(&dbqr.metadata, &notice).await;
             }
         }
+        if std::mem::take(&mut self.memory.outdated) {
+            self.read_again();
+        }
     }
 }
