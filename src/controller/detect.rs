@@ -46,7 +46,9 @@ impl Pass<'_> {
         pool: &Arc<Pool>,
         why: Look,
     ) -> Result<Sought, Error> {
+        let is_due = memory.notified.is_due(Instant::now());
         if why == Look::Woken
+            && !is_due
             && let Some(keys) = memory.keys_that_woke()
         {
             return Ok(keys);
@@ -54,6 +56,17 @@ impl Pass<'_> {
         let print = self.unless_stopped(look(pool, valid, memory.fingerprint.as_ref())).await?;
         if memory.notified.wakes.is_redefined() {
             memory.notified.found_wrong();
+        }
+        if why == Look::Woken && is_due {
+            // Now and then, as a view, a function or a policy may be another one by now, and nothing tells.
+            let before = memory.notified.keyed().cloned();
+            self.listen(memory, valid, pool, print.as_ref()).await?;
+            if before.is_some()
+                && memory.notified.keyed() == before.as_ref()
+                && let Some(keys) = memory.keys_that_woke()
+            {
+                return Ok(keys);
+            }
         }
         if why == Look::Probe && print.is_some() && print == memory.fingerprint && !memory.notified.wakes.is_some() {
             if memory.notified.again().is_some_and(|at| Instant::now() >= at) {

@@ -52,6 +52,11 @@ impl Notified {
         self.subscription.as_ref().is_some_and(|subscription| matches!(subscription.hearing(), Hearing::Listening(_)))
     }
 
+    /// Whether it is to be found out, or found out again, what there is to be had.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.tried.is_none_or(|tried| now.duration_since(tried) >= AGAIN)
+    }
+
     /// When to try again to have them, where they were not to be had: somebody may have mended it.
     pub fn again(&self) -> Option<Instant> {
         self.tried.filter(|_| !self.is_heard()).map(|at| at + AGAIN)

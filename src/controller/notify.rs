@@ -62,7 +62,7 @@ impl Pass<'_> {
         }
         let notified = &mut memory.notified;
         // Now and then also where all is well: a view or function may be another one by now, and nothing tells.
-        if notified.tried.is_none_or(|tried| now.duration_since(tried) >= AGAIN) {
+        if notified.is_due(now) {
             notified.tried = Some(now);
             match self.try_to_listen(notified, valid, detection, pool, print).await {
                 Ok(()) => notified.why_not = None,

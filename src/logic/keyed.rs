@@ -68,6 +68,9 @@ pub struct KeyedPlan {
     pub columns: Vec<Identifier>,
     /// The watched tables in their order. The key of the first is that of the query's rows.
     pub tables: Vec<Result<KeyedTable, Whole>>,
+    /// Another one where PostgreSQL's plan of the query is another, or a function in it: then all rows may be others,
+    /// although nobody wrote any.
+    pub edition: u64,
 }
 
 /// A table after whose changes rows may be read by their keys. Equal ones hold for the same query, table and definition
@@ -87,7 +90,7 @@ pub struct KeyedTable {
 impl KeyedPlan {
     /// Nothing may be read by keys, whichever of so many tables changes.
     pub fn whole(tables: usize, why: &Whole) -> Self {
-        Self { columns: Vec::new(), tables: vec![Err(why.clone()); tables] }
+        Self { columns: Vec::new(), tables: vec![Err(why.clone()); tables], edition: 0 }
     }
 
     /// Whether anything may be read by keys.

@@ -20,8 +20,24 @@ pub type Stale = (ObjectId, Arc<str>);
 pub struct Pruning {
     window: Window,
     frozen: Option<Frozen>,
-    /// How many wait behind the frozen set.
-    waiting: usize,
+    /// What waits behind the frozen set, and is the next one.
+    waiting: Option<Waiting>,
+}
+
+/// Deletions that will wait for a person once an earlier set of them is done.
+#[derive(Debug)]
+struct Waiting {
+    members: Vec<Stale>,
+    why: Blocked,
+    guard: Guard,
+    nonce: u128,
+}
+
+impl Waiting {
+    fn frozen(self) -> Frozen {
+        let Self { members, why, guard, nonce } = self;
+        Frozen { digest: digest(&members, nonce), members: members.into_iter().collect(), why, guard }
+    }
 }
 
 /// Deletions that wait for a person.
@@ -80,6 +96,7 @@ impl Pruning {
     pub fn judge(&mut self, guard: &Guard, situation: Situation<'_>, now: Instant) -> Verdict {
         let Situation { objects, leaves_some, stale, doubtful, unanswered, approved, nonce } = situation;
         self.window.advance(guard, objects, now);
+        self.waiting = None;
         let fresh = self.part(stale, doubtful, guard);
         let mut verdict = Verdict::default();
         if let Some(frozen) = self.frozen.as_ref().filter(|frozen| approved == Some(frozen.digest.as_str())) {
@@ -87,15 +104,11 @@ impl Pruning {
         }
         let (objects, earlier) = (self.window.largest(), self.window.deleted() + unanswered);
         let count = Count { objects, earlier, deletions: fresh.len(), leaves_some };
-        self.waiting = 0;
         match guard.judge(count) {
             Ok(()) => verdict.believed = fresh,
-            Err(why) if self.frozen.is_none() => {
-                let (digest, members) = (digest(&fresh, nonce), fresh.into_iter().collect());
-                self.frozen = Some(Frozen { digest, members, why, guard: *guard });
-            }
-            Err(_) => self.waiting = fresh.len(),
+            Err(why) => self.waiting = Some(Waiting { members: fresh, why, guard: *guard, nonce }),
         }
+        self.next_set();
         verdict
     }
 
@@ -110,12 +123,13 @@ impl Pruning {
             frozen.members.remove(id);
         }
         self.thaw_if_empty();
+        self.next_set();
     }
 
     /// Nothing is to be deleted any more.
     pub fn forget(&mut self) {
         self.frozen = None;
-        self.waiting = 0;
+        self.waiting = None;
     }
 
     /// What is held back.
@@ -123,7 +137,7 @@ impl Pruning {
         self.frozen.as_ref().map(|frozen| Held {
             count: frozen.members.len(),
             digest: frozen.digest.clone(),
-            waiting: self.waiting,
+            waiting: self.waiting.as_ref().map_or(0, |waiting| waiting.members.len()),
             why: frozen.why.clone(),
         })
     }
@@ -140,6 +154,13 @@ impl Pruning {
         frozen.members.retain(|id, uid| still.contains(&(id.clone(), uid.clone())));
         self.thaw_if_empty();
         fresh
+    }
+
+    /// What waits is frozen as soon as nothing else is: so a person is always told of it.
+    fn next_set(&mut self) {
+        if self.frozen.is_none() {
+            self.frozen = self.waiting.take().map(Waiting::frozen);
+        }
     }
 
     fn thaw_if_empty(&mut self) {

@@ -1,5 +1,7 @@
 //! Finding out whether it is right for a query to read the rows of some keys by themselves.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
 use futures::future::try_join;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::{ToSql, Type};
@@ -50,7 +52,8 @@ const FAMILY: &str = concat!(
 /// What goes by these names and need not be harmless. PostgreSQL's own operators and casts are; its own functions in SQL
 /// are as good as those in C.
 const ROUTINES: &str = "\
-    SELECT f.what, f.name, p.provolatile::text, CASE WHEN p.oid < 16384 THEN 'internal' ELSE l.lanname::text END FROM ( \
+    SELECT f.what, f.name, p.provolatile::text, CASE WHEN p.oid < 16384 THEN 'internal' ELSE l.lanname::text END, \
+    p.xmin::text FROM ( \
         SELECT 'function' AS what, proname::text AS name, oid AS routine FROM pg_catalog.pg_proc \
         WHERE proname = ANY($1::name[]) \
         UNION ALL SELECT 'operator', oprname::text, oprcode FROM pg_catalog.pg_operator \
@@ -59,15 +62,15 @@ const ROUTINES: &str = "\
         JOIN pg_catalog.pg_type t ON t.oid = c.casttarget \
         WHERE c.oid >= 16384 AND c.castfunc <> 0 AND (c.castcontext = 'i' OR t.typname = ANY($3::name[])) \
     ) f JOIN pg_catalog.pg_proc p ON p.oid = f.routine JOIN pg_catalog.pg_language l ON l.oid = p.prolang \
-    WHERE p.provolatile <> 'i' \
-    UNION ALL SELECT 'view', relname::text, '', '' FROM pg_catalog.pg_class \
+    WHERE p.provolatile <> 'i' OR p.oid >= 16384 \
+    UNION ALL SELECT 'view', relname::text, '', '', '' FROM pg_catalog.pg_class \
     WHERE oid >= 16384 AND relkind = 'v' AND relname = ANY($4::name[]) \
-    ORDER BY 1, 2";
+    ORDER BY 1, 2, 5";
 
 impl Session {
     /// After changes of which of these tables the query's rows may be read by keys, where the setup statements say that
-    /// they are. It holds until the query changes or something is defined otherwise: a table, a view, a function. To ask
-    /// again with each full read is cheap, and finds that out. After an
+    /// they are. It holds until the query changes or something is defined otherwise: a table, a view, a function, a policy.
+    /// To ask again is cheap, and finds that out. After an
     /// error, or if it is not awaited to its end, the session is closed.
     pub async fn may_read_keyed(
         &mut self,
@@ -107,11 +110,11 @@ impl Session {
         for (index, watched) in tables.iter().enumerate() {
             found.push(self.found(watched, (index == 0).then_some(&row_key), limits).await?);
         }
-        let plan = match found.iter().any(Result::is_ok) {
-            true => Plan::read(&self.explained(query, limits).await?),
-            false => Ok(Plan::default()),
+        let explained = match found.iter().any(Result::is_ok) {
+            true => Some(self.explained(query, limits).await?),
+            false => None,
         };
-        let plan = match plan {
+        let plan = match explained.as_deref().map_or_else(|| Ok(Plan::default()), Plan::read) {
             Ok(plan) => plan,
             Err(whole) => return Ok(Err(whole)),
         };
@@ -120,7 +123,8 @@ impl Session {
             let shown = consider_plan(&plan, &columns, &key, &table, index == 0)?;
             Ok(KeyedTable { oid: table.oid, key, columns: shown, definition: table.definition })
         };
-        let mut keyed = KeyedPlan { columns: row_key, tables: found.into_iter().enumerate().map(keyed).collect() };
+        let tables = found.into_iter().enumerate().map(keyed).collect();
+        let mut keyed = KeyedPlan { columns: row_key, tables, edition: 0 };
         if !keyed.is_of_use() {
             return Ok(Ok(keyed));
         }
@@ -128,9 +132,11 @@ impl Session {
             Ok(names) => names,
             Err(whole) => return Ok(Err(whole)),
         };
-        if let Err(whole) = consider_routines(&self.routines(&names, limits).await?) {
+        let routines = self.routines(&names, limits).await?;
+        if let Err(whole) = consider_routines(&routines) {
             return Ok(Err(whole));
         }
+        keyed.edition = BuildHasherDefault::<DefaultHasher>::default().hash_one((explained, routines));
         let any = |key: &[Identifier]| [Key::new(vec![Some(String::new()); key.len()])];
         let rows = query.pick(&keyed.columns, &[], &any(&keyed.columns));
         if !self.is_comparable(rows, limits).await? {
@@ -208,7 +214,8 @@ impl Session {
         let rows = self.ask(ROUTINES, &parameters, limits).await?;
         let routine = |row: &tokio_postgres::Row| {
             let volatility = row.try_get::<_, String>(2)?.chars().next().unwrap_or_default();
-            Ok(Routine { what: row.try_get(0)?, name: row.try_get(1)?, volatility, language: row.try_get(3)? })
+            let (what, name) = (row.try_get(0)?, row.try_get(1)?);
+            Ok(Routine { what, name, volatility, language: row.try_get(3)?, edition: row.try_get(4)? })
         };
         rows.iter().map(routine).collect::<Result<_, _>>().map_err(|error| Error::ours(&error, WHICH))
     }

@@ -298,3 +298,23 @@ async fn a_full_read_after_changes_that_were_read_by_key_finds_nothing_to_write(
     more(1.0).await;
     assert_eq!(writes.load(Ordering::Relaxed), 0);
 }
+
+#[tokio::test]
+async fn a_view_that_is_another_one_is_noticed_while_rows_are_read_by_their_keys() {
+    let world = World::new("redefined", &[]).await;
+    fill(&world, 2).await;
+    world.run_sql("CREATE VIEW w AS SELECT id, name, v FROM k").await;
+    world.create("q", spec(json!({"query": "SELECT id, name, v FROM w"}))).await;
+    assert!(listening(&world).await.contains("read by their keys"));
+    until(&world, &[("n1", "one"), ("n2", "one")]).await;
+    world.run_sql("CREATE OR REPLACE VIEW w AS SELECT id, name, v || '!' AS v FROM k").await;
+    // What changes is read by its key for a minute or so, and the other row, which nobody wrote, then as well.
+    let mut changes = 0;
+    eventually("the other row has its new value", 3 * PATIENCE, async || {
+        changes += 1;
+        world.run_sql(&format!("UPDATE k SET v = '{changes}' WHERE id = 1")).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        (world.value("n2").await.as_deref() == Some("one!")).then_some(())
+    })
+    .await;
+}

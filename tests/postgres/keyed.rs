@@ -496,3 +496,32 @@ async fn what_holds_is_told_anew_when_the_table_changes() {
     let keyed = Case::new("ranged", Some(&["id"]), "SELECT id, v FROM ranged");
     assert_eq!(keyed.judge(&mut session).await.unwrap_err().to_string(), "full reads: ranged is a view");
 }
+
+#[tokio::test]
+async fn a_view_a_function_or_a_policy_that_is_another_one_makes_another_edition() {
+    let database = TestDatabase::create("keyed editions").await;
+    let client = database.client().await;
+    let setup = "CREATE TABLE e (id int PRIMARY KEY, v int); CREATE TABLE o (id int, v int); \
+                 CREATE VIEW w AS SELECT id, v FROM o WHERE v > 1; \
+                 CREATE FUNCTION twice(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 2 * $1; END'; \
+                 ALTER TABLE e ENABLE ROW LEVEL SECURITY; ALTER TABLE e FORCE ROW LEVEL SECURITY; \
+                 CREATE POLICY p ON e USING (id > 0)";
+    client.batch_execute(setup).await.unwrap();
+    // Policies do not hold for superusers.
+    let reader = crate::triggers::role(&database, &client, "editions").await;
+    client.batch_execute(&format!("GRANT SELECT ON e, w TO {}", reader.user)).await.unwrap();
+    let mut session = crate::triggers::connect(&reader).await;
+    let case = Case::new("e", None, "SELECT e.id, twice(e.v) AS v FROM e JOIN w ON w.id = e.v");
+    let mut editions = vec![case.judge(&mut session).await.unwrap().edition];
+    assert_eq!(case.plan(&mut session).await.edition, editions[0]);
+    for change in [
+        "CREATE OR REPLACE VIEW w AS SELECT id, v FROM o WHERE v > 2",
+        "CREATE OR REPLACE FUNCTION twice(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 + $1; END'",
+        "ALTER POLICY p ON e USING (id > 1)",
+    ] {
+        client.batch_execute(change).await.unwrap();
+        let edition = case.plan(&mut session).await.edition;
+        assert!(!editions.contains(&edition), "{change}");
+        editions.push(edition);
+    }
+}

@@ -253,7 +253,7 @@ async fn to_find_rows_by_the_key_of_a_table_on_the_optional_side_goes_wrong() {
         let columns = |name: &str| vec![identifier(name).unwrap()];
         let second = KeyedTable { oid: 0, key: columns("id"), columns: columns("tid"), definition: 0 };
         let first = KeyedTable { columns: columns("id"), ..second.clone() };
-        let plan = KeyedPlan { columns: columns("id"), tables: vec![Ok(first), Ok(second)] };
+        let plan = KeyedPlan { columns: columns("id"), tables: vec![Ok(first), Ok(second)], edition: 0 };
         assert!(holds(&database, &case, &plan, "t", 100).await.is_err(), "{sql}: nothing was found wrong with it");
     }
 }

@@ -280,7 +280,7 @@ async fn keyed_reads_of_what_is_refused_go_wrong() {
         let (table, key, sql, _) = found.next().unwrap_or_else(|| panic!("{part}"));
         let case = Case::new(table, Some(key), sql);
         let columns = key.iter().map(|name| identifier(name).unwrap()).collect();
-        let plan = KeyedPlan { columns, tables: Vec::new() };
+        let plan = KeyedPlan { columns, tables: Vec::new(), edition: 0 };
         let held = case.holds(&database, &plan, 100, |dice| change(table, dice)).await;
         assert!(held.is_err(), "{sql}: nothing was found wrong with it");
     }

@@ -231,7 +231,7 @@ fn the_message_says_after_changes_of_which_table_all_is_read_and_why() {
         let detection = detection(json!({"tables": names.collect::<Vec<_>>()}));
         let found = tables.iter().map(|_| FoundTable { relation: Some(table()), ..FoundTable::default() }).collect();
         let print = detection.fingerprint(Found { tables: found, server: counting() }).unwrap();
-        let plan = KeyedPlan { columns: Vec::new(), tables };
+        let plan = KeyedPlan { columns: Vec::new(), tables, edition: 0 };
         let message = Told::notified(&schedule, Some((&detection, &print)), Some(&plan), &[]).message;
         let reads = message.split_once("notified; ").unwrap().1.split_once("; the query runs every").unwrap().0;
         reads.to_owned()

@@ -34,7 +34,7 @@ pub struct Names {
 }
 
 /// Something that was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
 pub struct Routine {
     /// `function`, `operator`, `cast to` or `view`.
     pub what: String,
@@ -44,6 +44,8 @@ pub struct Routine {
     pub volatility: char,
     /// Name of the language it is written in.
     pub language: String,
+    /// `pg_proc.xmin`: another one where it is defined otherwise.
+    pub edition: String,
 }
 
 impl Names {
@@ -67,7 +69,7 @@ impl Names {
 
 impl Routine {
     pub(super) fn is_harmless(&self) -> Result<(), Whole> {
-        let Self { what, name, volatility, language } = self;
+        let Self { what, name, volatility, language, .. } = self;
         let is_trusted = matches!(language.as_str(), "internal" | "c");
         match volatility {
             _ if what == "view" => Err(Whole::new(format!("it may read VALUES in the view {name}"))),

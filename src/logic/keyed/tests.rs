@@ -154,7 +154,13 @@ fn names_come_from_everything_that_a_plan_computes() {
 #[test]
 fn routines_are_trusted_by_what_they_promise() {
     let found = |name: &str, volatility: char, language: &str| {
-        let routine = Routine { what: "function".into(), name: name.into(), volatility, language: language.into() };
+        let routine = Routine {
+            what: "function".into(),
+            name: name.into(),
+            volatility,
+            language: language.into(),
+            edition: "1".into(),
+        };
         consider_routines(&[routine]).map_err(|whole| whole.to_string())
     };
     assert_eq!(found("f", 'i', "plpgsql"), Ok(()));

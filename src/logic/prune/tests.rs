@@ -255,3 +255,17 @@ fn memory_is_bounded_whatever_happens_in_a_window() {
     assert!(world.pruning.window.deletions.len() <= STEPS as usize + 2);
     assert!(world.pruning.window.counts.len() <= STEPS as usize + 2);
 }
+
+#[test]
+fn what_waits_behind_an_approved_set_is_the_next_one_at_once() {
+    let mut world = World::new(100, "20%");
+    world.rows.retain(|row| *row >= 50);
+    world.read();
+    let first = world.digest();
+    world.rows.retain(|row| *row < 70);
+    world.approved = Some(first.clone());
+    assert_eq!(world.read(), 50);
+    let held = world.pruning.held().unwrap();
+    assert_eq!((held.count, held.waiting), (30, 0));
+    assert_ne!(held.digest, first);
+}
