@@ -67,7 +67,7 @@ async fn measure(size: usize) {
     let (ready, listens) = oneshot::channel();
     let bare = tokio::spawn(bare(world.clone(), ready));
     listens.await.unwrap();
-    let mut seen = Seen::new(&world);
+    let mut seen = Seen::new(&world).await;
     let id = size / 2;
     type Change = (&'static str, fn(usize, usize) -> (String, Option<String>, usize));
     // What is run of a table in place of `{}`, and what the object has then.
@@ -198,8 +198,11 @@ async fn bare(world: Arc<World>, ready: oneshot::Sender<()>) {
 struct Seen(Pin<Box<dyn Stream<Item = watcher::Result<Event<ConfigMap>>> + Send>>);
 
 impl Seen {
-    fn new(world: &World) -> Self {
-        Self(Box::pin(watcher(world.config_maps(), watcher::Config::default())))
+    /// From now on: what was there before is no change.
+    async fn new(world: &World) -> Self {
+        let mut events = watcher(world.config_maps(), watcher::Config::default()).boxed();
+        while !matches!(events.next().await.unwrap().unwrap(), Event::InitDone) {}
+        Self(events)
     }
 
     async fn until(&mut self, name: &str, value: Option<&str>) {
