@@ -21,9 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What could not be had is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// How many operators may listen to a table that we have watched.
-const SLOTS: u16 = 1;
-
 /// Why there are no notifications.
 enum Hindrance {
     /// It is known.
@@ -56,18 +53,12 @@ pub struct Notified {
     why_not: Option<String>,
     /// When it was found out what there is to be had.
     tried: Option<Instant>,
-    /// Whether there were some once.
-    had: bool,
+    /// Of what there were some once, whatever has changed since.
+    had: Option<Detection>,
 }
 
 impl Notified {
-    /// Spec or Secret changed: all is found out anew. Until then what there is goes on.
-    pub fn forget(&mut self) {
-        self.found_wrong();
-        self.had = false;
-    }
-
-    /// A table is not what it was: all is found out anew.
+    /// Spec or Secret changed, or a table is not what it was: all is found out anew. Until then what there is goes on.
     pub fn found_wrong(&mut self) {
         (self.keyed, self.why_not, self.tried) = (None, None, None);
     }
@@ -75,7 +66,7 @@ impl Notified {
     /// Nothing is to be read for now: nobody listens.
     pub fn let_go(&mut self) {
         self.subscription = None;
-        self.forget();
+        self.found_wrong();
     }
 
     /// Whether all changes are notified, so that nobody has to look for them.
@@ -115,13 +106,11 @@ impl Notified {
     pub fn told(&self, valid: &Validated, fingerprint: Option<&Fingerprint>) -> Told {
         let looked = valid.detection.as_ref().zip(fingerprint);
         let hearing = self.subscription.as_ref().map(Subscription::hearing);
-        let why_not = match (&hearing, &self.why_not) {
-            (Some(Hearing::Not(why)), _) => Some(why.as_str()),
-            (_, why_not) => why_not.as_deref(),
-        };
+        let why_not = hearing.as_ref().and_then(Hearing::why_not).or(self.why_not.as_deref());
+        let had = self.had.is_some() && self.had == valid.detection;
         match hearing {
             Some(Hearing::Listening(quiet)) => Told::notified(&valid.schedule, looked, self.keyed.as_deref(), &quiet),
-            _ => Told::polled(&valid.schedule, looked, valid.mode, why_not, self.had),
+            _ => Told::polled(&valid.schedule, looked, valid.mode, why_not, had),
         }
     }
 }
@@ -162,7 +151,9 @@ impl Pass<'_> {
         if let Some(subscription) = &mut notified.subscription {
             subscription.settled(PATIENCE).await;
         }
-        notified.had |= notified.is_heard();
+        if notified.is_heard() {
+            notified.had = Some(detection.clone());
+        }
         Ok(())
     }
 
@@ -183,7 +174,8 @@ impl Pass<'_> {
             let by = plan.tables.get(index).and_then(|table| table.as_ref().ok()).filter(|table| table.oid == oid);
             let key = by.map_or(&[][..], |table| &table.key);
             let keys = key.iter().map(|column| column.as_str().to_owned()).collect();
-            let mut wanted = Wanted { oid, keys, slots: SLOTS };
+            // How many operators may listen is not for one of them to say.
+            let mut wanted = Wanted { oid, keys, slots: None };
             let ensured = self.ensure_watched(&mut lease, valid, &mut wanted, index > 0).await;
             if wanted.keys.len() < key.len() {
                 plan.tables[index] = Err(Whole::not_sent(key));
