@@ -14,6 +14,7 @@ use crate::logic::keyed::{KeyedPlan, Whole};
 use crate::logic::outcome;
 use crate::logic::triggers::{Wanted, Watched};
 use crate::logic::validate::Validated;
+use crate::logic::wake::Pending;
 use crate::postgres::{self, Lease, Pool, Unwatched};
 
 /// How long the first read waits for the listener, so that it need not be repeated.
@@ -53,6 +54,8 @@ pub struct Notified {
     why_not: Option<String>,
     /// When it was found out what there is to be had.
     tried: Option<Instant>,
+    /// When the last read of all rows began.
+    began: Option<Instant>,
     /// Of what there were some once, whatever has changed since.
     had: Option<Detection>,
 }
@@ -97,9 +100,18 @@ impl Notified {
         self.subscription.iter().for_each(Subscription::cannot_read);
     }
 
-    /// All rows were read from `began` on.
-    pub fn read(&self, began: Instant, took: Duration, changed: usize) {
-        self.subscription.iter().for_each(|subscription| subscription.read(began, took, changed));
+    /// Takes what was notified, to read all rows now.
+    pub fn heed(&mut self) -> Option<Pending> {
+        let pending = self.wakes.take();
+        // Not when the pass began: whoever asked for a read since is not heeded by another one.
+        self.began = Some(Instant::now());
+        pending
+    }
+
+    /// All rows were read since that was heeded.
+    pub fn read(&self, took: Duration, changed: usize) {
+        let (Some(began), Some(subscription)) = (self.began, &self.subscription) else { return };
+        subscription.read(began, took, changed);
     }
 
     /// How changes are noticed, for the status.
@@ -226,5 +238,20 @@ impl Pass<'_> {
                 keyless_too
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logic::wake::Wake;
+
+    #[test]
+    fn a_read_that_heeds_a_wake_counts_as_begun_after_it() {
+        let mut notified = Notified::default();
+        notified.wakes.leave(Pending::new(Wake::Everything, Instant::now()));
+        let pending = notified.heed().unwrap();
+        assert!(notified.began.is_some_and(|began| began >= pending.since));
+        assert!(!notified.wakes.is_some());
     }
 }
