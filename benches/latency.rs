@@ -14,7 +14,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::json;
 use support::world::World;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::{AsyncMessage, NoTls};
 
 /// Rows with an object each; `DBQO_SIZES` names others.
@@ -64,8 +64,10 @@ async fn measure(size: usize) {
     world.condition("q", "ChangeDetection", "True", Some("Listening")).await;
     tokio::time::sleep(SETTLED).await;
     let world = Arc::new(world);
-    let bare = tokio::spawn(bare(world.clone()));
-    let mut seen = Seen::new(&world);
+    let (ready, listens) = oneshot::channel();
+    let bare = tokio::spawn(bare(world.clone(), ready));
+    listens.await.unwrap();
+    let mut seen = Seen::new(&world).await;
     let id = size / 2;
     type Change = (&'static str, fn(usize, usize) -> (String, Option<String>, usize));
     // What is run of a table in place of `{}`, and what the object has then.
@@ -153,7 +155,7 @@ fn spec(table: &str) -> serde_json::Value {
 }
 
 /// The barest program: a connection that listens, one SELECT, one server-side apply or deletion.
-async fn bare(world: Arc<World>) {
+async fn bare(world: Arc<World>, ready: oneshot::Sender<()>) {
     let config = format!(
         "host={} port={} user={} password={} dbname={}",
         world.database.host(),
@@ -176,6 +178,7 @@ async fn bare(world: Arc<World>) {
     let select = world.database.client().await;
     let statement = select.prepare("SELECT v FROM bare WHERE id = $1").await.unwrap();
     let maps: Api<ConfigMap> = world.config_maps();
+    ready.send(()).unwrap();
     while let Some(id) = ids.recv().await {
         let name = format!("bare-{id}");
         match select.query_opt(&statement, &[&id]).await.unwrap() {
@@ -195,8 +198,11 @@ async fn bare(world: Arc<World>) {
 struct Seen(Pin<Box<dyn Stream<Item = watcher::Result<Event<ConfigMap>>> + Send>>);
 
 impl Seen {
-    fn new(world: &World) -> Self {
-        Self(Box::pin(watcher(world.config_maps(), watcher::Config::default())))
+    /// From now on: what was there before is no change.
+    async fn new(world: &World) -> Self {
+        let mut events = watcher(world.config_maps(), watcher::Config::default()).boxed();
+        while !matches!(events.next().await.unwrap().unwrap(), Event::InitDone) {}
+        Self(events)
     }
 
     async fn until(&mut self, name: &str, value: Option<&str>) {

@@ -46,6 +46,7 @@ use crate::logic::rights::Rights;
 use crate::metrics::Metrics;
 use crate::postgres::Pools;
 
+pub use deep::Deep;
 pub use drift::Drift;
 pub use leader::{Candidate, Ended, Lost, run};
 pub use listen::{Bounds, Listeners};
@@ -67,6 +68,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// What others do to objects of ours.
     pub drift: Arc<Drift>,
+    /// Where templates are worked with.
+    pub deep: Arc<Deep>,
     /// Connections that listen for notifications.
     pub listeners: Arc<Listeners>,
     /// Whether triggers are installed where a role may.

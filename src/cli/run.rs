@@ -206,6 +206,7 @@ async fn operate(flags: &Flags) -> Result<(), String> {
         health,
         metrics,
         drift: Arc::default(),
+        deep: Arc::default(),
         listeners,
         installs_triggers: flags.install_triggers == InstallTriggers::Auto,
         stopping,

@@ -138,9 +138,7 @@ async fn watch(session: &mut Session, flags: &WatchFlags) -> Result<(), String> 
     let table = &flags.table.table;
     session.installed(&LIMITS).await.map_err(failed)?.is_usable().map_err(|why| missing(why).to_string())?;
     let oid = find(session, table).await?;
-    let before = session.triggers(&[oid], &LIMITS).await.map_err(failed)?.pop().and_then(|watch| watch.sends);
-    let slots = flags.slots.unwrap_or(before.map_or(1, |sends| sends.slots));
-    let wanted = Wanted { oid, keys: flags.keys.clone(), slots };
+    let wanted = Wanted { oid, keys: flags.keys.clone(), slots: flags.slots };
     let watched = session.ensure_watched(&wanted, true, &LIMITS).await.map_err(|error| error.to_string())?;
     let bell = if watched.slots == 0 { "no bell".to_owned() } else { format!("a bell with {} slots", watched.slots) };
     let keys = if watched.keys.is_empty() { "none".to_owned() } else { watched.keys.join(", ") };
@@ -217,7 +215,7 @@ fn made(things: &[String], done: &str, nothing: &str) {
 }
 
 fn missing(why: Why) -> Missing {
-    Missing::of(why, None, &Wanted { oid: 0, keys: Vec::new(), slots: 1 })
+    Missing::of(why, None, &Wanted { oid: 0, keys: Vec::new(), slots: None })
 }
 
 fn failed(error: Error) -> String {

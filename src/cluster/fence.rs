@@ -23,6 +23,8 @@ use super::term::Term;
 pub(super) fn client(config: &Config, term: Term, on_answer: &OnAnswer) -> kube::Result<kube::Client> {
     let mut plain = HttpConnector::new();
     plain.enforce_http(false);
+    // A request that takes two packets would else wait for the server to confirm the first.
+    plain.set_nodelay(true);
     plain.set_connect_timeout(config.connect_timeout);
     let fenced = plain.map_response(move |stream| Fenced { stream, term: term.clone() });
     let connector = config.rustls_https_connector_with_connector(fenced)?;

@@ -197,7 +197,7 @@ impl Actor {
         {
             // Also where the watermark moved: the query has run just now.
             self.last = Some((begin, begin));
-            self.memory.notified.read(begin, done.query_time, done.changed.all());
+            self.memory.notified.read(done.query_time, done.changed.all());
         }
         if let Outcome::Done(done) = &outcome
             && done.under_way == 0

@@ -78,7 +78,7 @@ impl Pass<'_> {
             }
         }
         self.listen(memory, valid, pool, print.as_ref()).await?;
-        let since = memory.notified.wakes.take().map(|pending| pending.since);
+        let since = memory.notified.heed().map(|pending| pending.since);
         memory.heed(since);
         Ok(Sought::All(print))
     }

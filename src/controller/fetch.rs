@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::error::Error;
 use super::memory::Memory;
 use super::pass::Pass;
-use super::{deep, error::Error};
 use crate::logic::account::Account;
 use crate::logic::secrets::{Data, SecretNames};
 use crate::logic::validate::{self, Validated};
@@ -22,8 +22,12 @@ impl Pass<'_> {
         self.account().await?;
         let secrets = self.secrets().await?;
         let (dbqr, spec, rights) = (self.dbqr.clone(), self.spec.clone(), self.ctx.rights.clone());
-        let valid =
-            deep::run(move |_| validate::validate(&dbqr, &spec, &secrets, &rights)).await.ok_or(Error::Render)?;
+        let valid = self
+            .ctx
+            .deep
+            .run(move |_| validate::validate(&dbqr, &spec, &secrets, &rights))
+            .await
+            .ok_or(Error::Render)?;
         let valid = Arc::new(valid.map_err(Error::Validate)?);
         let pool = self.ctx.pools.pool(&self.owner.namespace, &valid.settings, valid.pool);
         let replica = valid.replica.as_ref();

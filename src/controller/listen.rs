@@ -64,6 +64,17 @@ pub enum Hearing {
     Not(String),
 }
 
+impl Hearing {
+    /// Why nothing is to be relied on.
+    pub fn why_not(&self) -> Option<&str> {
+        match self {
+            Self::Starting => Some("the connection for notifications has not come about yet"),
+            Self::Listening(_) => None,
+            Self::Not(why) => Some(why),
+        }
+    }
+}
+
 /// What a resource wants to be notified of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interest {
@@ -197,6 +208,13 @@ impl Listeners {
 mod tests {
     use super::*;
     use crate::logic::connection::Host;
+
+    #[test]
+    fn while_it_is_not_known_whether_anything_is_heard_there_is_a_reason_why_not() {
+        assert!(Hearing::Starting.why_not().is_some_and(|why| why.contains("not come about yet")));
+        assert_eq!(Hearing::Not("why".into()).why_not(), Some("why"));
+        assert_eq!(Hearing::Listening(Vec::new()).why_not(), None);
+    }
 
     #[test]
     fn a_host_at_another_address_is_another_server() {

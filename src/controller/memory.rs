@@ -126,7 +126,7 @@ impl Memory {
         self.fingerprint = None;
         self.followed = None;
         self.state.forget();
-        self.notified.forget();
+        self.notified.found_wrong();
     }
 
     /// Takes note of what was seen of objects. While an apply is under way it is too early for news of its object: they

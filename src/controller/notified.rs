@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::listen::{Hearing, Subscription};
 use super::wakes::Wakes;
-use crate::logic::detect::{Fingerprint, Told};
+use crate::logic::detect::{Detection, Fingerprint, Told};
 use crate::logic::keyed::KeyedPlan;
 use crate::logic::validate::Validated;
+use crate::logic::wake::Pending;
 
 /// What could not be had is tried again after this time.
-pub const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// What one resource has of notifications.
 #[derive(Default)]
@@ -25,18 +26,14 @@ pub struct Notified {
     pub why_not: Option<String>,
     /// When it was found out what there is to be had.
     pub tried: Option<Instant>,
-    /// Whether there were some once.
-    pub had: bool,
+    /// When the last read of all rows began.
+    began: Option<Instant>,
+    /// Of what there were some once, whatever has changed since.
+    pub had: Option<Detection>,
 }
 
 impl Notified {
-    /// Spec or Secret changed: all is found out anew. Until then what there is goes on.
-    pub fn forget(&mut self) {
-        self.found_wrong();
-        self.had = false;
-    }
-
-    /// A table is not what it was: all is found out anew.
+    /// Spec or Secret changed, or a table is not what it was: all is found out anew. Until then what there is goes on.
     pub fn found_wrong(&mut self) {
         (self.keyed, self.why_not, self.tried) = (None, None, None);
     }
@@ -44,7 +41,7 @@ impl Notified {
     /// Nothing is to be read for now: nobody listens.
     pub fn let_go(&mut self) {
         self.subscription = None;
-        self.forget();
+        self.found_wrong();
     }
 
     /// Whether all changes are notified, so that nobody has to look for them.
@@ -80,22 +77,44 @@ impl Notified {
         self.subscription.iter().for_each(Subscription::cannot_read);
     }
 
-    /// All rows were read from `began` on.
-    pub fn read(&self, began: Instant, took: Duration, changed: usize) {
-        self.subscription.iter().for_each(|subscription| subscription.read(began, took, changed));
+    /// Takes what was notified, to read all rows now.
+    pub fn heed(&mut self) -> Option<Pending> {
+        let pending = self.wakes.take();
+        // Not when the pass began: whoever asked for a read since is not heeded by another one.
+        self.began = Some(Instant::now());
+        pending
+    }
+
+    /// All rows were read since that was heeded.
+    pub fn read(&self, took: Duration, changed: usize) {
+        let (Some(began), Some(subscription)) = (self.began, &self.subscription) else { return };
+        subscription.read(began, took, changed);
     }
 
     /// How changes are noticed, for the status.
     pub fn told(&self, valid: &Validated, fingerprint: Option<&Fingerprint>) -> Told {
         let looked = valid.detection.as_ref().zip(fingerprint);
         let hearing = self.subscription.as_ref().map(Subscription::hearing);
-        let why_not = match (&hearing, &self.why_not) {
-            (Some(Hearing::Not(why)), _) => Some(why.as_str()),
-            (_, why_not) => why_not.as_deref(),
-        };
+        let why_not = hearing.as_ref().and_then(Hearing::why_not).or(self.why_not.as_deref());
+        let had = self.had.is_some() && self.had == valid.detection;
         match hearing {
             Some(Hearing::Listening(quiet)) => Told::notified(&valid.schedule, looked, self.keyed.as_deref(), &quiet),
-            _ => Told::polled(&valid.schedule, looked, valid.mode, why_not, self.had),
+            _ => Told::polled(&valid.schedule, looked, valid.mode, why_not, had),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logic::wake::Wake;
+
+    #[test]
+    fn a_read_that_heeds_a_wake_counts_as_begun_after_it() {
+        let mut notified = Notified::default();
+        notified.wakes.leave(Pending::new(Wake::Everything, Instant::now()));
+        let pending = notified.heed().unwrap();
+        assert!(notified.began.is_some_and(|began| began >= pending.since));
+        assert!(!notified.wakes.is_some());
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::error::Error;
 use super::listen::{Interest, Keyed};
 use super::memory::Memory;
-use super::notified::{AGAIN, Notified};
+use super::notified::Notified;
 use super::pass::{Pass, limits};
 use crate::crd::ChangeDetectionMode;
 use crate::logic::detect::{Detection, Fingerprint};
@@ -18,8 +18,6 @@ use crate::postgres::{self, Lease, Pool, Unwatched};
 
 /// How long the first read waits for the listener, so that it need not be repeated.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How many operators may listen to a table that we have watched.
-const SLOTS: u16 = 1;
 
 /// Why there are no notifications.
 enum Hindrance {
@@ -77,7 +75,9 @@ impl Pass<'_> {
         if let Some(subscription) = &mut notified.subscription {
             subscription.settled(PATIENCE).await;
         }
-        notified.had |= notified.is_heard();
+        if notified.is_heard() {
+            notified.had = Some(detection.clone());
+        }
         Ok(())
     }
 
@@ -98,7 +98,8 @@ impl Pass<'_> {
             let by = plan.tables.get(index).and_then(|table| table.as_ref().ok()).filter(|table| table.oid == oid);
             let key = by.map_or(&[][..], |table| &table.key);
             let keys = key.iter().map(|column| column.as_str().to_owned()).collect();
-            let mut wanted = Wanted { oid, keys, slots: SLOTS };
+            // How many operators may listen is not for one of them to say.
+            let mut wanted = Wanted { oid, keys, slots: None };
             let ensured = self.ensure_watched(&mut lease, valid, &mut wanted, index > 0).await;
             if wanted.keys.len() < key.len() {
                 plan.tables[index] = Err(Whole::not_sent(key));

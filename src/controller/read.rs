@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::detect::Sought;
+use super::error::Error;
 use super::memory::Memory;
 use super::pass::{Pass, limits};
-use super::{deep, error::Error};
 use crate::logic::detect::Fingerprint;
 use crate::logic::document::Frame;
 use crate::logic::keyed::{KeyedPlan, KeyedTable};
@@ -235,7 +235,9 @@ impl Pass<'_> {
         let (cluster, runtime) = (self.ctx.cluster.clone(), Handle::current());
         let deletion_policy = self.spec.deletion_policy;
         let now = Timestamp::now();
-        let rendered = deep::run(move |is_awaited| {
+        let rendered = self.ctx.deep.run(move |is_awaited| {
+            // The thread may have worked for others before.
+            let begin = thread_time();
             let kinds = RefCell::new(HashMap::<(String, String), Result<Arc<Kind>, String>>::new());
             let find_kind = |api_version: &str, kind: &str| {
                 let key = (api_version.to_owned(), kind.to_owned());
@@ -250,7 +252,7 @@ impl Pass<'_> {
             while let Some(batch) = batches.blocking_recv() {
                 for row in batch {
                     renderer.row(row);
-                    let took = thread_time();
+                    let took = thread_time().saturating_sub(begin);
                     if took > budget(renderer.rows()) {
                         return Err(Error::Costly { rows: renderer.rows(), took });
                     }

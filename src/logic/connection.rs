@@ -85,6 +85,8 @@ pub enum Target {
     Standby,
     /// The first standby, or else the first that answers.
     PreferStandby,
+    /// The first that is no standby, or else the first that answers. No connection string asks for it.
+    PreferPrimary,
 }
 
 /// How a peer that is gone without a word is noticed. None of a time or number leaves it to the operating system.
@@ -135,6 +137,15 @@ impl Default for Settings {
             tls: Some(Tls::default()),
             network: Network::default(),
         }
+    }
+}
+
+impl Settings {
+    /// The same for who listens: of hosts of which any will do, a standby is the last choice, as nobody can listen there,
+    /// and what is read there may be older than what was notified.
+    pub fn to_listen(self) -> Self {
+        let target = if self.target == Target::Any { Target::PreferPrimary } else { self.target };
+        Self { target, ..self }
     }
 }
 

@@ -38,8 +38,9 @@ pub struct Wanted {
     pub oid: u32,
     /// Columns to be sent of the rows that changed; none tells only that something changed.
     pub keys: Vec<String>,
-    /// How many operators may have a bell each; 0: no bell, every change is sent.
-    pub slots: u16,
+    /// How many operators may have a bell each; 0: no bell, every change is sent. None: as it is, and 1 where nobody has
+    /// said.
+    pub slots: Option<u16>,
 }
 
 /// What is there for one table, and what this role may do about it.
@@ -95,7 +96,8 @@ impl Sends {
 
     /// Whether it is enough for what is wanted. A function without a bell tells everybody everything.
     pub fn serves(&self, wanted: &Wanted) -> bool {
-        wanted.keys.iter().all(|key| self.keys.contains(key)) && (self.slots == 0 || self.slots >= wanted.slots)
+        wanted.keys.iter().all(|key| self.keys.contains(key))
+            && (self.slots == 0 || wanted.slots.is_none_or(|slots| self.slots >= slots))
     }
 }
 
@@ -277,8 +279,8 @@ pub fn watch_statement(table: &QualifiedName, wanted: &Wanted) -> String {
     let keys: Vec<String> = wanted.keys.iter().map(|key| element(key)).collect();
     let keys = literal(&format!("{{{}}}", keys.join(",")));
     match wanted.slots {
-        1 => format!("SELECT dbqo.watch({table}, {keys});"),
-        slots => format!("SELECT dbqo.watch({table}, {keys}, {slots});"),
+        None | Some(1) => format!("SELECT dbqo.watch({table}, {keys});"),
+        Some(slots) => format!("SELECT dbqo.watch({table}, {keys}, {slots});"),
     }
 }
 

@@ -84,6 +84,14 @@ pub fn validate(
     let language = Language::of(spec.template_language, &[(field, source)])
         .map_err(|error| InvalidSpec(format!("templateLanguage: Auto {error}")))?;
     let template = Template::compile(source, language).map_err(|error| InvalidSpec(format!("{field}: {error}")))?;
+    let mode = changes.map(|changes| changes.mode).unwrap_or_default();
+    let detection = Detection::of(changes).map_err(|error| InvalidSpec(error.0))?;
+    let (settings, notify_settings) = match &detection {
+        Some(_) if mode != ChangeDetectionMode::Poll => {
+            (settings.to_listen(), notify_settings.map(Settings::to_listen))
+        }
+        _ => (settings, notify_settings),
+    };
     let at_least = |field: &str, duration: Duration, least: Duration| {
         if duration < least { Err(InvalidSpec(format!("{field} must be at least {least:?}"))) } else { Ok(()) }
     };
@@ -98,14 +106,14 @@ pub fn validate(
         replica: replica(spec, &settings, secrets)?,
         settings,
         notify_settings,
-        mode: changes.map(|changes| changes.mode).unwrap_or_default(),
+        mode,
         pool: Bounds::new(spec.database.connection_pool.as_ref()).map_err(|error| InvalidSpec(error.into()))?,
         query,
         statement_timeout: spec.database.statement_timeout.0,
         max_rows: u64::try_from(spec.database.max_rows)
             .map_err(|_| InvalidSpec("database.maxRows must not be negative".into()))?,
         read_only: spec.database.read_only,
-        detection: Detection::of(changes).map_err(|error| InvalidSpec(error.0))?,
+        detection,
         schedule: Schedule::of(spec.poll_interval.0, changes),
         template,
         dbqr: what_templates_see(dbqr),

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// A table's counters may tell this much later of what was notified.
-const LAG: Duration = Duration::from_secs(15);
+/// A table's counters may tell this much later of what was notified: what changes without a word in this time is taken for
+/// that.
+pub const LAG: Duration = Duration::from_secs(15);
 
 /// What the catalogs say of one watched table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -174,6 +174,11 @@ impl Vigilant {
         Ok(Self(session))
     }
 
+    /// Whether the connection is alive, and with it the lock ours.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.0.execute("", PATIENCE, WHICH).await
+    }
+
     /// Waits until the lock is lost. Of no use afterwards.
     pub async fn ended(&mut self) {
         self.0.ended().await;

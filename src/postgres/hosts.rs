@@ -41,16 +41,17 @@ pub(super) async fn connect(settings: &Settings) -> Result<Session, Error> {
     let mut hosts: Vec<&Host> = settings.hosts.iter().collect();
     shuffle_if(settings.shuffle, &mut hosts);
     let mut failure = Error::Unreachable("no host is given");
-    let mut second_best = None;
+    let (mut second_best, mut tried) = (None, 0);
     for (index, host) in hosts.iter().enumerate() {
         let until = Instant::now() + share(hosts.len() - index);
         let addresses = match addresses(settings, host, &denied, until).await {
             Ok(addresses) => addresses,
             Err(error) => {
-                failure = error;
+                (failure, tried) = (error, tried + 1);
                 continue;
             }
         };
+        tried += addresses.len();
         for (index, address) in addresses.iter().enumerate() {
             let others = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
             let limit = until.saturating_duration_since(Instant::now()) / others;
@@ -66,7 +67,11 @@ pub(super) async fn connect(settings: &Settings) -> Result<Session, Error> {
             }
         }
     }
-    second_best.ok_or(failure)
+    // Where there was no choice, there is none the next time either.
+    let is_stopgap = settings.target == Target::PreferPrimary && tried > 1;
+    let mut session = second_best.ok_or(failure)?;
+    session.is_stopgap = is_stopgap;
+    Ok(session)
 }
 
 async fn at(settings: &Settings, host: &Host, address: IpAddr, tls: Option<&Tls<'_>>) -> Result<(Session, Fit), Error> {
@@ -132,12 +137,12 @@ async fn fit(client: &Client, target: Target) -> Result<Fit, Error> {
         Target::Any => true,
         Target::ReadWrite => !is_read_only,
         Target::ReadOnly => is_read_only,
-        Target::Primary => !is_standby,
+        Target::Primary | Target::PreferPrimary => !is_standby,
         Target::Standby | Target::PreferStandby => is_standby,
     };
     Ok(match fits {
         true => Fit::Yes,
-        false if target == Target::PreferStandby => Fit::OnlyIfNoOther,
+        false if matches!(target, Target::PreferStandby | Target::PreferPrimary) => Fit::OnlyIfNoOther,
         false => Fit::No,
     })
 }

@@ -220,7 +220,11 @@ impl Lease {
         let mut idle = lock(&pool.idle);
         // Asked under the lock: who comes to wait after that finds the connection here and closes it.
         let is_wanted = pool.servers.iter().any(|server| server.is_waited_for());
-        if !session.is_closed() && !is_wanted && pool.bounds.keeps(session.opened, idle.len(), now) {
+        if !session.is_closed()
+            && !session.is_stopgap
+            && !is_wanted
+            && pool.bounds.keeps(session.opened, idle.len(), now)
+        {
             idle.push(Idle { session, since: now });
             drop(idle);
             drop(place);

@@ -32,6 +32,8 @@ pub struct Session {
     pub(super) direct: bool,
     /// Host and port it leads to.
     pub(super) server: (String, u16),
+    /// Whether the next one may lead to a better server: it is not kept.
+    pub(super) is_stopgap: bool,
     /// When it was opened.
     pub(super) opened: Instant,
     /// What a pool counts it by, until it is closed.
@@ -115,6 +117,7 @@ impl Session {
             in_use: false,
             direct: false,
             server: (host.name.clone(), host.port),
+            is_stopgap: false,
             opened: Instant::now(),
             held: Held::default(),
             ear,

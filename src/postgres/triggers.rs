@@ -129,7 +129,7 @@ impl Session {
     /// Makes what the table lacks of function and triggers, and tells what that was; nothing, where all is there, and
     /// then it locks nothing. It waits for those who write to the table two seconds at most, as they do for it.
     pub async fn watch(&mut self, wanted: &Wanted, limits: &Limits) -> Result<Vec<String>, Error> {
-        let slots = i32::from(wanted.slots);
+        let slots = wanted.slots.map(i32::from);
         let parameters: [(&(dyn ToSql + Sync), Type); 3] =
             [(&wanted.oid, Type::OID), (&wanted.keys, Type::TEXT_ARRAY), (&slots, Type::INT4)];
         self.list("SELECT dbqo.watch($1::pg_catalog.regclass, $2::pg_catalog.name[], $3)", &parameters, limits).await

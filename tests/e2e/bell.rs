@@ -6,13 +6,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::StreamExt;
 use serde_json::{Value, json};
-use tokio_postgres::{AsyncMessage, NoTls};
+use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use crate::support::listening::{ARMED, LISTENING, LOCKING, backend, notified, notified_or_polled};
+use crate::support::server::{Server, send};
 use crate::support::world::{PATIENCE, World, condition};
-use crate::support::{Operator, eventually, secret_for};
+use crate::support::{Operator, connect, eventually, secret_for};
 
 const TIMES: [&str; 3] = ["--lease-duration=5s", "--lease-renew-deadline=3s", "--lease-retry-period=500ms"];
+
+/// The backend that has the lock of a table, and not the slot.
+const WAITED: &str = "SELECT l.pid FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.objid <> 0 \
+    AND l.granted AND l.mode = 'ExclusiveLock' \
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+    AND NOT EXISTS (SELECT FROM pg_locks s WHERE s.pid = l.pid AND s.locktype = 'advisory' AND s.objid = 0)";
 
 async fn armed(sql: &tokio_postgres::Client) -> i64 {
     sql.query_one(ARMED, &[]).await.unwrap().get(0)
@@ -111,6 +120,78 @@ async fn what_a_transaction_wrote_that_began_before_is_applied_when_it_commits()
     world.until_value("b", Some("early")).await;
     world.until_told("half a minute", false).await;
     world.applies(&world.sql, "later").await;
+}
+
+#[tokio::test]
+async fn a_session_that_waited_for_a_lock_and_hangs_once_it_has_it_is_noticed() {
+    let world = World::new("waited", &["a", "b"]).await;
+    let earlier = writing_since_before(&world).await;
+    until_armed(&world.sql, 1).await;
+    earlier.batch_execute("COMMIT").await.unwrap();
+    world.until_value("b", Some("early")).await;
+    let hung = backend(&world.sql, WAITED).await;
+    send("STOP", &[hung]);
+    eventually("the ping notices", PATIENCE, async || {
+        world.operator.logs().contains("notifications are not heard").then_some(())
+    })
+    .await;
+    send("CONT", &[hung]);
+    eventually("it has ended", PATIENCE, async || {
+        let there = world.sql.query("SELECT FROM pg_stat_activity WHERE pid = $1", &[&hung.cast_signed()]).await;
+        there.unwrap().is_empty().then_some(())
+    })
+    .await;
+    world.listening("q").await;
+    world.applies(&world.sql, "heard").await;
+}
+
+#[tokio::test]
+async fn a_transaction_can_be_prepared_while_its_table_is_too_loud_to_notify() {
+    let mut server = Server::start("loud-prepared").await;
+    server.set("max_prepared_transactions = 5");
+    server.crash("INT");
+    server.start_again().await;
+    let sql = server.admin().await;
+    let table = "CREATE TABLE t (name text PRIMARY KEY, v text); \
+                 INSERT INTO t SELECT n, 'one' FROM unnest('{a,b,c,d}'::text[]) n";
+    sql.batch_execute(table).await.unwrap();
+    let world = World::new("loud-prepared", &[]).await;
+    world.add_secret(&server.secret("own")).await;
+    let mut spec = notified(json!({"mode": "Notify"}));
+    spec["database"] = json!({"connectionSecretRef": {"name": "own"}});
+    world.create("q", spec).await;
+    world.listening("q").await;
+    let writers: Vec<_> = ["c", "d"].map(|name| (name, connect(server.config()))).into_iter().map(write_on).collect();
+    let prepare = "BEGIN; UPDATE t SET v = 'prepared' WHERE name = 'a'; PREPARE TRANSACTION 'p'";
+    // Until it is quiet it is refused.
+    eventually("the transaction is prepared", PATIENCE, async || match sql.batch_execute(prepare).await {
+        Ok(()) => Some(()),
+        Err(error) => {
+            assert_eq!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED), "{error:?}");
+            None
+        }
+    })
+    .await;
+    writers.iter().for_each(JoinHandle::abort);
+    // It has no session any more, and is waited for all the same; meanwhile others are heard.
+    until_armed(&sql, 1).await;
+    sql.batch_execute("UPDATE t SET v = 'heard' WHERE name = 'b'").await.unwrap();
+    world.until_value("b", Some("heard")).await;
+    assert_eq!(world.value("a").await.as_deref(), Some("one"));
+    sql.batch_execute("COMMIT PREPARED 'p'").await.unwrap();
+    world.until_value("a", Some("prepared")).await;
+}
+
+/// Changes one row without end.
+fn write_on(
+    (name, client): (&'static str, impl Future<Output = Result<Client, tokio_postgres::Error>> + Send + 'static),
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let client = client.await.unwrap();
+        for n in 0.. {
+            client.execute("UPDATE t SET v = $1 WHERE name = $2", &[&format!("loud {n}"), &name]).await.unwrap();
+        }
+    })
 }
 
 #[tokio::test]
@@ -218,6 +299,18 @@ fn on_u() -> Value {
     let mut spec = notified(json!({"tableName": "u"}));
     spec["query"] = json!("SELECT name, v FROM u");
     spec
+}
+
+#[tokio::test]
+async fn a_bell_that_somebody_took_away_stays_away() {
+    let world = World::new("no-bell", &["a"]).await;
+    world.run_sql(include_str!("../../sql/install.sql")).await;
+    world.run_sql("SELECT dbqo.watch('t', '{name}', 0)").await;
+    world.create("q", notified(json!({}))).await;
+    world.listening("q").await;
+    world.applies(&world.sql, "heard").await;
+    let about = world.sql.query_one("SELECT dbqo.about('t'::regclass)->>'slots'", &[]).await.unwrap();
+    assert_eq!((about.get::<_, &str>(0), armed(&world.sql).await), ("0", 0));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::support::listening::{LISTENING, LOCKING, Path, backend, notified, not
 use crate::support::pgbouncer::PgBouncer;
 use crate::support::secret_for;
 use crate::support::server::{ADMIN, PASSWORD, Server, send};
-use crate::support::world::{PATIENCE, World};
+use crate::support::world::{PATIENCE, World, condition};
 
 const TABLE: &str = "CREATE TABLE t (name text PRIMARY KEY, v text); INSERT INTO t VALUES ('a', 'one')";
 
@@ -166,6 +166,9 @@ async fn where_the_path_swallows_everything_changes_are_looked_for_until_it_is_b
     path.cut();
     lost(&world).await;
     world.applies(&world.sql, "polled").await;
+    world.another_pass("q").await;
+    let resource = world.get("q").await;
+    assert_eq!(condition(&resource, "ChangeDetection").unwrap()["reason"], "NotificationsLost", "whoever looks again");
     path.mend();
     world.listening("q").await;
     world.applies(&world.sql, "heard").await;
@@ -284,6 +287,30 @@ async fn after_a_failover_the_new_primary_is_listened_to() {
     backend(&there, LISTENING).await;
     world.listening("q").await;
     world.applies(&there, "on the new one").await;
+}
+
+#[tokio::test]
+async fn of_several_hosts_the_primary_is_listened_to_and_read_wherever_it_stands() {
+    let primary = Server::start("several").await;
+    primary.admin().await.batch_execute(TABLE).await.unwrap();
+    let replica = primary.follower("several-replica", "").await;
+    let world = World::new("several", &[]).await;
+    let uri = format!("postgres://{ADMIN}:{PASSWORD}@127.0.0.1:{},127.0.0.1:{}/postgres", replica.port, primary.port);
+    let secret = json!({"metadata": {"name": "both"}, "stringData": {"uri": uri}});
+    world.add_secret(&serde_json::from_value(secret).unwrap()).await;
+    let mut spec = notified(json!({}));
+    spec["database"] = json!({"connectionSecretRef": {"name": "both", "uriKey": "uri"}});
+    world.create("q", spec).await;
+    world.listening("q").await;
+    let sql = primary.admin().await;
+    backend(&sql, LISTENING).await;
+    world.applies(&sql, "heard").await;
+    let there = replica.admin().await;
+    let ours = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'db-query-operator%'";
+    eventually("nothing is read where it may be older", PATIENCE, async || {
+        there.query(ours, &[]).await.unwrap().is_empty().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use tokio_postgres::{Client, Config, Error};
 
 use crate::support::connect;
 use crate::support::server::Server;
-use crate::support::world::World;
+use crate::support::world::{World, condition};
 
 const WRITERS: u64 = 8;
 /// Without `DBQO_SOAK`: each trouble once.
@@ -32,16 +32,26 @@ const ROUND: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Rows with numbers from 0 to 9 stay as they are. In `w` names are unique when a transaction ends, and all rows can be
-/// rendered, so that nothing is ever read again because something failed. In `d` anything goes.
+/// rendered, so that nothing is ever read again because something failed. In `d` and `p` anything goes. Rows of `w` show one
+/// of `s`: those that stay as they are number 0.
 const TABLES: &str = "
     CREATE TABLE w (id int PRIMARY KEY, name text UNIQUE DEFERRABLE INITIALLY DEFERRED, v text);
     CREATE TABLE d (id int PRIMARY KEY, name text, v text);
     INSERT INTO w SELECT n, 'still-' || n, 'still' FROM generate_series(0, 9) n;
-    INSERT INTO d TABLE w;";
-/// What makes all of `d` fit to be rendered.
+    INSERT INTO d TABLE w;
+    CREATE TABLE p (id int PRIMARY KEY, name text, v text) PARTITION BY RANGE (id);
+    CREATE TABLE p_low PARTITION OF p FOR VALUES FROM (0) TO (120);
+    CREATE TABLE p_high PARTITION OF p FOR VALUES FROM (120) TO (200);
+    CREATE TABLE p_rest PARTITION OF p DEFAULT;
+    INSERT INTO p TABLE w;
+    CREATE TABLE s (id int PRIMARY KEY, v text NOT NULL);
+    INSERT INTO s SELECT n, 's' FROM generate_series(0, 6) n;";
+/// What makes all of `d` and `p` fit to be rendered.
 const MEND: &str = "
     UPDATE d SET v = 'mended' WHERE v IS NULL;
-    DELETE FROM d a USING d b WHERE a.name = b.name AND a.id > b.id";
+    DELETE FROM d a USING d b WHERE a.name = b.name AND a.id > b.id;
+    UPDATE p SET v = 'mended' WHERE v IS NULL;
+    DELETE FROM p a USING p b WHERE a.name = b.name AND a.id > b.id";
 
 /// What happens in a round besides.
 #[derive(Clone, Copy, Debug)]
@@ -153,12 +163,16 @@ impl Writer {
 
     async fn statement(&mut self, client: &Client) -> Result<(), Error> {
         let dice = &mut self.dice;
-        let table = if dice.one_in(3) { "d" } else { "w" };
+        if dice.one_in(8) {
+            let sql = shade(dice);
+            return client.batch_execute(&sql).await;
+        }
+        let table = ["w", "w", "w", "d", "p"][dice.below(5) as usize];
         let (a, b, value) = (dice.id(), dice.id(), dice.below(1000));
         // Of d also what cannot be rendered, and names that another row has.
         let (name, v) = match (table, dice.below(8)) {
-            ("d", 0) => (format!("d-{}", b % 4), "NULL".to_owned()),
-            ("d", 1) => (format!("d-{}", b % 4), format!("'v{value}'")),
+            ("d" | "p", 0) => (format!("{table}-{}", b % 4), "NULL".to_owned()),
+            ("d" | "p", 1) => (format!("{table}-{}", b % 4), format!("'v{value}'")),
             _ => (format!("{table}-{a}-{}", value % 3), format!("'v{value}'")),
         };
         let sql = match dice.below(14) {
@@ -203,12 +217,31 @@ impl Writer {
     }
 }
 
-/// The three resources: by key, as a whole, and by key with rows that fail or are at odds.
-const RESOURCES: [(&str, &str, &str); 3] = [
-    ("keyed", "w", "SELECT id, name, v FROM w"),
-    ("whole", "w", "SELECT id, name, v FROM w ORDER BY id LIMIT 10000"),
-    ("wild", "d", "SELECT id, name, v FROM d"),
+/// Changes what rows of `w` show of `s`.
+fn shade(dice: &mut Dice) -> String {
+    let (id, value) = (dice.below(7), dice.below(1000));
+    match dice.below(4) {
+        0 if id > 0 => format!("DELETE FROM s WHERE id = {id}"),
+        1 => format!("UPDATE s SET v = 's{value}' WHERE id >= {id}"),
+        _ => format!("INSERT INTO s VALUES ({id}, 's{value}') ON CONFLICT (id) DO UPDATE SET v = excluded.v"),
+    }
+}
+
+/// By key; as a whole; by key, with rows that fail or are at odds, of an ordinary table and of a partitioned one; and of
+/// two tables. With the tables that are watched.
+const RESOURCES: [(&str, &[&str], &str); 5] = [
+    ("keyed", &["w"], "SELECT id, name, v FROM w"),
+    ("whole", &["w"], "SELECT id, name, v FROM w ORDER BY id LIMIT 10000"),
+    ("wild", &["d"], "SELECT id, name, v FROM d"),
+    ("parted", &["p"], "SELECT id, name, v FROM p"),
+    (
+        "joined",
+        &["w", "s"],
+        "SELECT w.id, w.name, w.v || s.v AS v, s.id AS shade FROM w JOIN s ON s.id = w.id / 10 % 7",
+    ),
 ];
+/// A neighbour whose query never works.
+const BROKEN: &str = "broken";
 
 struct Storm {
     world: World,
@@ -229,8 +262,10 @@ impl Storm {
         let client = kube::Client::try_default().await.unwrap();
         let world = World::on(client, "storm", &[], &["--leader-elect=false"], None).await;
         world.add_secret(&server.secret("own")).await;
-        for (name, table, query) in RESOURCES {
-            let changes = json!({"enabled": true, "mode": "Notify", "tableName": table, "resyncInterval": "1h"});
+        let broken: (_, &[&str], _) = (BROKEN, &["w", "p"], "SELECT id, name, (1 / (id - id))::text AS v FROM w");
+        for (name, tables, query) in RESOURCES.into_iter().chain([broken]) {
+            let tables: Vec<_> = tables.iter().map(|table| json!({"tableName": table})).collect();
+            let changes = json!({"enabled": true, "mode": "Notify", "tables": tables, "resyncInterval": "1h"});
             let template = format!(
                 "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}-{{{{ row.name }}}}\ndata:\n  \
                  v: {{{{ row.v | required('v') }}}}\n  id: {{{{ row.id | string }}}}\n"
@@ -243,12 +278,14 @@ impl Storm {
             world.create(name, spec).await;
         }
         for (name, ..) in RESOURCES {
-            world.condition(name, "ChangeDetection", "True", Some("Listening")).await;
+            let resource = world.condition(name, "ChangeDetection", "True", Some("Listening")).await;
+            let message = condition(&resource, "ChangeDetection").unwrap()["message"].as_str().unwrap().to_owned();
+            assert_eq!(message.contains("full reads"), name == "whole", "{name}: {message}");
         }
         let mut storm = Self { world, server, seed, commits: Arc::default(), still: BTreeMap::new() };
         storm.settle("the beginning").await;
         storm.still = storm.untouched().await;
-        assert_eq!(storm.still.len(), 30);
+        assert_eq!(storm.still.len(), 10 * RESOURCES.len());
         storm
     }
 
@@ -333,8 +370,8 @@ impl Storm {
     async fn wrong(&self) -> Option<String> {
         let sql = self.server.admin().await;
         let all = self.world.config_maps().list(&ListParams::default()).await.unwrap().items;
-        for (resource, table, _) in RESOURCES {
-            let rows = sql.query(&format!("SELECT name, id::text, v FROM {table}"), &[]).await.unwrap();
+        for (resource, _, query) in RESOURCES {
+            let rows = sql.query(&format!("SELECT name, id::text, v FROM ({query}) q"), &[]).await.unwrap();
             let wanted: BTreeMap<String, (String, String)> = rows
                 .iter()
                 .map(|row| (format!("{resource}-{}", row.get::<_, &str>(0)), (row.get(1), row.get(2))))
@@ -371,6 +408,7 @@ async fn whatever_is_written_while_anything_dies_the_cluster_is_as_the_query_aft
     for (name, ..) in RESOURCES {
         storm.world.another_pass(name).await;
     }
+    storm.world.condition(BROKEN, "Ready", "False", Some("QueryFailed")).await;
     assert_eq!(storm.wrong().await, None, "and stays so");
     assert_eq!(storm.untouched().await, storm.still);
 }

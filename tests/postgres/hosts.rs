@@ -5,7 +5,8 @@ use std::time::Duration;
 use dbqo::logic::connection::certificates::Certificates;
 use dbqo::logic::connection::{Host, Settings};
 use dbqo::logic::denied::DeniedHost;
-use dbqo::postgres::{Error, Session};
+use dbqo::logic::pool::Bounds;
+use dbqo::postgres::{Error, Pools, Session};
 
 use super::{dsn, read, session, settings};
 use crate::support::server::{ADMIN, PASSWORD, Server};
@@ -55,6 +56,33 @@ async fn a_host_is_of_the_kind_that_is_asked_for() {
         let error = chosen(&[port], more).await.unwrap_err();
         assert!(error.to_string().contains("target_session_attrs"), "{more}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_standby_that_was_had_for_want_of_a_primary_is_not_kept() {
+    let (primary, standby) = (Server::start("had").await, Server::standby("had-not").await);
+    let to = |ports: &[u16]| {
+        let hosts = ports.iter().map(|port| Host::from(("127.0.0.1".to_owned(), *port))).collect();
+        let text = format!("host=x user={ADMIN} password={PASSWORD} dbname=postgres");
+        Settings { hosts, ..dsn(&text, &Certificates::default()) }.to_listen()
+    };
+    let pools = Pools::new(10, Duration::from_secs(5));
+    let bounds = Bounds::new(None).unwrap();
+    // Port and process of one session, and then of the next.
+    let two = async |ports: &[u16]| {
+        let pool = pools.pool("namespace", &to(ports), bounds);
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let mut lease = pool.lease().await.unwrap();
+            let sql = "SELECT inet_server_port() AS port, pg_backend_pid() AS pid";
+            seen.push(read(&mut lease.session, sql).await.unwrap().remove(0));
+            lease.give_back();
+        }
+        (seen[0].contains(&format!("\"port\":{},", primary.port)), seen[0] == seen[1])
+    };
+    assert_eq!(two(&[standby.port, primary.port]).await, (true, true), "a primary, and it is kept");
+    assert_eq!(two(&[free_port(), standby.port]).await, (false, false), "a standby, and it is not");
+    assert_eq!(two(&[standby.port]).await, (false, true), "there is no other");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use futures::future::select_all;
+use futures::future::{select_all, try_join_all};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
@@ -168,6 +168,7 @@ impl<'a> Talk<'a> {
         if let Some(arms) = &self.arms {
             arms.ping().await?;
         }
+        try_join_all(self.vigilant.values().map(Vigilant::ping)).await?;
         let kept = self.line.kept();
         let keepers = match &self.arms {
             Some(arms) if !kept.is_empty() => arms.keepers(&kept).await?,

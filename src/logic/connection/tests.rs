@@ -293,6 +293,15 @@ fn hosts_are_chosen_as_the_parameters_say() {
 }
 
 #[test]
+fn whoever_listens_takes_a_standby_last_unless_it_is_asked_for() {
+    let target = |parameters: &str| given(parameters).unwrap().to_listen().target;
+    assert_eq!(target(""), Target::PreferPrimary);
+    assert_eq!(target("target_session_attrs=any"), Target::PreferPrimary);
+    assert_eq!(target("target_session_attrs=standby"), Target::Standby);
+    assert_eq!(target("target_session_attrs=read-write"), Target::ReadWrite);
+}
+
+#[test]
 fn a_name_for_the_server_to_show_may_be_a_fallback() {
     let name = |parameters: &str| given(parameters).unwrap().application_name;
     assert_eq!(name("fallback_application_name=f").as_deref(), Some("f"));

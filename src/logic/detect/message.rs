@@ -7,6 +7,7 @@ use super::{Detection, Fingerprint, Kind, Mark, Watched};
 use crate::crd::{self, ChangeDetectionMode};
 use crate::logic::keyed::{KeyedPlan, Whole};
 use crate::logic::schedule::Schedule;
+use crate::logic::vigil;
 
 /// So many tables are named.
 const NAMED: usize = 4;
@@ -59,8 +60,10 @@ impl Told {
         let reads = reads(&tables, keyed);
         let message = format!(
             "{names}: changes are notified; {but}{reads}; the query runs every {} regardless. Seen only by the latter: \
-             results that change by time alone; changes of other tables",
-            every(schedule.full)
+             results that change by time alone; changes of other tables; what is written without the triggers (disabled or \
+             opted out of) within {} of a change that is notified of the same table",
+            every(schedule.full),
+            every(vigil::LAG)
         );
         Self { mode: Some(Mode::Notify), is_well: Some(true), reason: "Listening", message }
     }

@@ -311,6 +311,16 @@ fn a_table_that_is_quiet_for_long_is_named_with_the_reason() {
 }
 
 #[test]
+fn what_is_written_without_a_word_beside_what_is_notified_is_told_to_be_seen_late() {
+    let message = notified(&[1], &[]);
+    let (_, late) = message.split_once("Seen only by the latter: ").unwrap();
+    assert!(
+        late.contains("without the triggers") && late.contains("within 15s of a change that is notified"),
+        "{late}"
+    );
+}
+
+#[test]
 fn a_hung_session_of_an_operator_is_told_of_with_its_process() {
     let keeper = |pid, is_listener| Keeper { pid: Some(pid), is_listener };
     let quiet = |why, keepers: &[Keeper]| notified(&[1], &[Quiet { table: 1, why, keepers: keepers.into() }]);

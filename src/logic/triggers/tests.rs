@@ -19,8 +19,8 @@ fn each_edition_of_what_is_installed_has_a_number_of_its_own() {
     );
 }
 
-fn wanted(keys: &[&str], slots: u16) -> Wanted {
-    Wanted { oid: 1, keys: keys.iter().map(ToString::to_string).collect(), slots }
+fn wanted(keys: &[&str], slots: impl Into<Option<u16>>) -> Wanted {
+    Wanted { oid: 1, keys: keys.iter().map(ToString::to_string).collect(), slots: slots.into() }
 }
 
 fn sends(keys: &[&str], slots: u16) -> Sends {
@@ -34,6 +34,7 @@ fn more_keys_and_slots_than_wanted_serve_and_fewer_do_not() {
     assert!(!sends(&["id"], 1).serves(&wanted(&["slug"], 1)));
     assert!(!sends(&["id"], 1).serves(&wanted(&["id"], 2)));
     assert!(sends(&["id"], 0).serves(&wanted(&["id"], 2)), "without a bell all are told");
+    assert!((0..3).all(|slots| sends(&["id"], slots).serves(&wanted(&["id"], None))), "as it is");
 }
 
 #[test]
@@ -49,15 +50,16 @@ fn a_comment_that_somebody_else_wrote_says_nothing() {
 #[test]
 fn the_statement_to_run_has_all_names_quoted_as_they_have_to_be() {
     for (table, keys, slots, statement) in [
-        ("public.tenants", vec!["id"], 1, "SELECT dbqo.watch('public.tenants', '{id}');"),
-        ("t", vec![], 0, "SELECT dbqo.watch('t', '{}', 0);"),
+        ("public.tenants", vec!["id"], Some(1), "SELECT dbqo.watch('public.tenants', '{id}');"),
+        ("t", vec!["id"], None, "SELECT dbqo.watch('t', '{id}');"),
+        ("t", vec![], Some(0), "SELECT dbqo.watch('t', '{}', 0);"),
         (
             "\"S t\".\"O'Hara\"",
             vec!["a b", "C", "null", "d'd"],
-            1,
+            Some(1),
             "SELECT dbqo.watch('\"S t\".\"O''Hara\"', '{\"a b\",C,\"null\",\"d''d\"}');",
         ),
-        ("t", vec!["a\"\\"], 1, "SELECT dbqo.watch('t', E'{\"a\\\\\"\\\\\\\\\"}');"),
+        ("t", vec!["a\"\\"], Some(1), "SELECT dbqo.watch('t', E'{\"a\\\\\"\\\\\\\\\"}');"),
     ] {
         assert_eq!(watch_statement(&qualified_name(table).unwrap(), &wanted(&keys, slots)), statement);
     }

@@ -39,6 +39,24 @@ async fn keys_that_others_asked_for_stay() {
 }
 
 #[tokio::test]
+async fn the_slots_that_somebody_has_set_stay_where_nobody_asks_for_others() {
+    let database = TestDatabase::create("triggers slots").await;
+    let client = database.client().await;
+    client.batch_execute("CREATE TABLE t (id int PRIMARY KEY)").await.unwrap();
+    let t = oid(&client, "t").await;
+    let mut session = session(&database).await;
+    let any = wanted(t, &["id"], None);
+    assert_eq!(session.ensure_watched(&any, true, &LIMITS).await.unwrap().slots, 1, "where nobody has said");
+    for (set, slots) in [(3, 3), (2, 3), (0, 0)] {
+        client.batch_execute(&format!("SELECT dbqo.watch('t', slots => {set})")).await.unwrap();
+        let again = session.ensure_watched(&any, true, &LIMITS).await.unwrap();
+        assert_eq!(again, Watched { created: vec![], keys: vec!["id".into()], slots });
+    }
+    let more = session.ensure_watched(&wanted(t, &["id"], 1), true, &LIMITS).await.unwrap();
+    assert_eq!(more.slots, 1, "to whoever asks for them");
+}
+
+#[tokio::test]
 async fn a_role_with_select_alone_is_served_once_somebody_else_watched() {
     let database = TestDatabase::create("triggers select").await;
     let client = database.client().await;
