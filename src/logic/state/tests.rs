@@ -41,6 +41,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(whole, key, name)| Op::LookMeanwhile { whole, key, name }),
         2 => (any::<bool>(), any::<u8>()).prop_map(|(whole, slow)| Op::LookAndLand { whole, slow }),
         1 => Just(Op::LoseChanges),
+        1 => (0..5u8, any::<bool>()).prop_map(|(name, protected)| Op::Protect { name, protected }),
         1 => (0..5u8).prop_map(|name| Op::LoseLabel { name }),
         1 => any::<bool>().prop_map(Op::LoseAnswers),
         2 => prop_oneof![Just(0), any::<u8>()].prop_map(|objects| Op::LoseAnswersOf { objects }),
@@ -57,9 +58,13 @@ proptest! {
 
     #[test]
     fn whatever_happens_nothing_innocent_is_deleted_and_in_the_end_the_cluster_is_as_the_rows_want(
-        keyed in any::<bool>(), limit in prop::option::of(0..3usize), ops in prop::collection::vec(op(), 1..40)
+        keyed in any::<bool>(),
+        wishing in any::<bool>(),
+        limit in prop::option::of(0..3usize),
+        ops in prop::collection::vec(op(), 1..40),
     ) {
-        let mut world = World::new(keyed, limit);
+        let world = World::new(keyed, limit);
+        let mut world = if wishing { world.wishing() } else { world };
         ops.into_iter().for_each(|op| world.run(op));
         world.settle();
     }

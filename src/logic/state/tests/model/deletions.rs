@@ -15,7 +15,8 @@ impl World {
                 move |live: &Live| live.value == format!("v{value}") || live.value == "edited" && !live.is_foreign
             };
             let value_is = |value| self.live.get(&self::id(name)).is_some_and(has(value));
-            value.is_none_or(|value| !value_is(value) && !is_untold)
+            let is_there = self.only_creates(name) && self.live.contains_key(&self::id(name));
+            value.is_none_or(|value| !value_is(value) && !is_untold && !is_there)
         };
         if self.read.values().any(|(name, value)| value.is_some() && number(id) == *name) {
             return Some("has a row");
@@ -65,6 +66,7 @@ impl World {
 
     pub(super) fn delete(&mut self, stale: (ObjectId, Arc<str>), is_believed: bool, awaited: &Keys) {
         let (id, uid) = stale.clone();
+        let seen = self.state.listing().deletable(&stale);
         if let Some(why) = self.is_innocent(&id, awaited) {
             panic!("{id} {why}");
         }
@@ -73,6 +75,12 @@ impl World {
             return self.state.deleted(&stale, false, true, self.now);
         };
         let (labelled, adopted) = (live.labelled, live.known.hold == Hold::Adopted);
+        let is_kept = live.known.protected || adopted;
+        assert!(!is_kept || seen != Some(live.known.version), "{id} would be deleted without a second look");
+        if live.known.protected {
+            self.state.known_mut().unwrap().protect(&id);
+            return self.state.deleted(&stale, false, false, self.now);
+        }
         if adopted {
             (live.is_foreign, live.labelled, live.value) = (true, false, "theirs".into());
             live.known = Known { uid, ..Known::default() };

@@ -166,7 +166,8 @@ impl World {
             let is_known =
                 |live: &Live| self.state.known().is_some_and(|all| all.is_there((&id(*name), &live.known.uid)));
             let has_it = live.is_some_and(|live| live.value == format!("v{value}") && is_known(live));
-            if has_it && !self.state.is_under_way(&id(*name)) {
+            let is_there = self.wishing && *name == CREATED_ONLY && self.live.contains_key(&id(*name));
+            if (has_it || is_there) && !self.state.is_under_way(&id(*name)) {
                 holds.clear();
             }
             holds.insert(*name);
