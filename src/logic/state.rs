@@ -348,7 +348,12 @@ impl State {
                 if !self.rows.want(&id) {
                     self.loose = None;
                 }
-                then.into_iter().for_each(|then| self.queue.put(Work::update(then, known.clone())));
+                match then {
+                    // It is there, and that is all that is wanted of it.
+                    Some(then) if then.wishes.create_only => self.is_mismarked |= known.row_key != then.row.key,
+                    Some(then) => self.queue.put(Work::update(then, known)),
+                    None => {}
+                }
             }
             Err(Refusal { reason, message, replaced }) => {
                 if replaced && let Some(inventory) = self.known_mut() {

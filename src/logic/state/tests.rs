@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::State;
 use crate::crd::ConflictPolicy;
-use crate::logic::object::{AppliedHash, Desired, GroupKind, Kind, Known, ObjectId};
+use crate::logic::object::{AppliedHash, Desired, GroupKind, Kind, Known, ObjectId, Wishes};
 use model::{Op, World};
 
 fn op() -> impl Strategy<Value = Op> {
@@ -92,6 +92,23 @@ fn what_a_row_left_that_is_still_being_applied_is_its_own_until_it_is_known_not_
     let look = |slow| Op::Look { slow, crash: None };
     handed_over_and(&[look(2), look(0), Op::Land]);
     handed_over_and(&[look(2), Op::Forget, look(0), Op::Land]);
+}
+
+#[test]
+fn what_is_only_created_is_not_touched_by_what_its_row_wants_while_that_is_under_way() {
+    let (mut state, now) = (State::default(), Instant::now());
+    let create = |hash: &str| {
+        let wishes = Wishes { create_only: true, ..Wishes::default() };
+        let Desired { id, kind, .. } = desired("a");
+        Desired::new(id, kind, AppliedHash(hash.into()), 1, None).wishing(wishes)
+    };
+    state.listed([], now);
+    state.meet(create("1"), None, ConflictPolicy::Protect);
+    let under_way = state.next(now).unwrap().desired;
+    state.meet(create("2"), None, ConflictPolicy::Protect);
+    let known = under_way.applied(Known { uid: "u".into(), ..Known::default() });
+    assert!(!state.landed(under_way, Ok(known), now).failed);
+    assert!(state.next(now).is_none());
 }
 
 fn desired(name: &str) -> Desired {

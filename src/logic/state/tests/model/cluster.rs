@@ -110,6 +110,7 @@ impl World {
             (Found::Ours(known), Some(live)) if live.known.uid == known.uid => (known.hold, Some(known.uid.clone())),
             _ => return refused("Replaced", true),
         };
+        assert!(!desired.wishes.create_only || uid.is_none(), "{} is there and is touched", desired.id);
         let Some(body) = desired.body(hold, uid.as_deref()) else { return refused("Empty", false) };
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["metadata"]["annotations"][APPLIED_HASH], desired.hash.0.as_str());

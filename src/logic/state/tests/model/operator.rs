@@ -47,7 +47,14 @@ impl World {
                 End::Interrupted(point) if begun == point => break,
                 _ => {}
             }
-            let Some(work) = self.state.next(self.now) else { break };
+            let Some(work) = self.state.next(self.now) else {
+                // What waited for what was slow begins after it.
+                if std::mem::take(&mut self.lands) {
+                    self.land();
+                    continue;
+                }
+                break;
+            };
             begun += 1;
             let is_one_of = |objects: u8| objects & (1 << number(&work.desired.id)) != 0;
             let (is_slow, is_unanswered) = (is_one_of(slow), is_one_of(self.unanswered));
