@@ -360,14 +360,11 @@ impl State {
                     inventory.remove(&id);
                 }
                 self.resting.failed(&desired.id, &desired.hash.0, reason, &message, now);
-                match then {
-                    // It was not tried as its row wants it by now, and until it is, the row has to keep what it has.
-                    Some(then) => {
-                        landing.outdated = true;
-                        self.fail(&then, reason, message);
-                    }
-                    None if self.rows.want(&id) => self.fail(&desired, reason, message),
-                    None => {}
+                // Where another waits, it was not tried as its row wants it by now, and until it is, the row has to keep
+                // what it has.
+                landing.outdated |= then.is_some();
+                if then.is_some() || self.rows.want(&id) {
+                    self.fail(then.as_ref().unwrap_or(&desired), reason, message);
                 }
             }
         }
