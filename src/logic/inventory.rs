@@ -291,7 +291,14 @@ impl Inventory {
         is_missed
     }
 
-    /// What was seen to go, and was not looked up since.
+    /// It may have been made, and nobody knows: should it lose its label as well, no listing will have it.
+    pub fn suspect(&mut self, id: &ObjectId) {
+        if !self.exists(id) {
+            self.missed.insert(id.clone());
+        }
+    }
+
+    /// What was seen to go, or may have been made, and was not looked up since.
     pub fn missed(&self) -> impl Iterator<Item = &ObjectId> {
         self.missed.iter()
     }

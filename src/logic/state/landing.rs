@@ -16,6 +16,8 @@ pub struct Refusal {
     pub message: String,
     /// Whether it is gone, or another one has its name.
     pub replaced: bool,
+    /// Whether it may have been applied all the same: there was no answer.
+    pub unanswered: bool,
 }
 
 /// What became of an apply.
@@ -43,21 +45,26 @@ impl State {
                 if !self.rows.want(&id) {
                     self.loose = None;
                 }
-                then.into_iter().for_each(|then| self.queue.put(Work::update(then, known.clone())));
+                match then {
+                    // It is there, and that is all that is wanted of it.
+                    Some(then) if then.wishes.create_only => self.is_mismarked |= known.row_key != then.row.key,
+                    Some(then) => self.queue.put(Work::update(then, known)),
+                    None => {}
+                }
             }
-            Err(Refusal { reason, message, replaced }) => {
+            Err(Refusal { reason, message, replaced, unanswered }) => {
+                if unanswered && let Some(inventory) = self.known_mut() {
+                    inventory.suspect(&id);
+                }
                 if replaced && let Some(inventory) = self.known_mut() {
                     inventory.remove(&id);
                 }
                 self.resting.failed(&desired.id, &desired.hash.0, reason, &message, now);
-                match then {
-                    // It was not tried as its row wants it by now, and until it is, the row has to keep what it has.
-                    Some(then) => {
-                        landing.outdated = true;
-                        self.fail(&then, reason, message);
-                    }
-                    None if self.rows.want(&id) => self.fail(&desired, reason, message),
-                    None => {}
+                // Where another waits, it was not tried as its row wants it by now, and until it is, the row has to keep
+                // what it has.
+                landing.outdated |= then.is_some();
+                if then.is_some() || self.rows.want(&id) {
+                    self.fail(then.as_ref().unwrap_or(&desired), reason, message);
                 }
             }
         }

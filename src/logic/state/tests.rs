@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::State;
 use crate::crd::ConflictPolicy;
-use crate::logic::object::{AppliedHash, Desired, GroupKind, Kind, Known, ObjectId};
+use crate::logic::object::{AppliedHash, Desired, GroupKind, Kind, Known, ObjectId, Wishes};
 use model::{Op, World};
 
 fn op() -> impl Strategy<Value = Op> {
@@ -41,6 +41,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(whole, key, name)| Op::LookMeanwhile { whole, key, name }),
         2 => (any::<bool>(), any::<u8>()).prop_map(|(whole, slow)| Op::LookAndLand { whole, slow }),
         1 => Just(Op::LoseChanges),
+        1 => (0..5u8, any::<bool>()).prop_map(|(name, protected)| Op::Protect { name, protected }),
         1 => (0..5u8).prop_map(|name| Op::LoseLabel { name }),
         1 => any::<bool>().prop_map(Op::LoseAnswers),
         2 => prop_oneof![Just(0), any::<u8>()].prop_map(|objects| Op::LoseAnswersOf { objects }),
@@ -58,9 +59,13 @@ proptest! {
 
     #[test]
     fn whatever_happens_nothing_innocent_is_deleted_and_in_the_end_the_cluster_is_as_the_rows_want(
-        keyed in any::<bool>(), limit in prop::option::of(0..3usize), ops in prop::collection::vec(op(), 1..40)
+        keyed in any::<bool>(),
+        wishing in any::<bool>(),
+        limit in prop::option::of(0..3usize),
+        ops in prop::collection::vec(op(), 1..40),
     ) {
-        let mut world = World::new(keyed, limit);
+        let world = World::new(keyed, limit);
+        let mut world = if wishing { world.wishing() } else { world };
         ops.into_iter().for_each(|op| world.run(op));
         world.settle();
     }
@@ -88,6 +93,40 @@ fn what_a_row_left_that_is_still_being_applied_is_its_own_until_it_is_known_not_
     let look = |slow| Op::Look { slow, crash: None };
     handed_over_and(&[look(2), look(0), Op::Land]);
     handed_over_and(&[look(2), Op::Forget, look(0), Op::Land]);
+}
+
+#[test]
+fn what_is_only_created_is_not_touched_by_what_its_row_wants_while_that_is_under_way() {
+    let (mut state, now) = (State::default(), Instant::now());
+    let create = |hash: &str| {
+        let wishes = Wishes { create_only: true, ..Wishes::default() };
+        let Desired { id, kind, .. } = desired("a");
+        Desired::new(id, kind, AppliedHash(hash.into()), 1, None).wishing(wishes)
+    };
+    state.listed([], now);
+    state.meet(create("1"), None, ConflictPolicy::Protect);
+    let under_way = state.next(now).unwrap().desired;
+    state.meet(create("2"), None, ConflictPolicy::Protect);
+    let known = under_way.applied(Known { uid: "u".into(), ..Known::default() });
+    assert!(!state.landed(under_way, Ok(known), now).failed);
+    assert!(state.next(now).is_none());
+}
+
+#[test]
+fn what_was_made_without_an_answer_and_lost_its_label_goes_with_its_row() {
+    let mut world = World::new(false, None);
+    let look = |slow| Op::Look { slow, crash: None };
+    let ops = [
+        Op::LoseAnswersOf { objects: 2 },
+        Op::SetRow { key: 1, name: 1, value: 0 },
+        look(2),
+        Op::LoseLabel { name: 1 },
+        Op::LoseNews,
+        Op::DropRow { key: 1 },
+        look(0),
+    ];
+    ops.into_iter().for_each(|op| world.run(op));
+    world.settle();
 }
 
 fn desired(name: &str) -> Desired {

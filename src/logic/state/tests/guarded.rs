@@ -208,7 +208,7 @@ fn with_broken(rendered: Rendered, keys: &[&str]) -> Rendered {
 
 fn refuse_all(state: &mut State, now: Instant) {
     while let Some(work) = state.next(now) {
-        let refusal = Refusal { reason: "Refused", message: String::new(), replaced: false };
+        let refusal = Refusal { reason: "Refused", message: String::new(), replaced: false, unanswered: false };
         state.landed(work.desired, Err(refusal), now);
     }
 }
@@ -341,7 +341,7 @@ fn what_a_row_had_stays_where_it_changed_again_before_its_new_object_was_refused
     changed.desired[0].hash = AppliedHash("changed".into());
     let mut read = state.absorb_keys(&[rows[0].0.into()].into(), changed, now).unwrap();
     meet_all(&mut state, &mut read);
-    let refusal = Refusal { reason: "Refused", message: String::new(), replaced: false };
+    let refusal = Refusal { reason: "Refused", message: String::new(), replaced: false, unanswered: false };
     assert!(state.landed(work.desired, Err(refusal), now).outdated);
     assert!(names(judged(&mut state, &read, now)).is_empty(), "o0 is all that its row has");
 }

@@ -19,7 +19,7 @@ use crate::logic::guard::Guard;
 use crate::logic::inventory::Sight;
 use crate::logic::json::Json;
 use crate::logic::object::{
-    ADOPTED, APPLIED_HASH, Desired, GroupKind, Hold, Kind, Known, ObjectId, Owner, Ownership, Version,
+    ADOPTED, APPLIED_HASH, Desired, GroupKind, Hold, Kind, Known, ObjectId, Owner, Ownership, PRUNE, Version,
 };
 use crate::logic::queue::{Found, Work};
 use crate::logic::render::{Rendered, Renderer};
@@ -34,6 +34,25 @@ const PLACES: usize = 2;
 
 const TEMPLATE: &str =
     "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: o{{ row.name }}\ndata:\n  v: v{{ row.value }}\n";
+
+/// The same, and some values are protected, and some objects only created.
+const WISHING_TEMPLATE: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: o{{ row.name }}
+  annotations:
+    some: "thing"
+{%- if row.value == 2 %}
+    konnektr.io/prune: disabled
+{%- endif %}
+{%- if row.name == 4 %}
+    konnektr.io/ssa: IfNotPresent
+{%- endif %}
+data:
+  v: v{{ row.value }}
+"#;
+const CREATED_ONLY: u8 = 4;
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -107,6 +126,11 @@ pub enum Op {
     },
     /// Nobody tells of the changes of late but that there may be some.
     LoseChanges,
+    /// Somebody protects an object, or does not any more.
+    Protect {
+        name: u8,
+        protected: bool,
+    },
     /// Somebody takes our label off an object.
     LoseLabel {
         name: u8,
@@ -164,6 +188,8 @@ struct Live {
     labelled: bool,
     /// Whether the process that knew of it without its label is gone.
     untracked: bool,
+    /// Whether somebody else protects it, whatever we do.
+    protected_by_others: bool,
 }
 
 /// What a person was shown, and what it was about.
@@ -175,6 +201,8 @@ struct Shown {
 
 pub struct World {
     keyed: bool,
+    /// Whether some objects are protected, or only created.
+    wishing: bool,
     guard: Guard,
     /// How many deletions the guard lets pass within its window, where it has a limit.
     limit: Option<usize>,
@@ -231,6 +259,7 @@ impl World {
         };
         Self {
             keyed,
+            wishing: false,
             guard: Guard::new(&guard).unwrap(),
             limit,
             template: Template::compile(TEMPLATE, Language::Jinja).unwrap(),
@@ -259,6 +288,17 @@ impl World {
             shown: Shown::default(),
             approved: None,
         }
+    }
+
+    /// The same, and some objects are protected, or only created.
+    pub fn wishing(self) -> Self {
+        let template = Template::compile(WISHING_TEMPLATE, Language::Jinja).unwrap();
+        Self { wishing: true, template, ..self }
+    }
+
+    /// Whether a row leaves the object as it is once it is there.
+    fn only_creates(&self, name: u8) -> bool {
+        self.wishing && name == CREATED_ONLY
     }
 
     pub fn run(&mut self, op: Op) {
@@ -319,6 +359,7 @@ impl World {
                 self.changed.clear();
                 self.unheard = true;
             }
+            Op::Protect { name, protected } => self.protect(&id(name), protected),
             Op::LoseLabel { name } => self.lose_label(&id(name)),
             Op::LoseAnswers(lost) => self.answers_get_lost = lost,
             Op::Unseen(unseen) => self.unseen = unseen,
@@ -351,17 +392,22 @@ impl World {
             (0..self.news.len()).for_each(|_| self.deliver());
             // An actor reads all again where something failed, or has waited for its place.
             self.outdated |= !self.state.rows().failures.is_empty() || self.state.unfinished() > 0;
+            // What was left to others because it was there may have gone untold.
+            self.unheard |= self.wishing;
             self.look_at_changed(0, End::Whole);
         }
         let wanted: BTreeMap<ObjectId, Option<u8>> =
             self.rows.values().map(|(name, value)| (id(*name), *value)).collect();
         for (id, value) in &wanted {
             let live = self.live.get(id).unwrap_or_else(|| panic!("{id} is missing"));
+            if self.only_creates(number(id)) {
+                continue;
+            }
             let value = format!("v{}", value.unwrap_or_default());
             assert_eq!((&live.value, live.is_foreign, live.labelled), (&value, false, true), "{id}");
         }
         for (id, live) in &self.live {
-            let is_known = !live.is_foreign && !live.untracked;
+            let is_known = !live.is_foreign && !live.untracked && !live.known.protected;
             assert!(!is_known || wanted.contains_key(id), "{id} is without a row");
         }
     }

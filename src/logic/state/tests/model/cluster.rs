@@ -28,8 +28,15 @@ impl World {
             return;
         }
         let known = Known { uid: format!("u{}", self.next()).into(), version: self.version(), ..Known::default() };
-        self.live
-            .insert(id, Live { known, value: "theirs".into(), is_foreign: true, labelled: false, untracked: false });
+        let live = Live {
+            known,
+            value: "theirs".into(),
+            is_foreign: true,
+            labelled: false,
+            untracked: false,
+            protected_by_others: false,
+        };
+        self.live.insert(id, live);
     }
 
     pub(super) fn edit(&mut self, id: &ObjectId) {
@@ -57,6 +64,19 @@ impl World {
         live.known.fields = Some(fields(&["v"], live.known.hold, false));
         let seen = Sight { uid: live.known.uid.clone(), version, known: None };
         self.news.push_back((id.clone(), seen));
+    }
+
+    pub(super) fn protect(&mut self, id: &ObjectId, protected: bool) {
+        let version = self.version();
+        let Some(live) = self.live.get_mut(id).filter(|live| !live.is_foreign) else { return };
+        live.protected_by_others = protected;
+        live.known.version = version;
+        live.known.protected = protected;
+        live.known.hold = truly(live.known.hold, protected);
+        if live.labelled {
+            let known = live.known.clone();
+            self.change(id, Some(known));
+        }
     }
 
     pub(super) fn remove(&mut self, id: &ObjectId) {
@@ -90,12 +110,13 @@ impl World {
 
     /// What the server makes of an apply.
     fn apply(&mut self, work: &Work) -> Result<Known, Refusal> {
-        let refused = |reason, replaced| Err(Refusal { reason, message: reason.into(), replaced });
+        let refused = |reason, replaced| Err(Refusal { reason, message: reason.into(), replaced, unanswered: false });
         let desired = &work.desired;
         if self.refused.contains(&desired.id) {
             return refused("Refused", false);
         }
         let live = self.live.get(&desired.id);
+        let protected_by_others = live.is_some_and(|live| live.protected_by_others);
         let (hold, uid) = match (&work.found, live) {
             (Found::Unknown | Found::Nothing, None) => (Hold::Created, None),
             (Found::Nothing, Some(_)) => return refused("Conflict", false),
@@ -105,6 +126,7 @@ impl World {
             (Found::Ours(known), Some(live)) if live.known.uid == known.uid => (known.hold, Some(known.uid.clone())),
             _ => return refused("Replaced", true),
         };
+        assert!(!desired.wishes.create_only || uid.is_none(), "{} is there and is touched", desired.id);
         let Some(body) = desired.body(hold, uid.as_deref()) else { return refused("Empty", false) };
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["metadata"]["annotations"][APPLIED_HASH], desired.hash.0.as_str());
@@ -114,28 +136,46 @@ impl World {
         };
         assert!(self.rows.values().any(wants), "{} is applied as no row wants it any more", desired.id);
         let uid = uid.unwrap_or_else(|| format!("u{}", self.next()).into());
+        let protected = protected_by_others || body["metadata"]["annotations"][PRUNE] == "disabled";
         let applied = desired.applied(Known {
             uid,
             version: self.version(),
-            hold,
+            hold: if protected { truly(hold, true) } else { hold },
+            protected,
             fields: Some(fields(&["v"], hold, true)),
             ..Known::default()
         });
         // What a watch sees of it.
-        let seen = Known { applied: None, verified: false, ..applied.clone() };
-        self.live.insert(
-            desired.id.clone(),
-            Live { known: seen.clone(), value, is_foreign: false, labelled: true, untracked: false },
-        );
+        let hold = truly(hold, protected);
+        let seen = Known { applied: None, verified: false, hold, ..applied.clone() };
+        let live = Live {
+            known: seen.clone(),
+            value,
+            is_foreign: false,
+            labelled: true,
+            untracked: false,
+            protected_by_others,
+        };
+        self.live.insert(desired.id.clone(), live);
         self.change(&desired.id, Some(seen));
         Ok(applied)
+    }
+}
+
+/// How an object is had, as its metadata tell.
+fn truly(hold: Hold, protected: bool) -> Hold {
+    match hold {
+        Hold::Adopted => hold,
+        _ if protected => Hold::Independent,
+        _ => Hold::Created,
     }
 }
 
 /// Our entry: our marks, and these keys of data.
 fn fields(data: &[&str], hold: Hold, labelled: bool) -> Fields {
     let of = |keys: &[&str]| keys.iter().map(|key| (format!("f:{key}"), json!({}))).collect::<Value>();
-    let mut marks = vec!["konnektr.io/owner-uid", APPLIED_HASH, "konnektr.io/row-key"];
+    let mut marks =
+        vec!["konnektr.io/owner-uid", APPLIED_HASH, "konnektr.io/row-key", "some", PRUNE, "konnektr.io/ssa"];
     marks.extend((hold == Hold::Adopted).then_some(ADOPTED));
     let labels: &[&str] = &["konnektr.io/managed-by", "konnektr.io/managed-by-namespace"];
     let labels = of(if labelled { labels } else { &[] });

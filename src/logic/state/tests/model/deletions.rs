@@ -15,7 +15,8 @@ impl World {
                 move |live: &Live| live.value == format!("v{value}") || live.value == "edited" && !live.is_foreign
             };
             let value_is = |value| self.live.get(&self::id(name)).is_some_and(has(value));
-            value.is_none_or(|value| !value_is(value) && !is_untold)
+            let is_there = self.only_creates(name) && self.live.contains_key(&self::id(name));
+            value.is_none_or(|value| !value_is(value) && !is_untold && !is_there)
         };
         if self.read.values().any(|(name, value)| value.is_some() && number(id) == *name) {
             return Some("has a row");
@@ -41,10 +42,25 @@ impl World {
         let approved = self.approved.clone();
         let terms = Terms { prune: self.prune, guard: &guard, approved: approved.as_deref(), nonce, awaited: &awaited };
         let verdict = self.state.judge(read, terms, self.now).verdict;
-        let held = self.state.held().map(|held| held.digest);
         for stale in &verdict.approved {
             assert!(self.shown.digest == approved && self.shown.unwanted.contains(stale), "{} was not shown", stale.0);
         }
+        self.show();
+        let believed = verdict.believed.into_iter().map(|stale| (stale, true));
+        for (stale, is_believed) in verdict.approved.into_iter().map(|stale| (stale, false)).chain(believed) {
+            self.delete(stale, is_believed, &awaited);
+        }
+        // What waited is the next set once one is done.
+        self.show();
+        if let Some(limit) = self.limit {
+            let recent = self.believed.iter().filter(|at| self.now.duration_since(**at) < WINDOW).count();
+            assert!(recent <= limit, "{recent} deletions within the window");
+        }
+    }
+
+    /// A person is told what is held back.
+    fn show(&mut self) {
+        let held = self.state.held().map(|held| held.digest);
         if held.is_some() && held != self.shown.digest {
             let is_wanted =
                 |id: &ObjectId| self.read.values().any(|(name, value)| value.is_some() && number(id) == *name);
@@ -53,18 +69,11 @@ impl World {
             let unwanted = unwanted.chain(self.removed.iter().filter(|(id, _)| !is_wanted(id)).cloned()).collect();
             self.shown = Shown { digest: held, unwanted };
         }
-        let believed = verdict.believed.into_iter().map(|stale| (stale, true));
-        for (stale, is_believed) in verdict.approved.into_iter().map(|stale| (stale, false)).chain(believed) {
-            self.delete(stale, is_believed, &awaited);
-        }
-        if let Some(limit) = self.limit {
-            let recent = self.believed.iter().filter(|at| self.now.duration_since(**at) < WINDOW).count();
-            assert!(recent <= limit, "{recent} deletions within the window");
-        }
     }
 
     pub(super) fn delete(&mut self, stale: (ObjectId, Arc<str>), is_believed: bool, awaited: &Keys) {
         let (id, uid) = stale.clone();
+        let seen = self.state.listing().deletable(&stale);
         if let Some(why) = self.is_innocent(&id, awaited) {
             panic!("{id} {why}");
         }
@@ -73,6 +82,12 @@ impl World {
             return self.state.deleted(&stale, false, true, self.now);
         };
         let (labelled, adopted) = (live.labelled, live.known.hold == Hold::Adopted);
+        let is_kept = live.known.protected || adopted;
+        assert!(!is_kept || seen != Some(live.known.version), "{id} would be deleted without a second look");
+        if live.known.protected {
+            self.state.known_mut().unwrap().protect(&id);
+            return self.state.deleted(&stale, false, false, self.now);
+        }
         if adopted {
             (live.is_foreign, live.labelled, live.value) = (true, false, "theirs".into());
             live.known = Known { uid, ..Known::default() };

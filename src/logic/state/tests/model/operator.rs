@@ -59,13 +59,25 @@ impl World {
                 End::Interrupted(point) if begun == point => break,
                 _ => {}
             }
-            let Some(work) = self.state.next(self.now) else { break };
+            let Some(work) = self.state.next(self.now) else {
+                // What waited for what was slow begins after it.
+                if std::mem::take(&mut self.lands) {
+                    self.land();
+                    continue;
+                }
+                break;
+            };
             begun += 1;
             let is_one_of = |objects: u8| objects & (1 << number(&work.desired.id)) != 0;
             let (is_slow, is_unanswered) = (is_one_of(slow), is_one_of(self.unanswered));
             let mut answer = self.answer(&work);
             if is_unanswered {
-                answer = Answer::Applied(Err(Refusal { reason: "Timeout", message: String::new(), replaced: false }));
+                answer = Answer::Applied(Err(Refusal {
+                    reason: "Timeout",
+                    message: String::new(),
+                    replaced: false,
+                    unanswered: true,
+                }));
             }
             if is_slow {
                 self.slow.push((work.desired, answer));
@@ -179,7 +191,8 @@ impl World {
             let is_known =
                 |live: &Live| self.state.known().is_some_and(|all| all.is_there((&id(*name), &live.known.uid)));
             let has_it = live.is_some_and(|live| live.value == format!("v{value}") && is_known(live));
-            if has_it && !self.state.is_under_way(&id(*name)) {
+            let is_there = self.wishing && *name == CREATED_ONLY && self.live.contains_key(&id(*name));
+            if (has_it || is_there) && !self.state.is_under_way(&id(*name)) {
                 holds.clear();
             }
             holds.insert(*name);
