@@ -2,6 +2,7 @@
 
 mod dsn;
 mod election;
+mod output;
 mod run;
 mod sql;
 
@@ -34,11 +35,8 @@ impl Cli {
         match self.command {
             Command::Run(flags) => run::run(&flags),
             Command::Sql(command) => sql::run(&command),
-            Command::Crd => crate::crd::definition_yaml().map(|yaml| print!("{yaml}")),
-            Command::Version => {
-                println!("dbqo {}", env!("CARGO_PKG_VERSION"));
-                Ok(())
-            }
+            Command::Crd => output::whole(crate::crd::definition_yaml()?),
+            Command::Version => output::line(concat!("dbqo ", env!("CARGO_PKG_VERSION"))),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::output::{line, whole};
 use super::dsn;
 use crate::logic::sql::{QualifiedName, identifier, qualified_name};
 use crate::logic::triggers::{Finding, MOST_SLOTS, Missing, REVISION, VERSION, Wanted, Why, files};
@@ -81,10 +82,7 @@ fn column(text: &str) -> Result<String, String> {
 /// Does it and prints what it did; the error is a sentence for the user.
 pub fn run(command: &Command) -> Result<(), String> {
     let database = match command {
-        Command::Print { file } => {
-            print!("{}", text(*file));
-            return Ok(());
-        }
+        Command::Print { file } => return whole(text(*file)),
         Command::Install(database) | Command::Uninstall(database) | Command::Check { database, .. } => database,
         Command::Watch(flags) => &flags.table.database,
         Command::Unwatch(flags) => &flags.database,
@@ -128,10 +126,9 @@ async fn install(session: &mut Session) -> Result<(), String> {
     let after = session.installed(&LIMITS).await.map_err(failed)?;
     let (version, revision) = (after.version.unwrap_or_default(), after.revision.unwrap_or_default());
     match after == before {
-        true => println!("schema dbqo, version {version}.{revision}, is installed already"),
-        false => println!("schema dbqo, version {version}.{revision}, is installed"),
+        true => line(format_args!("schema dbqo, version {version}.{revision}, is installed already")),
+        false => line(format_args!("schema dbqo, version {version}.{revision}, is installed")),
     }
-    Ok(())
 }
 
 async fn watch(session: &mut Session, flags: &WatchFlags) -> Result<(), String> {
@@ -139,49 +136,48 @@ async fn watch(session: &mut Session, flags: &WatchFlags) -> Result<(), String> 
     session.installed(&LIMITS).await.map_err(failed)?.is_usable().map_err(|why| missing(why).to_string())?;
     let oid = find(session, table).await?;
     let wanted = Wanted { oid, keys: flags.keys.clone(), slots: flags.slots };
-    let watched = session.ensure_watched(&wanted, true, &LIMITS).await.map_err(|error| error.to_string())?;
+    let watched = session.ensure_watched(&wanted, true, &LIMITS).await.map_err(|error| match flags.keys.as_slice() {
+        [] => format!("{}: {error}", table.shown()),
+        keys => format!("{} with the key columns {}: {error}", table.shown(), keys.join(", ")),
+    })?;
     let bell = if watched.slots == 0 { "no bell".to_owned() } else { format!("a bell with {} slots", watched.slots) };
     let keys = if watched.keys.is_empty() { "none".to_owned() } else { watched.keys.join(", ") };
-    made(&watched.created, "made", "nothing was missing");
-    println!("{} is watched; key columns: {keys}; {bell}", table.shown());
-    Ok(())
+    made(&watched.created, "made", "nothing was missing")?;
+    line(format_args!("{} is watched; key columns: {keys}; {bell}", table.shown()))
 }
 
 async fn unwatch(session: &mut Session, table: &QualifiedName) -> Result<(), String> {
     session.installed(&LIMITS).await.map_err(failed)?.is_usable().map_err(|why| why.to_string())?;
     let oid = find(session, table).await?;
     let removed = session.unwatch(oid, &LIMITS).await.map_err(failed)?;
-    made(&removed, "removed", "it was not watched");
-    Ok(())
+    made(&removed, "removed", "it was not watched")
 }
 
 async fn uninstall(session: &mut Session) -> Result<(), String> {
     match session.installed(&LIMITS).await.map_err(failed)?.is_usable() {
         Ok(()) => {}
         Err(Why::NotInstalled) => {
-            println!("the schema dbqo is not installed in this database: nothing to remove");
-            return Ok(());
+            return line("the schema dbqo is not installed in this database: nothing to remove");
         }
         Err(why) => return Err(why.to_string()),
     }
     let removed = session.uninstall(&LIMITS).await.map_err(failed)?;
-    made(&removed, "removed", "nothing was there");
-    Ok(())
+    made(&removed, "removed", "nothing was there")
 }
 
 async fn check(session: &mut Session, table: Option<&QualifiedName>) -> Result<(), String> {
     let installed = session.installed(&LIMITS).await.map_err(failed)?;
     installed.is_usable().map_err(|why| missing(why).to_string())?;
     let (version, revision) = (installed.version.unwrap_or_default(), installed.revision.unwrap_or_default());
-    println!("schema dbqo, version {version}.{revision}, is installed");
+    line(format_args!("schema dbqo, version {version}.{revision}, is installed"))?;
     let oid = match table {
         Some(table) => Some(find(session, table).await?),
         None => None,
     };
     let findings = session.check(oid, &LIMITS).await.map_err(failed)?;
-    findings.iter().for_each(|finding| println!("{}", sentence(finding)));
+    findings.iter().try_for_each(|finding| line(sentence(finding)))?;
     if !findings.iter().any(|finding| finding.table.is_some()) {
-        println!("no table is watched");
+        line("no table is watched")?;
     }
     if (version, revision) < (VERSION, REVISION) {
         return Err(format!("version {VERSION}.{REVISION} is newer; run: dbqo sql install"));
@@ -207,10 +203,10 @@ async fn find(session: &mut Session, table: &QualifiedName) -> Result<u32, Strin
     found.ok_or_else(|| format!("there is no table {}", table.shown()))
 }
 
-fn made(things: &[String], done: &str, nothing: &str) {
-    things.iter().for_each(|thing| println!("{done} {thing}"));
-    if things.is_empty() {
-        println!("{nothing}");
+fn made(things: &[String], done: &str, nothing: &str) -> Result<(), String> {
+    match things {
+        [] => line(nothing),
+        things => things.iter().try_for_each(|thing| line(format_args!("{done} {thing}"))),
     }
 }
 
