@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::output::{line, whole};
 use super::dsn;
+use super::output::{line, whole};
 use crate::logic::sql::{QualifiedName, identifier, qualified_name};
 use crate::logic::triggers::{Finding, MOST_SLOTS, Missing, REVISION, VERSION, Wanted, Why, files};
 use crate::postgres::{Error, Limits, Session};
@@ -136,10 +136,11 @@ async fn watch(session: &mut Session, flags: &WatchFlags) -> Result<(), String> 
     session.installed(&LIMITS).await.map_err(failed)?.is_usable().map_err(|why| missing(why).to_string())?;
     let oid = find(session, table).await?;
     let wanted = Wanted { oid, keys: flags.keys.clone(), slots: flags.slots };
-    let watched = session.ensure_watched(&wanted, true, &LIMITS).await.map_err(|error| match flags.keys.as_slice() {
-        [] => format!("{}: {error}", table.shown()),
-        keys => format!("{} with the key columns {}: {error}", table.shown(), keys.join(", ")),
-    })?;
+    let watched =
+        session.ensure_watched(&wanted, true, &LIMITS).await.map_err(|error| match flags.keys.as_slice() {
+            [] => format!("{}: {error}", table.shown()),
+            keys => format!("{} with the key columns {}: {error}", table.shown(), keys.join(", ")),
+        })?;
     let bell = if watched.slots == 0 { "no bell".to_owned() } else { format!("a bell with {} slots", watched.slots) };
     let keys = if watched.keys.is_empty() { "none".to_owned() } else { watched.keys.join(", ") };
     made(&watched.created, "made", "nothing was missing")?;

@@ -1,6 +1,6 @@
 //! `dbqo sql`, as a person uses it.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use super::role;
 use crate::support::{TestDatabase, env};
@@ -107,4 +107,14 @@ async fn psql_does_the_same_with_the_printed_files() {
         let (well, text) = psql(file, variables);
         assert!(well && text.contains(expected), "{file}: {text}");
     }
+}
+
+#[test]
+fn who_has_read_enough_may_hang_up() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dbqo"));
+    let mut child =
+        command.args(["sql", "print", "install"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
