@@ -96,8 +96,10 @@ impl Pass<'_> {
             let Some(slow_from) = memory.state.slow_from().filter(|at| *at > now) else { break };
             tokio::select! {
                 landed = memory.applies.next() => {
+                    let is_met = matches!(&landed, Ok((_, Ok(CarriedOut::Met(_)))));
                     memory.land(&self.owner, landed, Some(self.spec.conflict_policy));
-                    if self.stop.go_on() {
+                    // Only then there may be something to record, and to find that out takes a look at all that waits.
+                    if is_met && self.stop.go_on() {
                         self.track(memory).await?;
                     }
                 }
