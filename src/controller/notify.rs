@@ -89,8 +89,13 @@ impl Pass<'_> {
         pool: &Arc<Pool>,
         print: &Fingerprint,
     ) -> Result<(), Hindrance> {
-        print.can_notify(detection, valid.mode)?;
+        let can_notify = print.can_notify(detection, valid.mode);
         let mut lease = pool.lease().await?;
+        if let Err(why) = can_notify {
+            let unfit = self.mend(&mut lease, valid, print).await?;
+            lease.give_back();
+            return Err(Hindrance::Known(why + &unfit));
+        }
         let mut plan = lease.session.may_read_keyed(&valid.query, &limits(valid), &detection.tables).await?;
         let (mut tables, mut keyed) = (Vec::new(), Vec::new());
         for (index, (watched, mark)) in detection.tables.iter().zip(print.tables()).enumerate() {
@@ -128,6 +133,25 @@ impl Pass<'_> {
         }
         Ok(())
     }
+
+    /// Makes triggers anew that a table got before a foreign table became part of it: as they are, statements that reach
+    /// that one fail. What to say where it cannot be done.
+    async fn mend(&self, lease: &mut Lease, valid: &Validated, print: &Fingerprint) -> Result<String, postgres::Error> {
+        let foreign = print.tables().iter().filter(|mark| mark.signals.partly_foreign);
+        let oids: Vec<u32> = foreign.map(|mark| mark.oid as u32).collect();
+        let mut unfit = String::new();
+        for watch in lease.session.triggers(&oids, &limits(valid)).await? {
+            if watch.sends.is_none() || watch.missing.is_empty() {
+                continue;
+            }
+            let wanted = Wanted { oid: watch.oid, keys: Vec::new(), slots: None };
+            if let Err(why) = lease.session.ensure_watched(&wanted, self.ctx.installs_triggers, &limits(valid)).await {
+                unfit += &format!("; its triggers let statements fail that reach them: {why}");
+            }
+        }
+        Ok(unfit)
+    }
+
     /// Sees to it that the changes of a table are sent; where it cannot be had as wanted and `may_lack_keys`, without
     /// keys: what is wanted has none any more then.
     async fn ensure_watched(

@@ -142,7 +142,7 @@ async fn a_session_that_waited_for_a_lock_and_hangs_once_it_has_it_is_noticed() 
     })
     .await;
     world.listening("q").await;
-    world.applies(&world.sql, "heard").await;
+    world.hears(&world.sql, "heard").await;
 }
 
 #[tokio::test]
@@ -308,7 +308,7 @@ async fn a_bell_that_somebody_took_away_stays_away() {
     world.run_sql("SELECT dbqo.watch('t', '{name}', 0)").await;
     world.create("q", notified(json!({}))).await;
     world.listening("q").await;
-    world.applies(&world.sql, "heard").await;
+    world.hears(&world.sql, "heard").await;
     let about = world.sql.query_one("SELECT dbqo.about('t'::regclass)->>'slots'", &[]).await.unwrap();
     assert_eq!((about.get::<_, &str>(0), armed(&world.sql).await), ("0", 0));
 }
@@ -408,7 +408,7 @@ async fn writers_go_on_while_the_operator_hangs_and_do_not_notify_once_it_is_gon
     world.restart();
     world.until_value("a", Some("alone 99")).await;
     world.listening("q").await;
-    world.applies(&world.sql, "heard").await;
+    world.hears(&world.sql, "heard").await;
     assert!(heard.load(Ordering::Relaxed) > before, "it is armed again");
 }
 

@@ -62,7 +62,7 @@ async fn a_role_with_select_and_trigger_makes_its_triggers_once_somebody_has_ins
     world.install().await;
     // What could not be had is tried again after a minute.
     world.listening("q").await;
-    world.applies(&world.sql, "heard").await;
+    world.hears(&world.sql, "heard").await;
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_role_with_select_alone_needs_somebody_who_watches_the_table() {
     assert_eq!(condition(&resource, "Ready").unwrap()["status"], "True", "{message}");
     world.run_sql(WATCH).await;
     world.listening("q").await;
-    world.applies(&world.sql, "heard").await;
+    world.hears(&world.sql, "heard").await;
     assert!(world.installed().await.is_empty());
 }
 
@@ -142,7 +142,7 @@ async fn triggers_that_somebody_broke_are_made_again_by_a_role_that_may() {
         })
         .await;
         world.listening("q").await;
-        world.applies(&world.sql, &format!("heard {round}")).await;
+        world.hears(&world.sql, &format!("heard {round}")).await;
     }
 }
 
@@ -170,7 +170,7 @@ async fn triggers_that_a_role_may_not_mend_are_missed_and_the_condition_has_the_
         world.applies(&world.sql, &broken).await;
         world.run_sql(&mended).await;
         world.listening("q").await;
-        world.applies(&world.sql, &mended).await;
+        world.hears(&world.sql, &mended).await;
     }
 }
 
@@ -217,7 +217,7 @@ async fn what_was_written_while_triggers_were_off_for_a_moment_is_seen() {
     drop(sql);
     world.until_value("a", Some("unheard")).await;
     world.listening("q").await;
-    world.applies(&world.sql, "heard again").await;
+    world.hears(&world.sql, "heard again").await;
 }
 
 #[tokio::test]
@@ -275,7 +275,7 @@ async fn where_transactions_can_be_prepared_notifications_must_be_asked_for() {
     world.polling("q", "max_prepared_transactions is not 0").await;
     world.patch("q", json!({"spec": {"changeDetection": {"mode": "Notify"}}})).await;
     world.listening("q").await;
-    world.applies(&sql, "heard").await;
+    world.hears(&sql, "heard").await;
     let prepare = |name: &str| format!("BEGIN; UPDATE t SET v = '{name}'; PREPARE TRANSACTION '{name}'");
     let refused = sql.batch_execute(&prepare("armed")).await.unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "0A000", "a transaction that notified cannot be prepared");
@@ -296,4 +296,31 @@ async fn where_transactions_can_be_prepared_notifications_must_be_asked_for() {
     assert_eq!(world.value("a").await.as_deref(), Some("heard"));
     sql.batch_execute("COMMIT PREPARED 'prepared'").await.unwrap();
     world.until_value("a", Some("prepared")).await;
+}
+
+#[tokio::test]
+async fn a_foreign_table_that_becomes_a_child_lets_no_statement_fail_for_long() {
+    let world = World::new("foreign-child", &["a"]).await;
+    world.create("q", notified_or_polled(json!({}))).await;
+    world.listening("q").await;
+    let database = &world.database;
+    let foreign = format!(
+        "CREATE EXTENSION postgres_fdw; CREATE TABLE far AS SELECT * FROM t; UPDATE far SET name = 'f'; \
+         CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{}', port '{}', dbname '{}'); \
+         CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (user '{}', password '{}'); \
+         CREATE FOREIGN TABLE child () INHERITS (t) SERVER far OPTIONS (table_name 'far')",
+        database.host(),
+        database.port(),
+        database.name(),
+        database.user(),
+        database.password()
+    );
+    world.run_sql(&foreign).await;
+    eventually("statements that reach it work again", 2 * PATIENCE, async || {
+        world.sql.batch_execute("UPDATE t SET v = 'z'").await.ok()
+    })
+    .await;
+    world.until_value("a", Some("z")).await;
+    world.until_value("f", Some("z")).await;
+    world.polling("q", "foreign partitions").await;
 }

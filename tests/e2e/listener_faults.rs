@@ -52,7 +52,7 @@ async fn a_connection_that_is_ended_is_made_anew_and_nothing_is_missed() {
         replaced(&world.sql, which).await;
         world.until_value("b", Some(&format!("before {round}"))).await;
         world.listening("q").await;
-        world.applies(&world.sql, &format!("after {round}")).await;
+        world.hears(&world.sql, &format!("after {round}")).await;
     }
 }
 
@@ -81,7 +81,7 @@ async fn what_changes_while_nobody_can_listen_is_applied_afterwards() {
     world.run_sql("ALTER ROLE refused_reader LOGIN").await;
     world.until_value("a", Some("unheard")).await;
     world.listening("q").await;
-    world.applies(&world.sql, "heard").await;
+    world.hears(&world.sql, "heard").await;
     assert!(!world.operator.logs().contains("CANARY"));
 }
 
@@ -98,7 +98,7 @@ async fn a_server_that_is_started_again_is_listened_to_again() {
         world.until_value("a", Some(&missed)).await;
         backend(&sql, LISTENING).await;
         world.listening("q").await;
-        world.applies(&sql, &format!("heard {round}")).await;
+        world.hears(&sql, &format!("heard {round}")).await;
     }
 }
 
@@ -151,7 +151,7 @@ async fn a_server_that_hangs_as_a_whole_is_listened_to_again_when_it_goes_on() {
     sql.execute("UPDATE t SET v = 'meanwhile'", &[]).await.unwrap();
     world.until_value("a", Some("meanwhile")).await;
     world.listening("q").await;
-    world.applies(&sql, "heard").await;
+    world.hears(&sql, "heard").await;
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn where_the_path_swallows_everything_changes_are_looked_for_until_it_is_b
     assert_eq!(condition(&resource, "ChangeDetection").unwrap()["reason"], "NotificationsLost", "whoever looks again");
     path.mend();
     world.listening("q").await;
-    world.applies(&world.sql, "heard").await;
+    world.hears(&world.sql, "heard").await;
     eventually("no session of before is left", PATIENCE, async || {
         let sql = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'db-query-operator %' \
                    AND datname = current_database()";
@@ -203,7 +203,7 @@ async fn a_session_on_a_way_that_is_gone_and_that_may_not_be_ended_is_told_of_wi
     world.applies(&world.sql, "polled").await;
     world.run_sql(&format!("SELECT pg_terminate_backend({hung}, 5000)")).await;
     world.listening("q").await;
-    world.applies(&world.sql, "heard").await;
+    world.hears(&world.sql, "heard").await;
 }
 
 #[tokio::test]
@@ -223,7 +223,7 @@ async fn a_session_on_a_way_that_is_gone_is_ended_when_another_way_is_named() {
     })
     .await;
     world.listening("q").await;
-    world.applies(&world.sql, "heard").await;
+    world.hears(&world.sql, "heard").await;
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn behind_a_pooler_it_polls_and_a_direct_connection_for_notifications_mend
     let direct = json!({"notifyConnectionSecretRef": {"name": "db"}});
     world.patch("q", json!({"spec": {"database": direct, "pollInterval": "1h"}})).await;
     world.listening("q").await;
-    world.applies(&world.sql, "heard").await;
+    world.hears(&world.sql, "heard").await;
 }
 
 #[tokio::test]
@@ -286,7 +286,7 @@ async fn after_a_failover_the_new_primary_is_listened_to() {
     world.until_value("a", Some("missed")).await;
     backend(&there, LISTENING).await;
     world.listening("q").await;
-    world.applies(&there, "on the new one").await;
+    world.hears(&there, "on the new one").await;
 }
 
 #[tokio::test]

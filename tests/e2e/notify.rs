@@ -13,8 +13,7 @@ async fn what_is_committed_is_applied_whatever_the_interval() {
     assert_eq!(resource["status"]["mode"], "Notify");
     let message = condition(&resource, "ChangeDetection").unwrap()["message"].as_str().unwrap().to_owned();
     assert!(message.contains("read by their keys"), "{message}");
-    world.run_sql("UPDATE t SET v = 'two' WHERE name = 'a'").await;
-    world.until_value("a", Some("two")).await;
+    world.hears(&world.sql, "two").await;
     world.run_sql("INSERT INTO t (name, v) VALUES ('c', 'new')").await;
     world.until_value("c", Some("new")).await;
     world.run_sql("DELETE FROM t WHERE name = 'b'").await;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::eventually;
 use super::world::{PATIENCE, World, condition};
 
-/// Nothing but a notification tells of a change within the hour. `more` is about `changeDetection`.
+/// Nothing but a notification, or the listener's own look every ten seconds, tells of a change within the hour. `more` is about `changeDetection`.
 pub fn notified(more: Value) -> Value {
     let mut changes = json!({"enabled": true, "tableName": "t", "resyncInterval": "1h"});
     changes.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -71,6 +71,19 @@ impl World {
     pub async fn applies(&self, sql: &tokio_postgres::Client, value: &str) {
         sql.execute("UPDATE t SET v = $1 WHERE name = 'a'", &[&value]).await.unwrap();
         self.until_value("a", Some(value)).await;
+    }
+
+    /// Sees that changes are heard. The listener looks for itself every ten seconds, so that of so many, one after the
+    /// other, some would come too late.
+    pub async fn hears(&self, sql: &tokio_postgres::Client, value: &str) {
+        let changes = async {
+            for number in (0..10).rev() {
+                let value = if number == 0 { value.to_owned() } else { format!("{number} before {value}") };
+                self.applies(sql, &value).await;
+            }
+        };
+        let heard = tokio::time::timeout(PATIENCE, changes).await;
+        assert!(heard.is_ok(), "not all changes were applied within {PATIENCE:?}: they are looked for and not heard");
     }
 }
 
