@@ -1,5 +1,5 @@
-//! Reads and writes the Lease that says which process works, and finds out whether one has worked. Its requests go through a client of their own: they wait
-//! behind nothing, and they alone may be made by a process that is not working.
+//! Reads and writes the Lease that says which process works, and finds out whether one has worked. Its requests go through
+//! a client of their own: they wait behind nothing, and they alone may be made by a process that is not working.
 
 use http::Method;
 use k8s_openapi::api::coordination::v1::Lease;

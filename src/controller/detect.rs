@@ -57,17 +57,7 @@ impl Pass<'_> {
         if memory.notified.wakes.is_redefined() {
             memory.notified.found_wrong();
         }
-        if why == Look::Woken && is_due {
-            // Now and then, as a view, a function or a policy may be another one by now, and nothing tells.
-            let before = memory.notified.keyed().cloned();
-            self.listen(memory, valid, pool, print.as_ref()).await?;
-            if before.is_some()
-                && memory.notified.keyed() == before.as_ref()
-                && let Some(keys) = memory.keys_that_woke()
-            {
-                return Ok(keys);
-            }
-        }
+        let before = memory.notified.keyed().filter(|_| why == Look::Woken && is_due).cloned();
         if why == Look::Probe && print.is_some() && print == memory.fingerprint && !memory.notified.wakes.is_some() {
             if memory.notified.again().is_some_and(|at| Instant::now() >= at) {
                 self.listen(memory, valid, pool, print.as_ref()).await?;
@@ -78,6 +68,13 @@ impl Pass<'_> {
             }
         }
         self.listen(memory, valid, pool, print.as_ref()).await?;
+        // A view, a function or a policy may be another one since somebody asked last, and nothing tells.
+        if before.is_some()
+            && memory.notified.keyed() == before.as_ref()
+            && let Some(keys) = memory.keys_that_woke()
+        {
+            return Ok(keys);
+        }
         let since = memory.notified.heed().map(|pending| pending.since);
         memory.heed(since);
         Ok(Sought::All(print))

@@ -89,13 +89,10 @@ impl Pass<'_> {
         pool: &Arc<Pool>,
         print: &Fingerprint,
     ) -> Result<(), Hindrance> {
-        let can_notify = print.can_notify(detection, valid.mode);
-        let mut lease = pool.lease().await?;
-        if let Err(why) = can_notify {
-            let unfit = self.mend(&mut lease, valid, print).await?;
-            lease.give_back();
-            return Err(Hindrance::Known(why + &unfit));
+        if let Err(why) = print.can_notify(detection, valid.mode) {
+            return Err(Hindrance::Known(why + &self.mend(valid, pool, print).await?));
         }
+        let mut lease = pool.lease().await?;
         let mut plan = lease.session.may_read_keyed(&valid.query, &limits(valid), &detection.tables).await?;
         let (mut tables, mut keyed) = (Vec::new(), Vec::new());
         for (index, (watched, mark)) in detection.tables.iter().zip(print.tables()).enumerate() {
@@ -136,10 +133,14 @@ impl Pass<'_> {
 
     /// Makes triggers anew that a table got before a foreign table became part of it: as they are, statements that reach
     /// that one fail. What to say where it cannot be done.
-    async fn mend(&self, lease: &mut Lease, valid: &Validated, print: &Fingerprint) -> Result<String, postgres::Error> {
+    async fn mend(&self, valid: &Validated, pool: &Arc<Pool>, print: &Fingerprint) -> Result<String, postgres::Error> {
         let foreign = print.tables().iter().filter(|mark| mark.signals.partly_foreign);
         let oids: Vec<u32> = foreign.map(|mark| mark.oid as u32).collect();
         let mut unfit = String::new();
+        if oids.is_empty() {
+            return Ok(unfit);
+        }
+        let mut lease = pool.lease().await?;
         for watch in lease.session.triggers(&oids, &limits(valid)).await? {
             if watch.sends.is_none() || watch.missing.is_empty() {
                 continue;
@@ -149,6 +150,7 @@ impl Pass<'_> {
                 unfit += &format!("; its triggers let statements fail that reach them: {why}");
             }
         }
+        lease.give_back();
         Ok(unfit)
     }
 
