@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -16,6 +16,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 
+use crate::support::eventually_right;
 use crate::support::proxy::{Fate, Proxy, is_watch};
 use crate::support::world::{PATIENCE, World};
 
@@ -268,15 +269,16 @@ async fn history(time: usize) {
     faulty.store(false, Ordering::Relaxed);
     join_all(cases.iter().map(|case| case.mend(&world))).await;
     for case in &cases {
-        let until = Instant::now() + 3 * PATIENCE;
-        loop {
+        eventually_right(3 * PATIENCE, async || {
             if case.is_guarded() {
                 case.approve(&world).await;
             }
-            let Some(wrong) = case.wrong(&world, &config_maps(&world).await).await else { break };
-            assert!(Instant::now() < until, "{wrong} after {:?}", case.ops);
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+            match case.wrong(&world, &config_maps(&world).await).await {
+                None => Ok(()),
+                Some(wrong) => Err(format!("{wrong} after {:?}", case.ops)),
+            }
+        })
+        .await;
     }
     // And stays so.
     for case in &cases {

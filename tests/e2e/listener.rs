@@ -303,18 +303,9 @@ async fn a_foreign_table_that_becomes_a_child_lets_no_statement_fail_for_long() 
     let world = World::new("foreign-child", &["a"]).await;
     world.create("q", notified_or_polled(json!({}))).await;
     world.listening("q").await;
-    let database = &world.database;
-    let foreign = format!(
-        "CREATE EXTENSION postgres_fdw; CREATE TABLE far AS SELECT * FROM t; UPDATE far SET name = 'f'; \
-         CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{}', port '{}', dbname '{}'); \
-         CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (user '{}', password '{}'); \
-         CREATE FOREIGN TABLE child () INHERITS (t) SERVER far OPTIONS (table_name 'far')",
-        database.host(),
-        database.port(),
-        database.name(),
-        database.user(),
-        database.password()
-    );
+    let child = "CREATE TABLE far AS SELECT * FROM t; UPDATE far SET name = 'f'; \
+                 CREATE FOREIGN TABLE child () INHERITS (t) SERVER self OPTIONS (table_name 'far')";
+    let foreign = world.database.foreign_server() + child;
     world.run_sql(&foreign).await;
     eventually("statements that reach it work again", 2 * PATIENCE, async || {
         world.sql.batch_execute("UPDATE t SET v = 'z'").await.ok()

@@ -25,6 +25,16 @@ async fn on_server(test: &str, spec: Value) -> (World, Server) {
     (world, server)
 }
 
+/// Creates a resource that reads what a URI leads to, and waits until it listens there.
+async fn listen_at(world: &World, uri: &str) {
+    let secret = json!({"metadata": {"name": "uri"}, "stringData": {"uri": uri}});
+    world.add_secret(&serde_json::from_value(secret).unwrap()).await;
+    let mut spec = notified(json!({}));
+    spec["database"] = json!({"connectionSecretRef": {"name": "uri", "uriKey": "uri"}});
+    world.create("q", spec).await;
+    world.listening("q").await;
+}
+
 fn with_secret(mut spec: Value, name: &str) -> Value {
     spec["database"] = json!({"connectionSecretRef": {"name": name}, "statementTimeout": "5s"});
     spec
@@ -266,12 +276,7 @@ async fn after_a_failover_the_new_primary_is_listened_to() {
         "postgres://{ADMIN}:{PASSWORD}@127.0.0.1:{},127.0.0.1:{}/postgres?target_session_attrs=read-write",
         primary.port, replica.port
     );
-    let secret = json!({"metadata": {"name": "both"}, "stringData": {"uri": uri}});
-    world.add_secret(&serde_json::from_value(secret).unwrap()).await;
-    let mut spec = notified(json!({}));
-    spec["database"] = json!({"connectionSecretRef": {"name": "both", "uriKey": "uri"}});
-    world.create("q", spec).await;
-    world.listening("q").await;
+    listen_at(&world, &uri).await;
     let sql = primary.admin().await;
     world.applies(&sql, "on the old one").await;
     let there = replica.admin().await;
@@ -296,12 +301,7 @@ async fn of_several_hosts_the_primary_is_listened_to_and_read_wherever_it_stands
     let replica = primary.follower("several-replica", "").await;
     let world = World::new("several", &[]).await;
     let uri = format!("postgres://{ADMIN}:{PASSWORD}@127.0.0.1:{},127.0.0.1:{}/postgres", replica.port, primary.port);
-    let secret = json!({"metadata": {"name": "both"}, "stringData": {"uri": uri}});
-    world.add_secret(&serde_json::from_value(secret).unwrap()).await;
-    let mut spec = notified(json!({}));
-    spec["database"] = json!({"connectionSecretRef": {"name": "both", "uriKey": "uri"}});
-    world.create("q", spec).await;
-    world.listening("q").await;
+    listen_at(&world, &uri).await;
     let sql = primary.admin().await;
     backend(&sql, LISTENING).await;
     world.applies(&sql, "heard").await;

@@ -283,21 +283,12 @@ async fn a_view_tells_by_its_newest_row_alone() {
 #[tokio::test]
 async fn a_foreign_table_tells_by_its_newest_row_alone() {
     let database = table("probe foreign").await;
-    let password = database.password();
-    let link = format!(
-        "CREATE EXTENSION postgres_fdw;
-         CREATE SERVER self FOREIGN DATA WRAPPER postgres_fdw
-             OPTIONS (host '{}', port '{}', dbname '{}');
-         CREATE USER MAPPING FOR CURRENT_USER SERVER self OPTIONS (user '{}', password '{password}');
+    let link = database.foreign_server()
+        + "
          CREATE FOREIGN TABLE f (name text, at timestamptz) SERVER self OPTIONS (table_name 't');
          CREATE TABLE parted (name text, at timestamptz) PARTITION BY LIST (name);
          CREATE TABLE part PARTITION OF parted FOR VALUES IN ('x');
-         CREATE FOREIGN TABLE remote PARTITION OF parted FOR VALUES IN ('a', 'b') SERVER self OPTIONS (table_name 't')",
-        database.host(),
-        database.port(),
-        database.name(),
-        database.user(),
-    );
+         CREATE FOREIGN TABLE remote PARTITION OF parted FOR VALUES IN ('a', 'b') SERVER self OPTIONS (table_name 't')";
     write(&database, &link).await;
     let mut foreign = Looker::new(&database, json!({"tableName": "f", "timestampColumn": "at"})).await;
     let mut partly = Looker::new(&database, json!({"tableName": "parted", "timestampColumn": "at"})).await;

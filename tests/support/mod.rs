@@ -74,11 +74,20 @@ pub fn free_port() -> u16 {
 
 /// Looks every 50 ms until there is something to see.
 pub async fn eventually<T>(what: &str, timeout: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_right(timeout, async || look().await.ok_or(what)).await
+}
+
+/// The same, where each look tells what is wrong.
+pub async fn eventually_right<T, W: std::fmt::Display>(
+    timeout: Duration,
+    mut look: impl AsyncFnMut() -> Result<T, W>,
+) -> T {
     let deadline = Instant::now() + timeout;
     loop {
-        if let Some(seen) = look().await {
-            return seen;
-        }
+        let what = match look().await {
+            Ok(seen) => return seen,
+            Err(what) => what,
+        };
         assert!(Instant::now() < deadline, "not so after {timeout:?}: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -140,6 +149,16 @@ impl TestDatabase {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// SQL that makes it a foreign server of its own, `self`.
+    pub fn foreign_server(&self) -> String {
+        let Self { host, port, user, password, name } = self;
+        format!(
+            "CREATE EXTENSION postgres_fdw; \
+             CREATE SERVER self FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{host}', port '{port}', dbname '{name}'); \
+             CREATE USER MAPPING FOR CURRENT_USER SERVER self OPTIONS (user '{user}', password '{password}');"
+        )
     }
 
     fn config(&self, database: &str) -> tokio_postgres::Config {

@@ -120,18 +120,10 @@ async fn a_child_is_seen_through_its_parent() {
 #[tokio::test]
 async fn a_statement_that_reaches_a_foreign_child_does_not_fail() {
     let tables = "CREATE TABLE t (id int, v int); CREATE TABLE far (id int, v int); INSERT INTO far VALUES (7, 0);
-        INSERT INTO t VALUES (1, 0); CREATE EXTENSION postgres_fdw";
+        INSERT INTO t VALUES (1, 0)";
     let (database, client, mut listener) = watched("shapes foreign", tables, "t", &["id"]).await;
-    let foreign = format!(
-        "CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{}', port '{}', dbname '{}');
-         CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (user '{}', password '{}');
-         CREATE FOREIGN TABLE child () INHERITS (t) SERVER far OPTIONS (table_name 'far')",
-        database.host(),
-        database.port(),
-        database.name(),
-        database.user(),
-        database.password()
-    );
+    let child = "CREATE FOREIGN TABLE child () INHERITS (t) SERVER self OPTIONS (table_name 'far')";
+    let foreign = database.foreign_server() + child;
     client.batch_execute(&foreign).await.unwrap();
     // Triggers for each statement will not do any more.
     let t = oid(&client, "t").await;
