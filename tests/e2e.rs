@@ -78,3 +78,5 @@ mod storm;
 mod tables;
 #[path = "e2e/tls.rs"]
 mod tls;
+#[path = "e2e/unseen.rs"]
+mod unseen;
