@@ -14,6 +14,10 @@ async fn change(world: &World, spec: Value) {
     world.patch("q", json!({ "spec": spec })).await;
 }
 
+async fn approve(world: &World, digest: &str) {
+    world.patch("q", json!({"metadata": {"annotations": {"konnektr.io/approve-prune": digest}}})).await;
+}
+
 /// Waits until just these ConfigMaps of `q` are there; those of the bystander `other` aside.
 async fn until_managed(world: &World, names: &[&str]) {
     let what = format!("{names:?} are there");
@@ -160,7 +164,7 @@ async fn a_query_of_another_table_and_a_template_of_nothing_wait_for_a_person() 
     change(&world, json!({"query": "SELECT name, v FROM t"})).await;
     let second = held(&world, 12, &again).await;
     assert_eq!(uids(&world).await[..12], before);
-    world.patch("q", json!({"metadata": {"annotations": {"konnektr.io/approve-prune": second}}})).await;
+    approve(&world, &second).await;
     eventually("those of the other table are gone", PATIENCE, async || (uids(&world).await == before).then_some(()))
         .await;
 
@@ -280,5 +284,57 @@ async fn another_row_key_or_change_detection_makes_no_object_anew() {
         until_managed(&world, &left).await;
         assert_eq!(uids(&world).await[..], before[..left.len()]);
     }
+    bystanders.are_untouched(&world).await;
+}
+
+#[tokio::test]
+async fn under_another_gvk_the_new_objects_come_and_the_old_ones_wait_for_a_person_and_so_it_is_on_the_way_back() {
+    let names: Vec<String> = (10..22).map(|n| format!("n{n}")).collect();
+    let mut world = World::new("other-gvk", &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let bystanders = Bystanders::new(&world).await;
+    let gvk = |kind: &str| json!({"group": "", "version": "v1", "kind": kind});
+    let template = "metadata:\n  name: {{ row.name }}\ndata:\n  v: eA==\n";
+    world.create("q", json!({"gvk": gvk("ConfigMap"), "resourceTemplate": template})).await;
+    world.ready("q").await;
+    let maps = uids(&world).await;
+    let api = secrets(&world);
+    let secret_uids = async || {
+        let ours = ListParams::default().labels("konnektr.io/managed-by=q");
+        let list = api.list(&ours).await.unwrap().items.into_iter();
+        list.map(|it| (it.metadata.name.unwrap(), it.metadata.uid.unwrap())).collect::<Vec<_>>()
+    };
+    change(&world, json!({"gvk": gvk("Secret")})).await;
+    let first = held(&world, 12, "").await;
+    let made = secret_uids().await;
+    assert_eq!((maps.len(), made.len()), (12, 12));
+    assert_eq!(uids(&world).await, maps);
+    // Back before anybody agreed: what is there stays, and the others wait in their turn.
+    change(&world, json!({"gvk": gvk("ConfigMap")})).await;
+    let second = held(&world, 12, &first).await;
+    world.another_pass("q").await;
+    assert_eq!((uids(&world).await, secret_uids().await), (maps.clone(), made.clone()));
+    // An approval of what was held back before is none of this.
+    approve(&world, &first).await;
+    world.another_pass("q").await;
+    assert_eq!((uids(&world).await, secret_uids().await), (maps.clone(), made));
+    approve(&world, &second).await;
+    eventually("the Secrets are gone", PATIENCE, async || secret_uids().await.is_empty().then_some(())).await;
+    assert_eq!(uids(&world).await, maps);
+    // Where the guard agrees nobody is asked. One has a name that somebody else uses for the other kind.
+    let theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "n10"}, "data": {"theirs": "eA=="}});
+    secrets(&world).patch("n10", &PatchParams::apply("somebody"), &Patch::Apply(&theirs)).await.unwrap();
+    change(&world, json!({"gvk": gvk("Secret"), "pruneGuard": {"maxDeletions": "100%"}})).await;
+    until_managed(&world, &[]).await;
+    assert_eq!(secret_uids().await.len(), 12);
+    world.restart();
+    change(&world, json!({"gvk": gvk("ConfigMap")})).await;
+    eventually("only ConfigMaps are ours", PATIENCE, async || {
+        let kinds = world.get("q").await["status"]["kinds"].clone();
+        (managed(&world).await == names && secret_uids().await.is_empty() && kinds == json!(["ConfigMap"]))
+            .then_some(())
+    })
+    .await;
+    let left = secrets(&world).get("n10").await.unwrap();
+    assert_eq!(json!(left.data), json!({"theirs": "eA=="}));
     bystanders.are_untouched(&world).await;
 }
