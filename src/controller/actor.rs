@@ -25,7 +25,6 @@ use super::stop::Stop;
 use super::{Context, error::Error, observe};
 use crate::crd::Dbqr;
 use crate::logic::account::Account;
-use crate::logic::contest::Contests;
 use crate::logic::invalid::InvalidSpec;
 use crate::logic::object::{FINALIZER, Owner};
 use crate::logic::outcome::{self, Outcome};
@@ -57,8 +56,6 @@ struct Actor {
     again: Option<Again>,
     /// Begin of the last full read and of the last look of any kind.
     last: Option<(Instant, Instant)>,
-    /// Objects that others change again and again.
-    contests: Contests,
     /// When what others did is to be put right.
     restore: Option<Instant>,
     /// Whether it may be that changes were not notified.
@@ -93,7 +90,6 @@ pub async fn run(ctx: Arc<Context>, seen: watch::Receiver<Seen>, delay: Duration
         ctx,
         seen,
         owner,
-        contests: Contests::default(),
         restore: None,
         in_doubt: false,
         memory,
@@ -172,7 +168,13 @@ impl Actor {
         self.in_doubt = false;
         let by_time = if self.again.is_some_and(|again| begin >= again.at) { Source::Retry } else { Source::Poll };
         let by_time = if look == Look::Woken { Source::Notification } else { by_time };
-        let by_time = if self.restore.take_if(|at| begin >= *at).is_some() { Source::Drift } else { by_time };
+        let by_time = if self.restore.take_if(|at| begin >= *at).is_some() {
+            // Of others the time has not come.
+            self.restore = self.memory.state.contests().next(begin);
+            Source::Drift
+        } else {
+            by_time
+        };
         self.series.woken(self.woken.take().unwrap_or(by_time));
         let result = self.reconcile(dbqr, look).await;
         if let Some(recorded) = self.memory.recorded.take() {

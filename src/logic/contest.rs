@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::object::ObjectId;
+use super::object::{AppliedHash, ObjectId};
 use super::retry::Retry;
 
 /// Changes of one object that are answered at once.
@@ -28,11 +28,13 @@ struct Contest {
     changes: u32,
     due: Instant,
     delays: Retry,
+    /// How it was restored last.
+    restored: Option<AppliedHash>,
 }
 
 impl Contest {
     fn new(now: Instant) -> Self {
-        Self { changes: 0, due: now, delays: Retry::between(FIRST, LONGEST, now) }
+        Self { changes: 0, due: now, delays: Retry::between(FIRST, LONGEST, now), restored: None }
     }
 
     fn is_over(&self, now: Instant) -> bool {
@@ -67,6 +69,29 @@ impl Contests {
         contest.changes += 1;
         contest.due = if contest.changes > FREE { now + contest.delays.next(0.0) } else { now };
         Answer { at: contest.due, begins: contest.changes == FREE + 1 }
+    }
+
+    /// An object is as this hash has it.
+    pub fn restored(&mut self, id: &ObjectId, hash: &AppliedHash) {
+        if let Some(contest) = self.objects.get_mut(id) {
+            contest.restored = Some(hash.clone());
+        }
+    }
+
+    /// Whether an object is left as it is for now. Where it is to be otherwise than it was restored last, somebody of ours
+    /// changed it, and that does not wait.
+    pub fn waits(&self, id: &ObjectId, hash: &AppliedHash, now: Instant) -> bool {
+        self.objects.get(id).is_some_and(|contest| contest.due > now && contest.restored.as_ref() == Some(hash))
+    }
+
+    /// When the next one of those that wait is due. O(contests).
+    pub fn next(&self, now: Instant) -> Option<Instant> {
+        self.objects.values().map(|contest| contest.due).filter(|due| *due > now).min()
+    }
+
+    /// Nothing waits: somebody asks.
+    pub fn hurry(&mut self) {
+        self.objects.values_mut().for_each(|contest| contest.restored = None);
     }
 }
 
@@ -103,6 +128,27 @@ mod tests {
         }
         let first = contests.changed(&id("a"), now);
         assert_eq!(contests.changed(&id("a"), now + Duration::from_secs(1)), Answer { begins: false, ..first });
+    }
+
+    #[test]
+    fn an_object_waits_until_it_is_due_or_wanted_otherwise_or_somebody_asks() {
+        let (mut contests, now) = (Contests::default(), Instant::now());
+        let hash = |text: &str| AppliedHash(text.into());
+        contests.restored(&id("a"), &hash("1"));
+        for _ in 0..4 {
+            assert!(!contests.waits(&id("a"), &hash("1"), now));
+            contests.changed(&id("a"), now);
+            contests.restored(&id("a"), &hash("1"));
+        }
+        let due = contests.next(now).unwrap();
+        let waits = |contests: &Contests, name: &str, text: &str, at| contests.waits(&id(name), &hash(text), at);
+        assert!(waits(&contests, "a", "1", now));
+        assert!(
+            !waits(&contests, "a", "2", now) && !waits(&contests, "b", "1", now) && !waits(&contests, "a", "1", due)
+        );
+        assert_eq!(contests.next(due), None);
+        contests.hurry();
+        assert!(!waits(&contests, "a", "1", now));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::contact::{self, Contact};
+use super::contest::Contests;
 use super::failures::RowFailure;
 use super::inventory::{Census, Counted, Inventory, Sight};
 use super::object::{Desired, GroupKind, Known, ObjectId, Ownership};
@@ -43,6 +44,8 @@ pub struct State {
     seen: HashSet<ObjectId>,
     /// Objects that failed, and are left alone for a while.
     resting: Resting,
+    /// Objects that others change again and again.
+    contests: Contests,
     /// Objects that could not be deleted, the same.
     undeletable: Resting,
     /// Deletions that the guard believed and nobody knows the end of, by object and uid.
@@ -96,6 +99,7 @@ impl State {
         self.loose = None;
         self.resting = Resting::default();
         self.undeletable = Resting::default();
+        self.contests.hurry();
         self.queue.void();
         self.relist();
     }
@@ -226,8 +230,14 @@ impl State {
         Ok(self.compare(desired, now))
     }
 
-    /// What differs is to be applied. What failed lately rests, and fails once more.
+    /// Objects that others change again and again.
+    pub fn contests(&mut self) -> &mut Contests {
+        &mut self.contests
+    }
+
+    /// What differs is to be applied. What failed lately rests, and fails once more; what others fight for waits.
     fn compare(&mut self, mut desired: Vec<Desired>, now: Instant) -> Read {
+        desired.retain(|desired| !self.contests.waits(&desired.id, &desired.hash, now));
         desired.retain(|desired| match self.resting.still(&desired.id, &desired.hash.0, now) {
             Some((reason, message)) => {
                 self.rows.failures.push(failed(desired, reason, message.to_owned()));

@@ -1,5 +1,7 @@
 //! What others do to our objects is put right, long before the query is due.
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::events::v1::Event;
@@ -211,4 +213,58 @@ async fn who_fights_for_an_object_is_told_of_and_let_wait() {
     change(&world, "b", json!({"data": {"v": "edited"}})).await;
     until_right(&world, "b").await;
     until_right(&world, "a").await;
+}
+
+#[tokio::test]
+async fn who_never_gives_up_is_answered_ever_more_seldom_however_often_rows_are_read() {
+    let world = World::new("contest-long", &["a", "b"]).await;
+    for (resource, name, interval) in [("q", "a", "1h"), ("polled", "b", "1s")] {
+        let query = format!("SELECT name, v FROM t WHERE name = '{name}'");
+        world.create(resource, json!({"pollInterval": interval, "query": query})).await;
+        world.ready(resource).await;
+    }
+    let answers = |name: &str| {
+        let end = format!("/{name}");
+        world.operator.logs().lines().filter(|line| line.contains(" updated ") && line.ends_with(&end)).count()
+    };
+    let both = || ["a", "b"].map(answers);
+    let strike = async || {
+        for name in ["a", "b"] {
+            change(&world, name, json!({"data": {"v": "theirs"}})).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let mut strikes = 0;
+    while both().into_iter().any(|answers| answers < 5) {
+        strike().await;
+        strikes += 1;
+        assert!(strikes < 1000, "both should be answered: {:?}", both());
+    }
+    let first = both();
+    for _ in 0..strikes {
+        strike().await;
+    }
+    for (first, all) in first.into_iter().zip(both()) {
+        assert!(4 * all < 2 * strikes, "{all} answers to {strikes} strikes, twice");
+        assert!(
+            2 * (all - first) <= first,
+            "{first} answers to {strikes} strikes, and {} to as many more",
+            all - first
+        );
+    }
+    // As soon as they give up, it ends; and it was told once of each.
+    for name in ["a", "b"] {
+        eventually("it is ours", 2 * PATIENCE, async || {
+            (world.value(name).await.as_deref() == Some("one")).then_some(())
+        })
+        .await;
+    }
+    let versions = world.versions("q", &["a", "b"]).await;
+    world.another_pass("q").await;
+    world.another_pass("polled").await;
+    assert_eq!(world.versions("q", &["a", "b"]).await[1..], versions[1..]);
+    let events: Api<Event> = Api::namespaced(world.client.clone(), world.namespace.name());
+    let events = events.list(&ListParams::default()).await.unwrap().items;
+    let notes: Vec<_> = events.iter().filter(|event| event.reason.as_deref() == Some("Contested")).collect();
+    assert_eq!(notes.len(), 2, "{notes:?}");
 }

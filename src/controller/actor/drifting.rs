@@ -12,7 +12,7 @@ impl Actor {
         self.memory.absorb();
         let now = Instant::now();
         for (id, by) in std::mem::take(&mut self.memory.others) {
-            let answer = self.contests.changed(&id, now);
+            let answer = self.memory.state.contests().changed(&id, now);
             self.restore = Some(self.restore.map_or(answer.at, |at| at.min(answer.at)));
             if answer.begins {
                 let notice = outcome::contested(&id, by.as_deref());

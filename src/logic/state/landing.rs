@@ -38,6 +38,7 @@ impl State {
         match result {
             Ok(known) => {
                 self.resting.done(&id);
+                self.contests.restored(&id, &desired.hash);
                 self.seen.remove(&id);
                 if let Some(inventory) = self.known_mut() {
                     landing.outdated |= !inventory.applied(id.clone(), known.clone());

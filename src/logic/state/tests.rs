@@ -1,5 +1,6 @@
 //! The state against a model of a database and a cluster in which anything may happen.
 
+mod contested;
 mod guarded;
 mod model;
 

@@ -20,7 +20,7 @@ fn made(name: &str, key: &str, number: u64) -> Desired {
     Desired::new(id, kind, AppliedHash(format!("{name} {key}")), row, None)
 }
 
-fn rendered(rows: &[(&str, &str)], grouped: bool) -> Rendered {
+pub(super) fn rendered(rows: &[(&str, &str)], grouped: bool) -> Rendered {
     let mut out = Rendered { is_grouped: grouped, ..Rendered::default() };
     for (key, name) in rows {
         out.rows += 1;
@@ -49,12 +49,12 @@ fn rendered(rows: &[(&str, &str)], grouped: bool) -> Rendered {
 }
 
 /// An object as it was applied for a row of this key.
-fn there(name: &str, key: &str) -> (ObjectId, Known) {
+pub(super) fn there(name: &str, key: &str) -> (ObjectId, Known) {
     let one = made(name, key, 1);
     (one.id.clone(), one.applied(Known { uid: name.into(), ..Known::default() }))
 }
 
-fn state(objects: &[(&str, &str)], now: Instant) -> State {
+pub(super) fn state(objects: &[(&str, &str)], now: Instant) -> State {
     let mut state = State::new(Recorded { marked_by: Some(vec!["id".into()]), ..Recorded::default() });
     state.listed(objects.iter().map(|(key, name)| there(name, key)), now);
     state

@@ -1,0 +1,44 @@
+//! What becomes of objects that others change again and again.
+
+use std::time::Instant;
+
+use super::super::State;
+use super::guarded::{rendered, state, there};
+use crate::logic::inventory::Sight;
+use crate::logic::object::{AppliedHash, Known};
+
+#[test]
+fn what_others_change_again_and_again_is_left_to_them_for_a_while_unless_its_row_changes() {
+    let now = Instant::now();
+    let mut state = state(&[("[\"1\"]", "a")], now);
+    let look = |state: &mut State, hash: Option<&str>, now| {
+        let mut rows = rendered(&[("[\"1\"]", "a")], true);
+        if let Some(hash) = hash {
+            rows.desired[0].hash = AppliedHash(hash.into());
+        }
+        state.absorb(rows, vec!["id".into()], now);
+        let work = state.next(now)?;
+        let applied = work.desired.applied(Known { uid: "a".into(), ..Known::default() });
+        state.landed(work.desired, Ok(applied), now);
+        Some(())
+    };
+    let strike = |state: &mut State| {
+        let (id, known) = there("a", "[\"1\"]");
+        let edited = Known { hash: None, ..known };
+        assert!(state.see(&id, Sight { uid: edited.uid.clone(), version: edited.version, known: Some(edited) }));
+        state.contests().changed(&id, now).at
+    };
+    for _ in 0..3 {
+        assert_eq!(strike(&mut state), now);
+        assert!(look(&mut state, None, now).is_some());
+    }
+    let due = strike(&mut state);
+    assert!(due > now && look(&mut state, None, now).is_none());
+    assert!(look(&mut state, None, due).is_some());
+    strike(&mut state);
+    assert!(look(&mut state, Some("another"), now).is_some(), "a row that changes waits for nobody");
+    strike(&mut state);
+    assert!(look(&mut state, Some("another"), now).is_none());
+    state.forget();
+    assert!(look(&mut state, Some("another"), now).is_some());
+}
