@@ -50,6 +50,8 @@ mod life;
 mod listener;
 #[path = "e2e/listener_faults.rs"]
 mod listener_faults;
+#[path = "e2e/marks.rs"]
+mod marks;
 #[path = "e2e/minds.rs"]
 mod minds;
 #[path = "e2e/mistakes.rs"]

@@ -136,7 +136,7 @@ impl Cluster {
         Known {
             uid: meta.uid.as_deref().unwrap_or_default().into(),
             version: Version::of(meta),
-            hash: annotation(meta, APPLIED_HASH).map(|hash| AppliedHash(hash.to_owned())),
+            hash: annotation(meta, APPLIED_HASH).map(|hash| AppliedHash::read(hash).0),
             row_key: object::row_key(meta, owner).map(Into::into),
             protected: is_protected(meta),
             deleting: meta.deletion_timestamp.is_some(),

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::Cluster;
 use super::failure::Failure;
 use super::status;
-use crate::logic::object::{Kind, Known, OWNER_UID, ObjectId, Owner, Ownership, annotation, ownership};
+use crate::logic::object::{Kind, Known, ObjectId, Owner, Ownership, owner_uid, ownership};
 
 /// Up to so many names, asking for each is cheaper than one page.
 const FEW: usize = 8;
@@ -98,8 +98,9 @@ impl Cluster {
         let mut whose = ownership(meta, owner);
         if matches!(whose, Ownership::OtherOwner { .. }) {
             let living = onlooker.living.get_or_try_init(|| self.living()).await?;
-            let uid = annotation(meta, OWNER_UID).unwrap_or_default();
-            if living.as_ref().is_some_and(|living| !living.contains(uid)) {
+            // A uid that somebody else wrote says nothing about whose it is.
+            let is_gone = |living: &HashSet<String>| owner_uid(meta).is_some_and(|uid| !living.contains(uid));
+            if living.as_ref().is_some_and(is_gone) {
                 whose = Ownership::Abandoned;
             }
         }

@@ -38,7 +38,7 @@ pub async fn clean_up(
 ) -> Result<Vec<Undone>, Error> {
     let is_vain = |error: &cluster::Error| account_is_gone && error.lacks_rule();
     let (mut all, mut gone, mut kept, mut undone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut referring = HashSet::new();
+    let (mut referring, mut strangers) = (HashSet::new(), Vec::new());
     for kind in kinds {
         let failed = |error: cluster::Error| Error::CleanUp(format!("{kind}: {error}"));
         // A kind that no longer exists has no objects.
@@ -51,7 +51,10 @@ pub async fn clean_up(
             }
             listed => listed.map_err(failed)?.0,
         };
-        all.extend(listed.into_iter().filter(Owned::is_ours).map(|owned| (served.clone(), owned)));
+        let (ours, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(Owned::is_ours);
+        all.extend(ours.into_iter().map(|owned| (served.clone(), owned)));
+        // The garbage collector takes those that refer to the resource.
+        strangers.extend(others.into_iter().filter(|owned| !owned.known.referring).map(|owned| owned.id));
     }
     let listed: HashSet<&ObjectId> = all.iter().map(|(_, owned)| &owned.id).collect();
     let is_unseen = |id: &ObjectId| !listed.contains(id) && !undone.contains(&Undone::Kind((*id.kind).clone()));
@@ -101,5 +104,11 @@ pub async fn clean_up(
             Ok(_) => {}
         }
     }
-    if go_on() { Ok(undone) } else { Err(Error::Stopped) }
+    if !go_on() {
+        return Err(Error::Stopped);
+    }
+    if !keep && !strangers.is_empty() {
+        tell(ctx, dbqr, owner, &lost::not_its_own(&strangers)).await;
+    }
+    Ok(undone)
 }

@@ -27,7 +27,7 @@ pub fn judge(desired: &Desired, known: &Known, whose: &Ownership, policy: Confli
     match whose {
         Ownership::Ours if create_only && !known.deleting => Contact::Keep,
         // Also where its hash is that of what is desired: it was not known, so somebody took our label off.
-        Ownership::Ours if !create_only => Contact::Update,
+        Ownership::Ours | Ownership::Disowned if !create_only => Contact::Update,
         _ if known.deleting => Contact::Refuse("BeingDeleted", "the object is being deleted".into()),
         _ if create_only => Contact::LeaveAlone,
         Ownership::Inherited => Contact::Inherit,
@@ -78,6 +78,15 @@ mod tests {
         let unlabelled = judge(&desired(false), &known("1", false), &Ownership::Ours, ConflictPolicy::Protect);
         assert_eq!(unlabelled, Contact::Update);
         assert_eq!(contact(Ownership::Inherited, ConflictPolicy::Fail), Contact::Inherit);
+    }
+
+    #[test]
+    fn what_somebody_disowned_is_put_right_unless_it_is_only_to_be_there() {
+        for policy in [ConflictPolicy::Protect, ConflictPolicy::Force, ConflictPolicy::Fail] {
+            let contact = |create_only| judge(&desired(create_only), &known("1", false), &Ownership::Disowned, policy);
+            assert_eq!(contact(false), Contact::Update);
+            assert_eq!(contact(true), Contact::LeaveAlone, "kept, it would be deleted with its row");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::object::{FINALIZER, GroupKind, Hold, Known, ObjectId, Owner};
+use super::object::{FINALIZER, GroupKind, Hold, Known, OWNER_UID, ObjectId, Owner};
 use super::outcome::Notice;
 use crate::crd::Dbqr;
 
@@ -65,6 +65,17 @@ pub fn kept(number: usize) -> Notice {
         "{number} objects stay: none refers to the resource any more, as after a deletion with --cascade=orphan"
     );
     Notice { warning: false, reason: "ObjectsKept".into(), note }
+}
+
+/// That objects with its labels stay where a resource goes with all that is its own.
+pub fn not_its_own(ids: &[ObjectId]) -> Notice {
+    let named: Vec<String> = ids.iter().take(NAMED).map(ToString::to_string).collect();
+    let note = format!(
+        "{} stay: they have the labels of the resource, and an annotation {OWNER_UID} that it did not write: {}",
+        ids.len(),
+        named.join(", ")
+    );
+    Notice { warning: true, reason: "ObjectsKept".into(), note }
 }
 
 #[cfg(test)]

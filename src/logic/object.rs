@@ -14,7 +14,7 @@ pub use desired::{Desired, Wishes};
 pub use known::{Known, Version};
 pub use ownership::{
     Hold, Ownership, annotation, hold, is_adopted, is_initial, is_orphaned, is_our_apply, is_predecessor, is_protected,
-    is_us, owner_labels, ownership, row_key, written_by_others,
+    is_us, owner_labels, owner_uid, ownership, row_key, written_by_others,
 };
 
 /// Our field manager for server-side apply.
@@ -121,10 +121,25 @@ impl fmt::Display for ObjectId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppliedHash(pub String);
 
+/// What follows the hash on an object that existed before us.
+const OF_ADOPTED: &str = "-adopted";
+
 impl AppliedHash {
     /// The hash of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(hexadecimal(&Sha256::digest(bytes)[..16]))
+    }
+
+    /// The value of [`APPLIED_HASH`] on an object that existed before us: it says so a second time, should somebody take
+    /// [`ADOPTED`] off.
+    pub fn of_adopted(&self) -> String {
+        format!("{}{OF_ADOPTED}", self.0)
+    }
+
+    /// Reads the value of [`APPLIED_HASH`], and whether it is on an object that existed before us.
+    pub fn read(value: &str) -> (Self, bool) {
+        let hash = value.strip_suffix(OF_ADOPTED);
+        (Self(hash.unwrap_or(value).to_owned()), hash.is_some())
     }
 }
 

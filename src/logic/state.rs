@@ -281,7 +281,7 @@ impl State {
         self.has_heritage |= match whose {
             Ownership::Ours => known.row_key != desired.row.key,
             Ownership::Inherited | Ownership::Abandoned => true,
-            Ownership::Foreign | Ownership::OtherOwner { .. } => false,
+            Ownership::Foreign | Ownership::Disowned | Ownership::OtherOwner { .. } => false,
         };
         match contact::judge(&desired, &known, &whose, policy) {
             Contact::Keep => {

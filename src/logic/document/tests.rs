@@ -68,6 +68,16 @@ fn a_hash_look_alike_in_the_data_is_left_alone() {
 }
 
 #[test]
+fn what_existed_before_says_so_twice() {
+    let desired = make(config_map(json!({"name": "a"}))).unwrap();
+    let body: Value = serde_json::from_slice(&desired.body(Hold::Adopted, Some("u-9")).unwrap()).unwrap();
+    let annotations = &body["metadata"]["annotations"];
+    assert_eq!(annotations["konnektr.io/adopted"], "true");
+    assert_eq!(annotations["konnektr.io/applied-hash"], desired.hash.of_adopted());
+    assert_eq!((&body["metadata"]["uid"], &body["metadata"]["ownerReferences"]), (&json!("u-9"), &Value::Null));
+}
+
+#[test]
 fn the_hash_follows_the_content_and_nothing_else() {
     let hash = |document| make(document).unwrap().hash;
     assert_eq!(hash(config_map(json!({"name": "a"}))), hash(config_map(json!({"name": "a"}))));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{APPLIED_HASH, AppliedHash, Hold, Kind, Known, ObjectId};
+use super::{ADOPTED, APPLIED_HASH, AppliedHash, Hold, Kind, Known, ObjectId};
 use crate::logic::row::RowName;
 
 /// What the user wants of an object beside its fields.
@@ -97,11 +97,10 @@ impl Desired {
 
     fn assemble(&self, rest: &str, hold: Hold, condition: &str) -> Option<Vec<u8>> {
         if hold == Hold::Adopted {
-            // Next to another mark of ours, whose text occurs nowhere else.
-            let (before, mark) = rest.split_at(rest.find(&format!(r#""{APPLIED_HASH}":"{}""#, self.hash.0))?);
-            return Some(
-                [BODY_START, condition, before, r#""konnektr.io/adopted":"true","#, mark].concat().into_bytes(),
-            );
+            // Its text occurs nowhere else.
+            let (before, after) = rest.split_once(&format!(r#""{APPLIED_HASH}":"{}""#, self.hash.0))?;
+            let marks = format!(r#""{ADOPTED}":"true","{APPLIED_HASH}":"{}""#, self.hash.of_adopted());
+            return Some([BODY_START, condition, before, &marks, after].concat().into_bytes());
         }
         let reference = self.reference.as_ref().filter(|_| hold == Hold::Created);
         let reference = reference.map(|reference| format!("{reference},")).unwrap_or_default();

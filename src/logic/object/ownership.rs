@@ -3,7 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
 
 use super::{
-    ADOPTED, FIELD_MANAGER, INITIAL_MANAGER, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, Owner, PREDECESSOR, PRUNE, ROW_KEY,
+    ADOPTED, APPLIED_HASH, AppliedHash, FIELD_MANAGER, INITIAL_MANAGER, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, Owner,
+    PREDECESSOR, PRUNE, ROW_KEY,
 };
 
 /// Whose an existing object is.
@@ -14,6 +15,9 @@ pub enum Ownership {
     Ours,
     /// Ours, and not marked as such yet: the Go operator made it for the same DatabaseQueryResource.
     Inherited,
+    /// Ours by all that we still own of it, but the owner-uid annotation, which somebody wrote or took off. To be put right
+    /// where a row wants it, and nobody's to delete before.
+    Disowned,
     /// Another DatabaseQueryResource's.
     OtherOwner {
         /// `namespace/name`, as its labels say.
@@ -27,21 +31,35 @@ pub enum Ownership {
 
 /// Reads from an object's metadata whose it is.
 pub fn ownership(meta: &ObjectMeta, owner: &Owner) -> Ownership {
-    let Some(uid) = annotation(meta, OWNER_UID) else {
-        return if is_inherited(meta, owner) { Ownership::Inherited } else { Ownership::Foreign };
-    };
-    let Some(entry) = meta.managed_fields.iter().flatten().find(|entry| owns(entry, "f:annotations", OWNER_UID)) else {
-        return Ownership::Foreign;
-    };
     let (name, namespace) = (label(meta, LABEL_NAME).unwrap_or("?"), label(meta, LABEL_NAMESPACE).unwrap_or("?"));
+    let is_named = name == owner.label() && namespace == owner.namespace;
     // Labels are anyone's to edit. Those that we still own were written together with the uid, by an earlier
     // resource of that name, since there is only one at a time.
-    let written_by_us = [LABEL_NAME, LABEL_NAMESPACE].iter().all(|key| owns(entry, "f:labels", key));
-    if uid == owner.uid || (written_by_us && name == owner.label() && namespace == owner.namespace) {
-        Ownership::Ours
-    } else {
-        Ownership::OtherOwner { owner: format!("{namespace}/{name}") }
+    let written_by_us = |entry| [LABEL_NAME, LABEL_NAMESPACE].iter().all(|key| owns(entry, "f:labels", key));
+    let other = || Ownership::OtherOwner { owner: format!("{namespace}/{name}") };
+    let mut entries = meta.managed_fields.iter().flatten().filter(|entry| is_our_apply(entry));
+    match (owner_uid(meta), entries.find(|entry| written_by_us(entry))) {
+        (Some(uid), _) if uid == owner.uid => Ownership::Ours,
+        (Some(_), Some(_)) if is_named => Ownership::Ours,
+        (Some(_), _) => other(),
+        (None, Some(entry)) if is_named && tells_hold(meta, entry, owner) => Ownership::Disowned,
+        (None, _) if is_inherited(meta, owner) => Ownership::Inherited,
+        (None, Some(_)) if !is_named => other(),
+        (None, _) => Ownership::Foreign,
     }
+}
+
+/// The uid of the DatabaseQueryResource that an object is marked with, if it was us who marked it.
+pub fn owner_uid(meta: &ObjectMeta) -> Option<&str> {
+    let by_us = meta.managed_fields.iter().flatten().any(|entry| owns(entry, "f:annotations", OWNER_UID));
+    annotation(meta, OWNER_UID).filter(|_| by_us)
+}
+
+/// Whether it can still be told for sure that we created the object, or that we did not: where this entry of ours has the
+/// hash, that says so, and a reference to the owner has only what we created.
+fn tells_hold(meta: &ObjectMeta, entry: &ManagedFieldsEntry, owner: &Owner) -> bool {
+    let mut references = meta.owner_references.iter().flatten();
+    owns(entry, "f:annotations", APPLIED_HASH) || references.any(|reference| reference.uid == owner.uid)
 }
 
 /// Whether the Go operator made the object for this owner: it labels with the name alone, which is unique only together
@@ -70,9 +88,9 @@ pub fn is_protected(meta: &ObjectMeta) -> bool {
     annotation(meta, PRUNE) == Some("disabled")
 }
 
-/// Whether the object existed before us: it is released, never deleted.
+/// Whether the object existed before us: it is released, never deleted. Two marks say so, as either may be taken off.
 pub fn is_adopted(meta: &ObjectMeta) -> bool {
-    annotation(meta, ADOPTED).is_some()
+    annotation(meta, ADOPTED).is_some() || annotation(meta, APPLIED_HASH).is_some_and(|hash| AppliedHash::read(hash).1)
 }
 
 /// Whether we created the object and later left it to itself, as only then the mark of that was not applied.
@@ -213,6 +231,33 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_uid_that_somebody_changed_leaves_what_is_ours_to_put_right_and_gives_nobody_elses_away() {
+        let whose = |uid: Value, entries, more: Value| {
+            let mut meta = meta(entries, more);
+            let annotations = serde_json::from_value(json!({APPLIED_HASH: "1", OWNER_UID: uid})).ok();
+            meta.annotations = annotations.or(Some([(APPLIED_HASH.into(), "1".into())].into()));
+            ownership(&meta, &owner())
+        };
+        let left = |annotations: &[&str]| json!([entry(FIELD_MANAGER, "Apply", &OUR_LABELS, annotations)]);
+        for uid in [json!("nonsense"), json!("u1"), Value::Null] {
+            assert_eq!(whose(uid, left(&[APPLIED_HASH]), json!({})), Ownership::Disowned);
+        }
+        let reference = |uid: &str| {
+            let reference = json!({"apiVersion": "v", "kind": "DatabaseQueryResource", "name": "q", "uid": uid});
+            json!({"ownerReferences": [reference]})
+        };
+        assert_eq!(whose(json!("x"), left(&[]), reference("u1")), Ownership::Disowned);
+        assert_eq!(whose(json!("x"), left(&[]), reference("u2")), Ownership::Foreign, "how we had it is not known");
+        let unlabelled = json!([entry(FIELD_MANAGER, "Apply", &[LABEL_NAMESPACE], &[APPLIED_HASH])]);
+        assert_eq!(whose(json!("x"), unlabelled, json!({})), Ownership::Foreign);
+        let copied = json!([entry("kubectl", "Apply", &OUR_LABELS, &[APPLIED_HASH, OWNER_UID])]);
+        assert_eq!(whose(json!("u1"), copied, reference("u1")), Ownership::Foreign);
+        let others = json!({"labels": {LABEL_NAME: "other", LABEL_NAMESPACE: "n"}});
+        let other = Ownership::OtherOwner { owner: "n/other".into() };
+        assert_eq!(whose(json!("x"), left(&[APPLIED_HASH]), others), other);
+    }
+
+    #[test]
     fn what_the_go_operator_made_is_told_by_its_entry_and_the_reference_together() {
         let reference = |uid: &str| {
             let reference = json!({"apiVersion": "v", "kind": "DatabaseQueryResource", "name": "q", "uid": uid});
@@ -236,6 +281,17 @@ mod tests {
         assert!(is_orphaned(&orphaned) && !written_by_others(&orphaned));
         assert!(!is_orphaned(&existed) && written_by_others(&existed));
         assert_eq!((hold(&orphaned), hold(&existed)), (Hold::Adopted, Hold::Adopted));
+    }
+
+    #[test]
+    fn either_of_two_marks_says_that_an_object_existed_before_us() {
+        let with = |annotations: Value| hold(&meta(json!([ours()]), json!({ "annotations": annotations })));
+        let hash = AppliedHash::of(b"x");
+        assert_eq!(with(json!({APPLIED_HASH: hash.0})), Hold::Created);
+        assert_eq!(with(json!({APPLIED_HASH: hash.0, ADOPTED: "true"})), Hold::Adopted, "as it was written before");
+        assert_eq!(with(json!({APPLIED_HASH: hash.of_adopted()})), Hold::Adopted);
+        assert_eq!(AppliedHash::read(&hash.of_adopted()), (hash.clone(), true));
+        assert_eq!(AppliedHash::read(&hash.0), (hash.clone(), false));
     }
 
     #[test]

@@ -19,7 +19,8 @@ use crate::logic::guard::Guard;
 use crate::logic::inventory::Sight;
 use crate::logic::json::Json;
 use crate::logic::object::{
-    ADOPTED, APPLIED_HASH, Desired, GroupKind, Hold, Kind, Known, ObjectId, Owner, Ownership, PRUNE, Version,
+    ADOPTED, APPLIED_HASH, AppliedHash, Desired, GroupKind, Hold, Kind, Known, ObjectId, Owner, Ownership, PRUNE,
+    Version,
 };
 use crate::logic::queue::{Found, Work};
 use crate::logic::render::{Rendered, Renderer};

@@ -129,7 +129,8 @@ impl World {
         assert!(!desired.wishes.create_only || uid.is_none(), "{} is there and is touched", desired.id);
         let Some(body) = desired.body(hold, uid.as_deref()) else { return refused("Empty", false) };
         let body: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(body["metadata"]["annotations"][APPLIED_HASH], desired.hash.0.as_str());
+        let (hash, of_adopted) = AppliedHash::read(body["metadata"]["annotations"][APPLIED_HASH].as_str().unwrap());
+        assert_eq!((&hash, of_adopted), (&desired.hash, hold == Hold::Adopted));
         let value = body["data"]["v"].as_str().unwrap().to_owned();
         let wants = |(name, wanted): &(u8, Option<u8>)| {
             *name == number(&desired.id) && wanted.is_some_and(|wanted| value == format!("v{wanted}"))
