@@ -96,7 +96,7 @@ impl Cluster {
         let mut tries = 1;
         loop {
             let Some(meta) = self.metadata(kind, id).await? else { return Ok(()) };
-            if ownership(&meta, owner) != Ownership::Ours {
+            if !matches!(ownership(&meta, owner), Ownership::Ours | Ownership::Disowned) {
                 return Ok(());
             }
             let parted = json!({"metadata": {

@@ -9,7 +9,7 @@ use super::{Context, error::Error};
 use crate::cluster::{self, Deleted, Owned};
 use crate::crd::Dbqr;
 use crate::logic::lost;
-use crate::logic::object::{GroupKind, ObjectId, Owner};
+use crate::logic::object::{GroupKind, ObjectId, Owner, Ownership};
 use crate::logic::outcome::Undone;
 
 /// How to clean up.
@@ -51,7 +51,9 @@ pub async fn clean_up(
             }
             listed => listed.map_err(failed)?.0,
         };
-        let (ours, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(Owned::is_ours);
+        // What is not known for sure to be ours is not deleted; but kept it is.
+        let is_meant = |owned: &Owned| owned.is_ours() || keep && owned.ownership == Ownership::Disowned;
+        let (ours, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(is_meant);
         all.extend(ours.into_iter().map(|owned| (served.clone(), owned)));
         // The garbage collector takes those that refer to the resource.
         strangers.extend(others.into_iter().filter(|owned| !owned.known.referring).map(|owned| owned.id));

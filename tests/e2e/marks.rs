@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::support::world::{PATIENCE, World};
@@ -127,6 +127,32 @@ async fn an_owner_uid_that_somebody_changed_is_put_right_and_until_then_nothing_
     named(OWNER_UID.into());
     named(format!("ConfigMap {}/d", world.namespace.name()));
     named(format!("ConfigMap {}/far-f", far.name()));
+}
+
+#[tokio::test]
+async fn what_is_to_stay_is_kept_from_the_garbage_collector_whatever_its_owner_uid() {
+    let world = World::new("owner-uid-kept", &["a", "b"]).await;
+    world.create("q", keyed(json!({}))).await;
+    let resource = world.ready("q").await;
+    let maps = world.config_maps();
+    // The collector takes it once its owner is gone, and with it all that refers to the same one.
+    let reference = maps.get("a").await.unwrap().metadata.owner_references;
+    let metadata = json!({"name": "collected", "ownerReferences": reference});
+    maps.create(&PostParams::default(), &serde_json::from_value(json!({ "metadata": metadata })).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(reference.unwrap()[0].uid, resource["metadata"]["uid"].as_str().unwrap());
+    world.patch("q", json!({"spec": {"suspend": true, "deletionPolicy": "Orphan"}})).await;
+    world.condition("q", "ChangeDetection", "Unknown", Some("Suspended")).await;
+    annotate(&maps, "a", json!({ OWNER_UID: "nonsense" })).await;
+    world.delete("q").await;
+    world.until_gone("q").await;
+    eventually("it is collected", PATIENCE, async || maps.get_opt("collected").await.unwrap().is_none().then_some(()))
+        .await;
+    for name in ["a", "b"] {
+        let object = maps.get(name).await.unwrap();
+        assert_eq!((object.metadata.deletion_timestamp, object.metadata.owner_references), (None, None), "{name}");
+    }
 }
 
 #[tokio::test]

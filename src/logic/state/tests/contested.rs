@@ -42,3 +42,20 @@ fn what_others_change_again_and_again_is_left_to_them_for_a_while_unless_its_row
     state.forget();
     assert!(look(&mut state, Some("another"), now).is_some());
 }
+
+#[test]
+fn what_others_delete_again_and_again_is_not_made_anew_before_its_time() {
+    let now = Instant::now();
+    let mut state = state(&[("[\"1\"]", "a")], now);
+    let look =
+        |state: &mut State, now| state.absorb(rendered(&[("[\"1\"]", "a")], true), vec!["id".into()], now).unmet();
+    let (id, known) = there("a", "[\"1\"]");
+    for strike in 1..=4 {
+        assert!(state.see(&id, Sight { uid: known.uid.clone(), version: known.version, known: None }));
+        let at = state.contests().changed(&id, now).at;
+        assert_eq!(look(&mut state, now).is_empty(), strike == 4);
+        let desired = look(&mut state, at).pop().and_then(|mut desired| desired.pop()).unwrap();
+        let applied = desired.applied(known.clone());
+        assert!(!state.landed(desired, Ok(applied), now).failed);
+    }
+}
