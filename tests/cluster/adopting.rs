@@ -250,7 +250,7 @@ async fn an_object_of_another_resource_is_its_own_as_long_as_that_lives() {
         "database": {"type": "postgres", "connectionSecretRef": {"name": "s"}}, "query": "SELECT 1", "template": "x",
     }});
     let living = world.foreign(&kind, "other", spec).await.metadata.uid.unwrap();
-    for (name, uid) in [("a", living.as_str()), ("b", "44444444-0000-0000-0000-000000000004")] {
+    for (name, uid) in [("a", living.as_str()), ("c", living.as_str()), ("b", "44444444-0000-0000-0000-000000000004")] {
         let other = owner(world.namespace.name(), "other", uid);
         let desired = world.desired_of(&other, &maps, name, json!({"data": {"k": "theirs"}}));
         world.cluster.create(&other, &desired).await.unwrap();
@@ -263,6 +263,11 @@ async fn an_object_of_another_resource_is_its_own_as_long_as_that_lives() {
     merge(&world, &maps, "a", json!({"metadata": {"labels": {"konnektr.io/managed-by-namespace": "nowhere"}}})).await;
     let found = world.cluster.look_up(&maps, &[&a], &Onlooker::of(&world.owner)).await.unwrap();
     assert!(matches!(found[&a].1, Ownership::OtherOwner { .. }));
+    // Nor does a uid that somebody wrote.
+    let c = world.id(&maps, "c");
+    merge(&world, &maps, "c", json!({"metadata": {"annotations": {"konnektr.io/owner-uid": "nonsense"}}})).await;
+    let found = world.cluster.look_up(&maps, &[&c], &Onlooker::of(&world.owner)).await.unwrap();
+    assert_eq!(found[&c].1, Ownership::OtherOwner { owner: format!("{}/other", world.namespace.name()) });
 }
 
 #[tokio::test]
