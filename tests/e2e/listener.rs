@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
-use crate::support::listening::{ARMED, LISTENING, backend, notified, notified_or_polled};
+use crate::support::listening::{LISTENING, armed, backend, notified, notified_or_polled, until_armed};
 use crate::support::server::Server;
 use crate::support::world::{PATIENCE, World, condition};
 use crate::support::{eventually, secret_for};
@@ -102,7 +102,7 @@ async fn nobody_listens_for_who_wants_to_poll() {
     assert_eq!(resource["status"]["mode"], "Poll");
     world.applies(&world.sql, "polled").await;
     assert!(world.sql.query(LISTENING, &[]).await.unwrap().is_empty());
-    assert_eq!(world.sql.query_one(ARMED, &[]).await.unwrap().get::<_, i64>(0), 0);
+    assert_eq!(armed(&world.sql).await, 0);
     world.patch("q", json!({"spec": {"changeDetection": {"mode": "Auto"}}})).await;
     world.listening("q").await;
     world.patch("q", json!({"spec": {"changeDetection": {"mode": "Poll"}}})).await;
@@ -281,16 +281,11 @@ async fn where_transactions_can_be_prepared_notifications_must_be_asked_for() {
     assert_eq!(refused.code().unwrap().code(), "0A000", "a transaction that notified cannot be prepared");
     // With nobody there it can, and keeps its lock: who comes later is notified of others, and waits for this one.
     world.operator.kill();
-    eventually("nobody is armed", PATIENCE, async || {
-        (sql.query_one(ARMED, &[]).await.unwrap().get::<_, i64>(0) == 0).then_some(())
-    })
-    .await;
+    until_armed(&sql, 0).await;
     sql.batch_execute(&prepare("prepared")).await.unwrap();
     world.restart();
-    eventually("it waits", PATIENCE, async || {
-        (sql.query_one(ARMED, &[]).await.unwrap().get::<_, i64>(0) == 1).then_some(())
-    })
-    .await;
+    // It waits.
+    until_armed(&sql, 1).await;
     sql.batch_execute("INSERT INTO t VALUES ('b', 'notified')").await.unwrap();
     world.until_value("b", Some("notified")).await;
     assert_eq!(world.value("a").await.as_deref(), Some("heard"));
