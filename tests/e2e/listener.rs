@@ -25,11 +25,17 @@ impl World {
         self.run_sql(include_str!("../../sql/install.sql")).await;
     }
 
-    /// What the event says of what was made.
-    async fn installed(&self) -> Vec<String> {
+    /// The events that tell what was made.
+    async fn installations(&self) -> Vec<Event> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), self.namespace.name());
-        let of_it = |event: Event| (event.reason.as_deref() == Some("TriggersInstalled")).then_some(event.message?);
-        events.list(&ListParams::default()).await.unwrap().items.into_iter().filter_map(of_it).collect()
+        let mut events = events.list(&ListParams::default()).await.unwrap().items;
+        events.retain(|event| event.reason.as_deref() == Some("TriggersInstalled"));
+        events
+    }
+
+    /// What they say.
+    async fn installed(&self) -> Vec<String> {
+        self.installations().await.into_iter().filter_map(|event| event.message).collect()
     }
 }
 
@@ -309,4 +315,12 @@ async fn a_foreign_table_that_becomes_a_child_lets_no_statement_fail_for_long() 
     world.until_value("a", Some("z")).await;
     world.until_value("f", Some("z")).await;
     world.polling("q", "foreign partitions").await;
+    // The same was said when they were made first.
+    eventually("that triggers were made anew is told", PATIENCE, async || {
+        let repeated = |event: &Event| event.series.as_ref().and_then(|series| series.count) >= Some(2);
+        let events = world.installations().await;
+        let told = |event: &Event| event.message.as_ref().is_some_and(|told| told.contains("_upd on public.t"));
+        events.iter().any(|event| told(event) && repeated(event)).then_some(())
+    })
+    .await;
 }
