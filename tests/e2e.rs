@@ -48,6 +48,8 @@ mod life;
 mod listener;
 #[path = "e2e/listener_faults.rs"]
 mod listener_faults;
+#[path = "e2e/listener_names.rs"]
+mod listener_names;
 #[path = "e2e/listener_servers.rs"]
 mod listener_servers;
 #[path = "e2e/minds.rs"]
