@@ -52,6 +52,8 @@ mod listener_faults;
 mod listener_names;
 #[path = "e2e/listener_servers.rs"]
 mod listener_servers;
+#[path = "e2e/listener_tables.rs"]
+mod listener_tables;
 #[path = "e2e/minds.rs"]
 mod minds;
 #[path = "e2e/mistakes.rs"]
