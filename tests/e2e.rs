@@ -6,6 +6,8 @@ mod support;
 mod accounts;
 #[path = "e2e/adopt.rs"]
 mod adopt;
+#[path = "e2e/arming.rs"]
+mod arming;
 #[path = "e2e/bad_input.rs"]
 mod bad_input;
 #[path = "e2e/bell.rs"]
