@@ -28,6 +28,7 @@ soak: ## Kill the operator at every write it makes, and let anything happen in a
 	DBQO_SOAK=$(or $(SOAK),1) $(with-servers) cargo test --locked --test e2e crash -- --nocapture
 	DBQO_SOAK=$(or $(SOAK),1) $(with-servers) cargo test --locked --test e2e chaos -- --nocapture
 	DBQO_SOAK=$(or $(SOAK),1) $(with-servers) cargo test --locked --test e2e storm -- --nocapture
+	$(with-servers) cargo test --locked --test e2e queue_of_notifications -- --include-ignored
 
 bench: ## Measure rendering and comparing, first sync, memory, log, restart and idling
 	cargo bench --locked --bench render --bench inventory

@@ -43,12 +43,15 @@ pub enum Source {
     Retry,
     /// Somebody changed an object of it.
     Drift,
-    /// A watched table has notified, or has changed without.
+    /// A watched table has notified.
     Notification,
+    /// The listener has all rows read: it begins to listen, a table is too loud to be heard, or has changed without a word.
+    Listener,
 }
 
 impl Source {
-    const ALL: [Self; 6] = [Self::Resource, Self::Secret, Self::Poll, Self::Retry, Self::Drift, Self::Notification];
+    const ALL: [Self; 7] =
+        [Self::Resource, Self::Secret, Self::Poll, Self::Retry, Self::Drift, Self::Notification, Self::Listener];
 
     fn word(self) -> &'static str {
         match self {
@@ -58,6 +61,7 @@ impl Source {
             Self::Retry => "retry",
             Self::Drift => "drift",
             Self::Notification => "notification",
+            Self::Listener => "listener",
         }
     }
 }

@@ -6,6 +6,8 @@ mod support;
 mod accounts;
 #[path = "e2e/adopt.rs"]
 mod adopt;
+#[path = "e2e/arming.rs"]
+mod arming;
 #[path = "e2e/away.rs"]
 mod away;
 #[path = "e2e/bad_input.rs"]
@@ -50,6 +52,12 @@ mod life;
 mod listener;
 #[path = "e2e/listener_faults.rs"]
 mod listener_faults;
+#[path = "e2e/listener_names.rs"]
+mod listener_names;
+#[path = "e2e/listener_servers.rs"]
+mod listener_servers;
+#[path = "e2e/listener_tables.rs"]
+mod listener_tables;
 #[path = "e2e/marks.rs"]
 mod marks;
 #[path = "e2e/minds.rs"]

@@ -167,7 +167,11 @@ impl Actor {
         self.last = Some((full, begin));
         self.in_doubt = false;
         let by_time = if self.again.is_some_and(|again| begin >= again.at) { Source::Retry } else { Source::Poll };
-        let by_time = if look == Look::Woken { Source::Notification } else { by_time };
+        let by_time = match look {
+            Look::Woken if self.memory.notified.wakes.are_heard() => Source::Notification,
+            Look::Woken => Source::Listener,
+            Look::Full | Look::Probe => by_time,
+        };
         let by_time = if self.restore.take_if(|at| begin >= *at).is_some() {
             // Of others the time has not come.
             self.restore = self.memory.state.contests().next(begin);

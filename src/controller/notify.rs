@@ -113,11 +113,7 @@ impl Pass<'_> {
             if !wanted.keys.is_empty() {
                 keyed.push(Keyed { table: oid, columns: wanted.keys, is_first: index == 0 });
             }
-            for created in &found.created {
-                let notice = outcome::installed(created);
-                tracing::info!(dbqr = %self.owner, "{}", notice.note);
-                self.ctx.cluster.publish(&self.dbqr.metadata, &notice).await;
-            }
+            self.tell_of_made(&found).await;
             tables.push((mark.oid, i32::from(found.slots)));
         }
         lease.give_back();
@@ -146,12 +142,22 @@ impl Pass<'_> {
                 continue;
             }
             let wanted = Wanted { oid: watch.oid, keys: Vec::new(), slots: None };
-            if let Err(why) = lease.session.ensure_watched(&wanted, self.ctx.installs_triggers, &limits(valid)).await {
-                unfit += &format!("; its triggers let statements fail that reach them: {why}");
+            match lease.session.ensure_watched(&wanted, self.ctx.installs_triggers, &limits(valid)).await {
+                Ok(made) => self.tell_of_made(&made).await,
+                Err(why) => unfit += &format!("; its triggers let statements fail that reach them: {why}"),
             }
         }
         lease.give_back();
         Ok(unfit)
+    }
+
+    /// Tells the user what was made in the database.
+    async fn tell_of_made(&self, watched: &Watched) {
+        for created in &watched.created {
+            let notice = outcome::installed(created);
+            tracing::info!(dbqr = %self.owner, "{}", notice.note);
+            self.ctx.cluster.publish(&self.dbqr.metadata, &notice).await;
+        }
     }
 
     /// Sees to it that the changes of a table are sent; where it cannot be had as wanted and `may_lack_keys`, without

@@ -35,7 +35,7 @@ impl Wakes {
     pub fn take_keys(&self) -> Option<(Touched, Instant)> {
         let mut pending = lock(&self.pending);
         match pending.take() {
-            Some(Pending { wake: Wake::Keys(keys), since, is_redefined: false }) => Some((keys, since)),
+            Some(Pending { wake: Wake::Keys(keys), since, is_redefined: false, .. }) => Some((keys, since)),
             other => {
                 *pending = other;
                 None
@@ -59,6 +59,11 @@ impl Wakes {
     /// Whether one of them says that a table is not what it was.
     pub fn is_redefined(&self) -> bool {
         lock(&self.pending).as_ref().is_some_and(|pending| pending.is_redefined)
+    }
+
+    /// Whether a table has notified.
+    pub fn are_heard(&self) -> bool {
+        lock(&self.pending).as_ref().is_some_and(|pending| pending.is_heard)
     }
 
     /// Whether there is one.

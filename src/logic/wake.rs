@@ -59,12 +59,19 @@ pub struct Pending {
     pub since: Instant,
     /// Whether watched tables may not be what they were.
     pub is_redefined: bool,
+    /// Whether a table has notified. Else somebody has looked, or is to look.
+    pub is_heard: bool,
 }
 
 impl Pending {
     /// One wake.
     pub fn new(wake: Wake, now: Instant) -> Self {
-        Self { wake, since: now, is_redefined: false }
+        Self { wake, since: now, is_redefined: false, is_heard: false }
+    }
+
+    /// One that a table has notified.
+    pub fn heard(wake: Wake, now: Instant) -> Self {
+        Self { is_heard: true, ..Self::new(wake, now) }
     }
 
     /// Both together.
@@ -73,6 +80,7 @@ impl Pending {
             wake: self.wake.and(later.wake),
             since: self.since.min(later.since),
             is_redefined: self.is_redefined || later.is_redefined,
+            is_heard: self.is_heard || later.is_heard,
         }
     }
 }
@@ -108,7 +116,9 @@ mod tests {
         let now = Instant::now();
         let later = now + std::time::Duration::from_secs(1);
         let redefined = Pending { is_redefined: true, ..Pending::new(Wake::Everything, later) };
-        let both = redefined.and(Pending::new(keys(0..1), now));
-        assert_eq!((both.wake, both.since, both.is_redefined), (Wake::Everything, now, true));
+        assert!(!redefined.is_heard);
+        let both = redefined.and(Pending::heard(keys(0..1), now));
+        assert_eq!((both.wake, both.since), (Wake::Everything, now));
+        assert!(both.is_redefined && both.is_heard, "whatever else it was");
     }
 }

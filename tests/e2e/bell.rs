@@ -1,16 +1,12 @@
 //! Slots and locks: several operators on one database, a leader that takes over, transactions that began before, and
 //! that writers neither wait nor pay.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{AsyncMessage, Client, NoTls};
 
-use crate::support::listening::{ARMED, LISTENING, LOCKING, backend, notified, notified_or_polled};
+use crate::support::listening::{Ear, LISTENING, LOCKING, armed, backend, notified, notified_or_polled, until_armed};
 use crate::support::server::{Server, send};
 use crate::support::world::{PATIENCE, World, condition};
 use crate::support::{Operator, connect, eventually, secret_for};
@@ -22,14 +18,6 @@ const WAITED: &str = "SELECT l.pid FROM pg_locks l WHERE l.locktype = 'advisory'
     AND l.granted AND l.mode = 'ExclusiveLock' \
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
     AND NOT EXISTS (SELECT FROM pg_locks s WHERE s.pid = l.pid AND s.locktype = 'advisory' AND s.objid = 0)";
-
-async fn armed(sql: &tokio_postgres::Client) -> i64 {
-    sql.query_one(ARMED, &[]).await.unwrap().get(0)
-}
-
-async fn until_armed(sql: &tokio_postgres::Client, count: i64) {
-    eventually(&format!("{count} are armed"), PATIENCE, async || (armed(sql).await == count).then_some(())).await;
-}
 
 #[tokio::test]
 async fn of_two_operators_on_one_database_each_needs_a_slot_of_its_own() {
@@ -363,53 +351,28 @@ async fn more_databases_than_may_be_listened_to_are_polled() {
     assert!(world.sql.query(LISTENING, &[]).await.unwrap().is_empty());
 }
 
-/// Counts what is notified on our channel.
-async fn eavesdrop(world: &World) -> (tokio_postgres::Client, Arc<AtomicUsize>) {
-    let mut config = tokio_postgres::Config::new();
-    let database = &world.database;
-    config.host(database.host()).port(database.port()).dbname(database.name());
-    config.user(database.user()).password(database.password());
-    let (client, mut connection) = config.connect(NoTls).await.unwrap();
-    let count = Arc::new(AtomicUsize::new(0));
-    let counted = count.clone();
-    tokio::spawn(async move {
-        let mut messages = futures::stream::poll_fn(move |context| connection.poll_message(context));
-        while let Some(Ok(message)) = messages.next().await {
-            if let AsyncMessage::Notification(_) = message {
-                counted.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    });
-    client.batch_execute("LISTEN dbqo").await.unwrap();
-    (client, count)
-}
-
 #[tokio::test]
 async fn writers_go_on_while_the_operator_hangs_and_do_not_notify_once_it_is_gone() {
     let mut world = World::with_flags("harmless", &["a"], &["--leader-elect=false"]).await;
     world.create("q", notified(json!({}))).await;
     world.listening("q").await;
-    let (ear, heard) = eavesdrop(&world).await;
+    let ear = Ear::on(&world.database).await;
     world.operator.signal("STOP");
     for n in 0..300 {
         world.sql.execute("UPDATE t SET v = $1", &[&format!("hung {n}")]).await.unwrap();
     }
-    // Whatever was notified before the answer to this has arrived with it.
-    ear.batch_execute("SELECT").await.unwrap();
-    assert_eq!(heard.load(Ordering::Relaxed), 300, "it is armed, though it takes nothing");
+    assert_eq!(ear.heard().await.len(), 300, "it is armed, though it takes nothing");
     world.operator.kill();
     until_armed(&world.sql, 0).await;
-    let before = heard.load(Ordering::Relaxed);
     for n in 0..100 {
         world.sql.execute("UPDATE t SET v = $1", &[&format!("alone {n}")]).await.unwrap();
     }
-    ear.batch_execute("SELECT").await.unwrap();
-    assert_eq!(heard.load(Ordering::Relaxed), before, "nobody is armed");
+    assert_eq!(ear.heard().await.len(), 0, "nobody is armed");
     world.restart();
     world.until_value("a", Some("alone 99")).await;
     world.listening("q").await;
     world.hears(&world.sql, "heard").await;
-    assert!(heard.load(Ordering::Relaxed) > before, "it is armed again");
+    assert!(!ear.heard().await.is_empty(), "it is armed again");
 }
 
 #[tokio::test]

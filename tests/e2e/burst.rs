@@ -27,11 +27,10 @@ fn notified(query: &str) -> Value {
     json!({ "query": query, "changeDetection": changes, "pollInterval": "1h" })
 }
 
-/// How often it has read so far.
-async fn reads(world: &World) -> usize {
-    let labels = format!("namespace=\"{}\",name=\"q\"", world.namespace.name());
-    let count = world.operator.figure(&format!("dbqr_query_duration_seconds_count{{{labels}}}")).await;
-    count.unwrap() as usize
+/// How often it has read so far, and how often it has looked because it was notified. The listener's own look, every ten
+/// seconds, finds all that nobody hears of, and counts as no such look.
+async fn figures(world: &World) -> (usize, usize) {
+    (world.reads("q").await, world.looks("q", "notification").await)
 }
 
 /// Waits until the ConfigMaps of `q` have the values that the query has.
@@ -60,7 +59,7 @@ async fn ten_thousand_commits_cost_few_reads_and_end_right() {
     world.create("q", notified(QUERY)).await;
     world.condition("q", "ChangeDetection", "True", Some("Listening")).await;
     until_equal(&world, QUERY).await;
-    let (before, begin) = (reads(&world).await, Instant::now());
+    let (before, begin) = (figures(&world).await, Instant::now());
     let database = &world.database;
     join_all((0..CLIENTS).map(async |number| {
         let client = database.client().await;
@@ -75,8 +74,10 @@ async fn ten_thousand_commits_cost_few_reads_and_end_right() {
     .await;
     let took = begin.elapsed();
     until_equal(&world, QUERY).await;
-    let (reads, lasted) = (reads(&world).await - before, begin.elapsed());
-    println!("{COMMITS} commits in {took:?}: {reads} reads, all applied after {lasted:?}");
+    let (reads, heard) = figures(&world).await;
+    let (reads, heard, lasted) = (reads - before.0, heard - before.1, begin.elapsed());
+    println!("{COMMITS} commits in {took:?}: {reads} reads, {heard} looks notified, all applied after {lasted:?}");
+    assert!(heard > 0, "they are not heard");
     // Loud once, then quiet as long as reads find much; when they do not, it may be loud once more.
     let most = 2 * (LOUD + 2) + QUIET * (lasted.as_secs() as usize + 1);
     assert!(reads <= most, "{reads} reads of at most {most}");
@@ -98,15 +99,17 @@ async fn one_statement_that_changes_ten_thousand_rows_costs_one_read() {
     world.create("q", spec).await;
     world.condition("q", "ChangeDetection", "True", Some("Listening")).await;
     until_equal(&world, WITH_OBJECT).await;
-    let before = reads(&world).await;
+    let before = figures(&world).await;
     world.run_sql("UPDATE b SET v = 'v' || id").await;
     until_equal(&world, WITH_OBJECT).await;
     world.run_sql("DELETE FROM b WHERE id % 2 = 1").await;
     // Its row is the last one that is told of.
     world.run_sql("UPDATE b SET v = 'last' WHERE id = 100").await;
     until_equal(&world, WITH_OBJECT).await;
-    let reads = reads(&world).await - before;
+    let (reads, heard) = figures(&world).await;
+    let (reads, heard) = (reads - before.0, heard - before.1);
     assert!((2..=3).contains(&reads), "{reads} reads for three notifications");
+    assert!(heard > 0, "they are not heard");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +129,7 @@ async fn of_a_row_that_changes_twice_while_its_object_is_written_the_latest_is_w
     world.create("q", spec).await;
     world.condition("q", "ChangeDetection", "True", Some("Listening")).await;
     world.until_value("held", Some("one")).await;
-    let before = writes.load(Ordering::Relaxed);
+    let (before, (_, heard)) = (writes.load(Ordering::Relaxed), figures(&world).await);
     gate.shut();
     for value in ["1", "2", "3"] {
         world.run_sql(&format!("UPDATE t SET v = '{value}'")).await;
@@ -137,4 +140,5 @@ async fn of_a_row_that_changes_twice_while_its_object_is_written_the_latest_is_w
     world.until_value("held", Some("3")).await;
     world.another_pass("q").await;
     assert_eq!(writes.load(Ordering::Relaxed), before + 2, "and nothing in between");
+    assert!(figures(&world).await.1 > heard, "they are not heard");
 }

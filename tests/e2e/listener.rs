@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
-use crate::support::listening::{ARMED, LISTENING, backend, notified, notified_or_polled};
+use crate::support::listening::{LISTENING, armed, backend, notified, notified_or_polled, until_armed};
 use crate::support::server::Server;
 use crate::support::world::{PATIENCE, World, condition};
 use crate::support::{eventually, secret_for};
@@ -25,11 +25,17 @@ impl World {
         self.run_sql(include_str!("../../sql/install.sql")).await;
     }
 
-    /// What the event says of what was made.
-    async fn installed(&self) -> Vec<String> {
+    /// The events that tell what was made.
+    async fn installations(&self) -> Vec<Event> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), self.namespace.name());
-        let of_it = |event: Event| (event.reason.as_deref() == Some("TriggersInstalled")).then_some(event.message?);
-        events.list(&ListParams::default()).await.unwrap().items.into_iter().filter_map(of_it).collect()
+        let mut events = events.list(&ListParams::default()).await.unwrap().items;
+        events.retain(|event| event.reason.as_deref() == Some("TriggersInstalled"));
+        events
+    }
+
+    /// What they say.
+    async fn installed(&self) -> Vec<String> {
+        self.installations().await.into_iter().filter_map(|event| event.message).collect()
     }
 }
 
@@ -102,7 +108,7 @@ async fn nobody_listens_for_who_wants_to_poll() {
     assert_eq!(resource["status"]["mode"], "Poll");
     world.applies(&world.sql, "polled").await;
     assert!(world.sql.query(LISTENING, &[]).await.unwrap().is_empty());
-    assert_eq!(world.sql.query_one(ARMED, &[]).await.unwrap().get::<_, i64>(0), 0);
+    assert_eq!(armed(&world.sql).await, 0);
     world.patch("q", json!({"spec": {"changeDetection": {"mode": "Auto"}}})).await;
     world.listening("q").await;
     world.patch("q", json!({"spec": {"changeDetection": {"mode": "Poll"}}})).await;
@@ -281,16 +287,11 @@ async fn where_transactions_can_be_prepared_notifications_must_be_asked_for() {
     assert_eq!(refused.code().unwrap().code(), "0A000", "a transaction that notified cannot be prepared");
     // With nobody there it can, and keeps its lock: who comes later is notified of others, and waits for this one.
     world.operator.kill();
-    eventually("nobody is armed", PATIENCE, async || {
-        (sql.query_one(ARMED, &[]).await.unwrap().get::<_, i64>(0) == 0).then_some(())
-    })
-    .await;
+    until_armed(&sql, 0).await;
     sql.batch_execute(&prepare("prepared")).await.unwrap();
     world.restart();
-    eventually("it waits", PATIENCE, async || {
-        (sql.query_one(ARMED, &[]).await.unwrap().get::<_, i64>(0) == 1).then_some(())
-    })
-    .await;
+    // It waits.
+    until_armed(&sql, 1).await;
     sql.batch_execute("INSERT INTO t VALUES ('b', 'notified')").await.unwrap();
     world.until_value("b", Some("notified")).await;
     assert_eq!(world.value("a").await.as_deref(), Some("heard"));
@@ -314,4 +315,12 @@ async fn a_foreign_table_that_becomes_a_child_lets_no_statement_fail_for_long() 
     world.until_value("a", Some("z")).await;
     world.until_value("f", Some("z")).await;
     world.polling("q", "foreign partitions").await;
+    // The same was said when they were made first.
+    eventually("that triggers were made anew is told", PATIENCE, async || {
+        let repeated = |event: &Event| event.series.as_ref().and_then(|series| series.count) >= Some(2);
+        let events = world.installations().await;
+        let told = |event: &Event| event.message.as_ref().is_some_and(|told| told.contains("_upd on public.t"));
+        events.iter().any(|event| told(event) && repeated(event)).then_some(())
+    })
+    .await;
 }

@@ -8,7 +8,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::support::eventually;
-use crate::support::listening::{ARMED, LISTENING, backend, notified};
+use crate::support::listening::{LISTENING, backend, notified, until_armed};
 use crate::support::server::{PASSWORD, Server};
 use crate::support::world::{PATIENCE, World, condition};
 
@@ -177,10 +177,7 @@ async fn a_hung_session_of_before_that_keeps_the_lock_of_a_table_is_told_of_with
     world.applies(&world.sql, "meanwhile").await;
     world.run_sql(&format!("SELECT pg_terminate_backend({pid}, 5000)")).await;
     world.until_told("hung session", false).await;
-    eventually("it is armed", PATIENCE, async || {
-        (world.sql.query_one(ARMED, &[]).await.unwrap().get::<_, i64>(0) == 1).then_some(())
-    })
-    .await;
+    until_armed(&world.sql, 1).await;
     backend(&world.sql, LISTENING).await;
     world.applies(&world.sql, "afterwards").await;
 }

@@ -1,11 +1,15 @@
 //! What tests of notifications share: a spec that only these can explain a change of, and the sessions that listen.
 
+use std::sync::{Arc, Mutex};
+
+use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio_postgres::{AsyncMessage, NoTls};
 
-use super::eventually;
 use super::world::{PATIENCE, World, condition};
+use super::{TestDatabase, eventually};
 
 /// Nothing but a notification, or the listener's own look every ten seconds, tells of a change within the hour. `more` is about `changeDetection`.
 pub fn notified(more: Value) -> Value {
@@ -30,9 +34,51 @@ pub const LOCKING: &str = "SELECT a.pid FROM pg_stat_activity a JOIN pg_locks l 
     WHERE a.datname = current_database() AND l.locktype = 'advisory' AND l.objid = 0 AND l.objsubid = 2 AND l.granted \
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
     AND a.application_name LIKE 'db-query-operator %'";
-/// How many tables are armed: the second lock of a slot is had or waited for.
-pub const ARMED: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND objid <> 0 \
+const ARMED: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND objid <> 0 \
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND mode = 'ExclusiveLock'";
+
+/// How many tables are armed: the second lock of a slot is had or waited for.
+pub async fn armed(sql: &tokio_postgres::Client) -> i64 {
+    sql.query_one(ARMED, &[]).await.unwrap().get(0)
+}
+
+pub async fn until_armed(sql: &tokio_postgres::Client, count: i64) {
+    eventually(&format!("{count} are armed"), PATIENCE, async || (armed(sql).await == count).then_some(())).await;
+}
+
+/// Hears what triggers notify.
+pub struct Ear {
+    client: tokio_postgres::Client,
+    payloads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Ear {
+    pub async fn on(database: &TestDatabase) -> Self {
+        let (client, mut connection) = database.config(database.name()).connect(NoTls).await.unwrap();
+        let payloads = Arc::<Mutex<Vec<String>>>::default();
+        let heard = payloads.clone();
+        tokio::spawn(async move {
+            let mut messages = futures::stream::poll_fn(move |context| connection.poll_message(context));
+            while let Some(Ok(message)) = messages.next().await {
+                // Operators test the channel with what is no JSON.
+                if let AsyncMessage::Notification(notification) = message
+                    && notification.payload().starts_with('{')
+                {
+                    heard.lock().unwrap().push(notification.payload().to_owned());
+                }
+            }
+        });
+        client.batch_execute("LISTEN dbqo").await.unwrap();
+        Self { client, payloads }
+    }
+
+    /// What was notified since this was asked last.
+    pub async fn heard(&self) -> Vec<String> {
+        // Whatever was notified before the answer to this has arrived with it.
+        self.client.batch_execute("SELECT").await.unwrap();
+        std::mem::take(&mut *self.payloads.lock().unwrap())
+    }
+}
 
 /// The one process that `which` finds.
 pub async fn backend(sql: &tokio_postgres::Client, which: &str) -> u32 {
@@ -69,17 +115,27 @@ impl World {
 
     /// Sees that a change is applied.
     pub async fn applies(&self, sql: &tokio_postgres::Client, value: &str) {
-        sql.execute("UPDATE t SET v = $1 WHERE name = 'a'", &[&value]).await.unwrap();
-        self.until_value("a", Some(value)).await;
+        self.applies_to("t", "a", sql, value).await;
     }
 
-    /// Sees that changes are heard. The listener looks for itself every ten seconds, so that of so many, one after the
-    /// other, some would come too late.
+    /// Sees that changes are heard.
     pub async fn hears(&self, sql: &tokio_postgres::Client, value: &str) {
+        self.hears_of("t", "a", sql, value).await;
+    }
+
+    /// Sees that a change of a table is applied to an object, whose row is called as it is.
+    async fn applies_to(&self, table: &str, object: &str, sql: &tokio_postgres::Client, value: &str) {
+        sql.execute(&format!("UPDATE {table} SET v = $1 WHERE name = $2"), &[&value, &object]).await.unwrap();
+        self.until_value(object, Some(value)).await;
+    }
+
+    /// Sees that changes of a table are heard, by an object whose row is called as it is. The listener looks for itself
+    /// every ten seconds, so that of so many, one after the other, some would come too late.
+    pub async fn hears_of(&self, table: &str, object: &str, sql: &tokio_postgres::Client, value: &str) {
         let changes = async {
             for number in (0..10).rev() {
                 let value = if number == 0 { value.to_owned() } else { format!("{number} before {value}") };
-                self.applies(sql, &value).await;
+                self.applies_to(table, object, sql, &value).await;
             }
         };
         let heard = tokio::time::timeout(PATIENCE, changes).await;

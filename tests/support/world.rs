@@ -208,6 +208,22 @@ impl World {
         .await;
     }
 
+    /// A count among the figures of a resource, with further labels; 0 where nothing is told of it.
+    pub async fn count(&self, of: &str, figure: &str, more: &str) -> usize {
+        let series = format!(r#"{figure}{{namespace="{}",name="{of}"{more}}}"#, self.namespace.name());
+        self.operator.figure(&series).await.unwrap_or_default() as usize
+    }
+
+    /// How often it was looked at by now since this asked for it.
+    pub async fn looks(&self, of: &str, source: &str) -> usize {
+        self.count(of, "dbqr_wakes_total", &format!(r#",source="{source}""#)).await
+    }
+
+    /// How often its query has run by now.
+    pub async fn reads(&self, of: &str) -> usize {
+        self.count(of, "dbqr_query_duration_seconds_count", "").await
+    }
+
     /// Versions of a resource and of ConfigMaps: every write makes a new one.
     pub async fn versions(&self, name: &str, config_maps: &[&str]) -> Vec<Option<String>> {
         let mut versions = vec![self.dbqrs().get(name).await.unwrap().metadata.resource_version];

@@ -187,7 +187,7 @@ impl Line {
         for subscriber in subscribers.values().filter(|one| one.is_interested_in(hint.table)) {
             // What is quiet from now on will be read as a whole.
             if !table.bell.is_masked() {
-                subscriber.wakes.leave(Pending::new(subscriber.wake(hint), now));
+                subscriber.wakes.leave(Pending::heard(subscriber.wake(hint), now));
             }
         }
         if let Some(act) = act {
