@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::contact::{self, Contact};
 use super::failures::RowFailure;
 use super::inventory::{Census, Counted, Inventory, Sight};
+use super::legacy::Legacy;
 use super::object::{Desired, GroupKind, Known, ObjectId, Ownership};
 use super::prune::Pruning;
 use super::queue::{Queue, Work};
@@ -50,6 +51,8 @@ pub struct State {
     queue: Queue,
     /// Which deletions there were lately, and which are held back.
     pruning: Pruning,
+    /// What the Go operator left and is not ours yet.
+    pub legacy: Legacy,
 }
 
 /// What the status has of it, so that it outlives the process.
@@ -96,6 +99,7 @@ impl State {
         self.loose = None;
         self.resting = Resting::default();
         self.undeletable = Resting::default();
+        self.legacy.forget();
         self.queue.void();
         self.relist();
     }
@@ -271,8 +275,12 @@ impl State {
         self.has_heritage |= match whose {
             Ownership::Ours => known.row_key != desired.row.key,
             Ownership::Inherited | Ownership::Abandoned => true,
-            Ownership::Foreign | Ownership::OtherOwner { .. } => false,
+            Ownership::Left | Ownership::Foreign | Ownership::OtherOwner { .. } => false,
         };
+        if self.legacy.awaits(&desired.id) {
+            // As one that existed before us it would never be deleted.
+            return self.fail(&desired, "NotTakenOver", "it is still to be taken over from the Go operator".into());
+        }
         match contact::judge(&desired, &known, &whose, policy) {
             Contact::Keep => {
                 self.is_mismarked |= known.row_key != desired.row.key;

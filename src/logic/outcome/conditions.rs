@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{Done, Failed, Held, PARTIALLY_FAILED, PRUNE_FAILED};
+use super::{Done, Failed, Held, PARTIALLY_FAILED, PRUNE_FAILED, TAKE_OVER_FAILED};
 use crate::crd::{Status, condition};
 use crate::logic::detect::Told;
 
@@ -44,6 +44,9 @@ impl<'a> Conditions<'a> {
             let message = format!("{} of {} rows failed; {kept}{first}", done.failures.rows(), done.rows);
             self.set(condition::READY, false, PARTIALLY_FAILED, &message);
             self.set(condition::RECONCILING, true, PARTIALLY_FAILED, "failed rows are tried again");
+        } else if let Some(untaken) = &done.untaken {
+            self.set(condition::READY, false, TAKE_OVER_FAILED, untaken);
+            self.set(condition::RECONCILING, true, TAKE_OVER_FAILED, "it is tried again");
         } else if let Some(undeleted) = &done.undeleted {
             self.set(condition::READY, false, PRUNE_FAILED, undeleted);
             self.set(condition::RECONCILING, true, PRUNE_FAILED, "deletions are tried again");
