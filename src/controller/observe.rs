@@ -50,8 +50,8 @@ fn log(owner: &Owner, done: &Done, before: &Status, took: Duration) {
         tracing::warn!(dbqr = %owner, row = %failure.row, object, reason = failure.reason, "failed: {}", failure.message);
     }
     let told = before.condition(condition::READY).map(|ready| &ready.message);
-    for trouble in [&done.untaken, &done.undeleted].into_iter().flatten().filter(|trouble| told != Some(trouble)) {
-        tracing::warn!(dbqr = %owner, "{trouble}");
+    if let Some(undeleted) = done.undeleted.as_ref().filter(|undeleted| told != Some(undeleted)) {
+        tracing::warn!(dbqr = %owner, "{undeleted}");
     }
     let Changed { created, updated, deleted, adopted, released } = done.changed;
     let Sync { rows, objects, failed_rows: failed, blocked, .. } = sync(done);

@@ -101,6 +101,9 @@ pub async fn take_over(
     for (id, error) in &refused {
         memory.state.legacy.refused(id, error.reason(), &error.to_string(), Instant::now());
     }
+    if let Some(trouble) = memory.state.legacy.news() {
+        tracing::warn!(dbqr = %owner, "{trouble}");
+    }
     if taken > 0 {
         memory.state.relist();
         memory.changed.updated += taken;

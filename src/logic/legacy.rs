@@ -43,6 +43,8 @@ pub struct Legacy {
     forbidden: BTreeMap<ObjectId, Forbidden>,
     /// What was refused, and is left alone for a while.
     refused: Resting,
+    /// What was told of that last.
+    told: Option<String>,
 }
 
 impl Legacy {
@@ -106,6 +108,14 @@ impl Legacy {
         let others: Vec<&ObjectId> = self.left.iter().filter(|id| *id != first).collect();
         let named = others.iter().take(NAMED - 1).map(|id| format!(", {id}")).collect::<String>();
         Some(format!("could not be taken over from the Go operator: {first}{named}{}: {why}", more(others.len() + 1)))
+    }
+
+    /// The same, where it is another than the last time.
+    pub fn news(&mut self) -> Option<String> {
+        let trouble = self.trouble();
+        let is_news = self.told != trouble;
+        self.told.clone_from(&trouble);
+        trouble.filter(|_| is_news)
     }
 
     /// That some objects stay with the Go operator, and what would change that.

@@ -39,6 +39,7 @@ fn what_was_refused_stays_and_rests_and_is_told_by_name_while_the_others_are_set
     legacy.refused(&b, "Forbidden", "not allowed to patch namespaces", now);
     let trouble = legacy.trouble().unwrap();
     assert!(trouble.ends_with(": Namespace a, Namespace b: not allowed to patch namespaces"), "{trouble}");
+    assert_eq!((legacy.news(), legacy.news()), (Some(trouble), None));
     assert!(legacy.due(now).is_empty() && legacy.is_open());
     assert_eq!(legacy.due(now + Duration::from_secs(60)).len(), 1);
     legacy.settled(&a);

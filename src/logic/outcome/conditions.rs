@@ -41,7 +41,8 @@ impl<'a> Conditions<'a> {
             let first = done.failures.kept().first();
             let first = first.map(|failure| format!("; row {}: {}", failure.row, failure.message)).unwrap_or_default();
             let kept = if done.all_kept { "nothing is pruned meanwhile" } else { "their objects stay as they are" };
-            let message = format!("{} of {} rows failed; {kept}{first}", done.failures.rows(), done.rows);
+            let untaken = done.untaken.as_ref().map(|untaken| format!("; {untaken}")).unwrap_or_default();
+            let message = format!("{} of {} rows failed; {kept}{first}{untaken}", done.failures.rows(), done.rows);
             self.set(condition::READY, false, PARTIALLY_FAILED, &message);
             self.set(condition::RECONCILING, true, PARTIALLY_FAILED, "failed rows are tried again");
         } else if let Some(untaken) = &done.untaken {
