@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::admission::Refusal;
 use crate::support::proxy::{Fate, Proxy};
+use crate::support::rules::{VERBS, allow, allow_references, create_account, delete_account};
 use crate::support::world::{CONFIG_MAP, PATIENCE, World, condition};
 use crate::support::{Operator, TestNamespace, eventually, eventually_right};
 
@@ -461,4 +462,35 @@ async fn what_the_flags_do_not_allow_stays_listed_until_they_do() {
     world.operator = Operator::start(&own, &[FLAGS[0]]);
     until_no_config_map(&world, other.name(), "b").await;
     until_counted(&world, 1).await;
+}
+
+#[tokio::test]
+async fn what_no_rule_allows_to_take_over_is_named_and_left_behind_where_the_account_is_gone() {
+    let mut world = World::new("switch-account", &["a"]).await;
+    let (own, other) =
+        (world.namespace.name().to_owned(), TestNamespace::create(&world.client, "switch-account").await);
+    create_account(&world.client, &own, "writer").await;
+    allow_references(&world.client, (&own, "writer")).await;
+    allow(&world.client, (&own, "writer"), &own, "configmaps", &VERBS).await;
+    let mut go = Go::operates(&mut world, json!({"serviceAccountName": "writer"})).await;
+    go.applies_config_map(&own, "a").await;
+    go.applies_config_map(&own, "rowless").await;
+    go.applies_config_map(other.name(), "b").await;
+    go.stops().await;
+    let before = version(&world, other.name(), "b").await;
+    world.restart();
+    until_no_config_map(&world, &own, "rowless").await;
+    let resource = world.condition("q", "Ready", "False", Some("TakeOverFailed")).await;
+    let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap();
+    let told = format!(
+        "ConfigMap {0}/b: the ServiceAccount {own}/writer is not allowed to get configmaps in namespace {0}",
+        other.name()
+    );
+    assert!(message.ends_with(&told), "{message}");
+    assert_eq!(world.value("a").await.as_deref(), Some("one"));
+    delete_account(&world.client, &own, "writer").await;
+    world.delete("q").await;
+    world.until_gone("q").await;
+    assert!(event(&world, "ObjectsLeft").await.ends_with(&format!("ConfigMap {}/b", other.name())));
+    assert_eq!(version(&world, other.name(), "b").await, before);
 }
