@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
+use tokio::time::timeout;
 
 use super::Context;
 use super::error::Error;
@@ -21,6 +23,8 @@ use crate::logic::object::{GroupKind, Kind, ObjectId, Owner, Ownership};
 
 /// Objects in flight for one resource.
 const AT_ONCE: usize = 16;
+/// What takes longer is tried again another time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// An object that could not be taken over, and why.
 pub type Refused = (ObjectId, cluster::Error);
@@ -80,11 +84,14 @@ pub async fn take_over(
     if recorded != *memory.state.recorded() {
         record(ctx, dbqr, memory, recorded).await?;
     }
-    let work =
-        stream::iter(left).take_while(|_| std::future::ready(go_on())).map(async |(kind, id): (Arc<Kind>, _)| {
-            let result = ctx.cluster.take_over(&kind, &id, owner).await;
-            (id, result)
-        });
+    // Rows wait meanwhile: where there is no answer, nothing more is begun. What was not begun is next, as the rest rests.
+    let is_silent = AtomicBool::new(false);
+    let go_on = |_: &_| std::future::ready(go_on() && !is_silent.load(Ordering::Relaxed));
+    let work = stream::iter(left).take_while(go_on).map(async |(kind, id): (Arc<Kind>, _)| {
+        let answer = timeout(ANSWER_WITHIN, ctx.cluster.take_over(&kind, &id, owner)).await;
+        is_silent.fetch_or(answer.is_err(), Ordering::Relaxed);
+        (id, answer.unwrap_or(Err(cluster::Error::Timeout)))
+    });
     let mut taken = 0;
     for (id, result) in work.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
         match result {

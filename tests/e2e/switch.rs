@@ -1,6 +1,6 @@
 //! The switch from the Go operator: it is stopped, and ours started, over its resources and objects.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use http::Method;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
@@ -318,6 +318,37 @@ async fn one_that_is_refused_stays_listed_and_holds_up_neither_others_nor_rows()
     until_counted(&world, 3).await;
     world.ready("q").await;
     assert!(ours(&world.config_maps().get("b").await.unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_that_nobody_answers_for_hold_up_neither_others_nor_rows() {
+    static ANSWERS: AtomicBool = AtomicBool::new(false);
+    let proxy = Proxy::start(|parts| {
+        let is_it = parts.method == Method::PATCH && parts.uri.path().contains("/configmaps/silent");
+        if is_it && !ANSWERS.load(Ordering::SeqCst) { Fate::Lost } else { Fate::Passes }
+    })
+    .await;
+    let client = kube::Client::try_default().await.unwrap();
+    let mut world = World::on(client, "switch-silent", &["a"], &[], Some(proxy.kubeconfig)).await;
+    let own = world.namespace.name().to_owned();
+    let mut go = Go::operates(&mut world, json!({"pruneGuard": {"maxDeletions": 50}})).await;
+    // More are silent than are asked for at once.
+    for number in 0..20 {
+        go.applies_config_map(&own, &format!("silent{number}")).await;
+    }
+    go.applies_config_map(&own, "a").await;
+    go.applies_config_map(&own, "unwanted").await;
+    go.stops().await;
+    world.restart();
+    world.until_value("a", Some("one")).await;
+    until_no_config_map(&world, &own, "unwanted").await;
+    let resource = world.condition("q", "Ready", "False", Some("TakeOverFailed")).await;
+    let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap();
+    assert!(message.contains(&format!("ConfigMap {own}/silent0")), "{message}");
+    world.run_sql("INSERT INTO t VALUES ('b', 'new')").await;
+    world.until_value("b", Some("new")).await;
+    ANSWERS.store(true, Ordering::SeqCst);
+    until_counted(&world, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
