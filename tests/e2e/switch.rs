@@ -452,6 +452,29 @@ async fn a_resource_that_is_deleted_before_its_first_read_takes_its_objects_alon
 }
 
 #[tokio::test]
+async fn a_resource_that_is_deleted_waits_for_one_that_is_refused_and_the_others_do_not() {
+    let mut world = World::new("switch-deleted-refused", &["a"]).await;
+    let own = world.namespace.name().to_owned();
+    let mut go = Go::operates(&mut world, json!({})).await;
+    go.applies_config_map(&own, "a").await;
+    go.applies_config_map(&own, "b").await;
+    go.stops().await;
+    let refusal = Refusal::unless(&world, "!(object.metadata.name in ['b', 'probe'])").await;
+    refusal.heeded(&world, "probe").await;
+    world.patch("q", json!({"metadata": {"finalizers": [FINALIZER]}})).await;
+    world.delete("q").await;
+    world.restart();
+    until_no_config_map(&world, &own, "a").await;
+    let resource = world.condition("q", "Ready", "False", Some("CleanUpFailed")).await;
+    let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap();
+    assert!(message.contains(&format!("ConfigMap {own}/b could not be taken over")), "{message}");
+    assert!(version(&world, &own, "b").await.is_some());
+    refusal.lift().await;
+    world.until_gone("q").await;
+    assert_eq!(version(&world, &own, "b").await, None);
+}
+
+#[tokio::test]
 async fn a_suspended_resource_waits_with_it() {
     let mut world = World::with_flags("switch-suspended", &["a"], &FLAGS).await;
     let own = world.namespace.name().to_owned();

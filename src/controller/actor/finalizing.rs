@@ -58,15 +58,15 @@ impl Actor {
         // Once it is gone there may be another of its name, whose objects have the same labels.
         let watched = self.seen.clone();
         let is_there = move || watched.has_changed().is_ok();
-        let mut untaken = Vec::new();
+        let (mut untaken, mut in_the_way) = (Vec::new(), None);
         self.memory.state.legacy.forget();
         let refused = take_over(&ctx, dbqr, &self.owner, &mut self.memory, &is_there).await;
         for (id, error) in refused.map_err(Error::Track)? {
             if keep || lost.is_none() || !error.lacks_rule() {
-                let why = format!("{id} could not be taken over from the Go operator: {error}");
-                return Err(Error::CleanUp(why));
+                in_the_way = Some(format!("{id} could not be taken over from the Go operator: {error}"));
+            } else {
+                untaken.push(Undone::Object(id));
             }
-            untaken.push(Undone::Object(id));
         }
         if self.memory.kinds_lost {
             let found = search(&ctx, dbqr, &self.owner).await;
@@ -81,6 +81,10 @@ impl Actor {
         let manner = Manner { keep, unattended: seen.unattended, account_is_gone: lost.is_some() };
         let known = self.memory.state.known().into_iter().flat_map(Inventory::all).cloned().collect();
         let mut undone = cleanup::clean_up(&ctx, dbqr, &self.owner, kinds, known, manner, &is_there).await?;
+        // The others need not wait for it.
+        if let Some(why) = in_the_way {
+            return Err(Error::CleanUp(why));
+        }
         undone.extend(untaken);
         if let Some(account) = lost.filter(|_| !undone.is_empty()) {
             let notice = outcome::left_behind(&account, &undone);
