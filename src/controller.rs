@@ -33,6 +33,7 @@ mod search;
 mod seen;
 mod start;
 mod stop;
+mod takeover;
 mod wakes;
 
 use std::sync::Arc;

@@ -21,6 +21,7 @@ pub mod json;
 pub mod keyed;
 pub mod kubernetes;
 pub mod lease;
+pub mod legacy;
 pub mod lost;
 pub mod memo;
 pub mod object;

@@ -86,6 +86,8 @@ mod slow;
 mod start;
 #[path = "e2e/storm.rs"]
 mod storm;
+#[path = "e2e/switch.rs"]
+mod switch;
 #[path = "e2e/tables.rs"]
 mod tables;
 #[path = "e2e/tls.rs"]

@@ -3,11 +3,19 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::Cluster;
 use super::apply::{Applied, ApplyError, Terms};
-use crate::logic::object::{Desired, FIELD_MANAGER, Known, Owner, Ownership, is_our_apply, is_predecessor, ownership};
+use super::failure::Failure;
+use crate::logic::legacy;
+use crate::logic::object::{
+    Desired, Kind, Known, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, Owner, Ownership, ownership,
+};
+
+/// Others write at the same time.
+const TRIES: u32 = 6;
 
 impl Cluster {
     /// Makes the object with this uid ours, and applies it.
@@ -18,21 +26,46 @@ impl Cluster {
         known: &Known,
         terms: &Terms,
     ) -> Result<Applied, ApplyError> {
-        let (kind, id) = (&desired.kind, &desired.id);
-        let meta = self.metadata(kind, id).await.map_err(ApplyError::from)?;
-        let meta = meta.filter(|meta| meta.uid.as_deref() == Some(&*known.uid)).ok_or(ApplyError::Replaced)?;
-        if ownership(&meta, owner) != Ownership::Inherited {
+        let taken = self.take_over(&desired.kind, &desired.id, owner).await.map_err(ApplyError::from)?;
+        if taken.is_none_or(|meta| meta.uid.as_deref() != Some(&*known.uid)) {
             return Err(ApplyError::Replaced);
         }
-        let mut entries = meta.managed_fields.unwrap_or_default();
-        if !entries.iter().any(is_our_apply) {
-            for entry in entries.iter_mut().filter(|entry| is_predecessor(entry)) {
-                entry.manager = Some(FIELD_MANAGER.into());
-            }
-            let entries: Vec<Value> = entries.iter().map(|entry| json!(entry)).collect();
-            let patch = json!({"metadata": {"resourceVersion": meta.resource_version, "managedFields": entries}});
-            self.merge(kind, id, patch).await.map_err(ApplyError::from)?;
-        }
         self.update(owner, desired, known, terms).await
+    }
+
+    /// Makes an object of the Go operator ours by its metadata alone, for which the caller has to know that it made it for
+    /// this very owner. None where there is nothing to take over: it is gone, on its way out, or somebody else's.
+    pub async fn take_over(&self, kind: &Kind, id: &ObjectId, owner: &Owner) -> Result<Option<ObjectMeta>, Failure> {
+        let mut tries = 1;
+        loop {
+            let Some(meta) = self.metadata(kind, id).await? else { return Ok(None) };
+            let is_left = matches!(ownership(&meta, owner), Ownership::Inherited | Ownership::Left);
+            if !is_left || meta.deletion_timestamp.is_some() {
+                return Ok(None);
+            }
+            match self.mark(kind, id, owner, &meta).await {
+                Err(failure) if failure.is_no_object() => return Ok(None),
+                Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
+                marked => return marked.map(Some),
+            }
+        }
+    }
+
+    /// Puts our marks on, and then renames the entry. The API server gives what one request writes to an entry of that
+    /// request alone, so that it takes a second one to have the marks in the entry of our applies. Until then the object is
+    /// the Go operator's.
+    async fn mark(&self, kind: &Kind, id: &ObjectId, owner: &Owner, meta: &ObjectMeta) -> Result<ObjectMeta, Failure> {
+        let marks = json!({"metadata": {
+            "uid": meta.uid, "resourceVersion": meta.resource_version,
+            "labels": {LABEL_NAME: owner.label(), LABEL_NAMESPACE: owner.namespace},
+            "annotations": {OWNER_UID: owner.uid},
+        }});
+        let marked = self.merged(kind, id, marks).await?;
+        let entries = legacy::inherited(marked.managed_fields.unwrap_or_default());
+        let entries: Vec<Value> = entries.iter().map(|entry| json!(entry)).collect();
+        let renamed = json!({"metadata": {
+            "uid": meta.uid, "resourceVersion": marked.resource_version, "managedFields": entries,
+        }});
+        self.merged(kind, id, renamed).await
     }
 }

@@ -83,6 +83,17 @@ impl Listed {
 impl Cluster {
     /// All objects of this kind that carry the owner's labels.
     pub async fn list_owned(&self, kind: &Kind, owner: &Owner, scope: &Scope) -> Result<Vec<Owned>, Failure> {
+        self.list_labelled(kind, owner, scope, &owner.selector()).await
+    }
+
+    /// All objects of this kind that this label selector selects, and what they are to the owner.
+    pub async fn list_labelled(
+        &self,
+        kind: &Kind,
+        owner: &Owner,
+        scope: &Scope,
+        selector: &str,
+    ) -> Result<Vec<Owned>, Failure> {
         let namespace = match scope {
             Scope::Namespace(namespace) if kind.namespaced => Some(namespace.as_str()),
             _ => None,
@@ -91,7 +102,7 @@ impl Cluster {
             let mut owned = Vec::new();
             let mut next = None;
             loop {
-                let page = match self.page(kind, namespace, Some(&owner.selector()), next).await {
+                let page = match self.page(kind, namespace, Some(selector), next).await {
                     // 410: the listing took so long that the server forgot it.
                     Err(failure) if failure.code() == Some(410) && !last => break,
                     page => page?,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::Cluster;
 use super::failure::{Failure, Finding};
-use super::request::{APPLY, Call, MERGE, METADATA, asked, object_path};
+use super::request::{APPLY, Call, MERGE, METADATA, Metadata, asked, object_path};
 use crate::logic::object::{
     ADOPTED, FIELD_MANAGER, INITIAL_MANAGER, Kind, OUR_ANNOTATIONS, OUR_LABELS, ObjectId, Owner, Ownership, is_initial,
     is_orphaned, is_us, ownership, written_by_others,
@@ -112,14 +112,19 @@ impl Cluster {
     }
 
     /// A merge patch of metadata. The resourceVersion in it makes it a precondition.
-    pub(super) async fn merge(&self, kind: &Kind, id: &ObjectId, patch: Value) -> Result<(), Failure> {
-        let path = format!("{}?fieldManager={FIELD_MANAGER}", object_path(kind, id));
-        let asked = asked("patch", kind, id.namespace.as_deref());
-        let call = Call { accept: METADATA, ..Call::patch(path, MERGE, patch.to_string(), asked) };
-        match self.call(call).await {
+    async fn merge(&self, kind: &Kind, id: &ObjectId, patch: Value) -> Result<(), Failure> {
+        match self.merged(kind, id, patch).await {
             Err(failure) if is_gone(&failure) => Ok(()),
             result => result.map(|_| ()),
         }
+    }
+
+    /// The same, and what the metadata is then.
+    pub(super) async fn merged(&self, kind: &Kind, id: &ObjectId, patch: Value) -> Result<ObjectMeta, Failure> {
+        let path = format!("{}?fieldManager={FIELD_MANAGER}", object_path(kind, id));
+        let asked = asked("patch", kind, id.namespace.as_deref());
+        let call = Call { accept: METADATA, ..Call::patch(path, MERGE, patch.to_string(), asked) };
+        Ok(self.call(call).await?.read::<Metadata>()?.metadata)
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Cluster;
 use super::failure::Failure;
 use super::request::{Call, MERGE, METADATA, Metadata, asked, object_path};
-use crate::logic::object::{FIELD_MANAGER, FINALIZER, GroupKind, Kind, ObjectId};
+use crate::logic::object::{FIELD_MANAGER, FINALIZER, GroupKind, Kind, OUR_FINALIZERS, ObjectId};
 
 /// Writes that lose against others are repeated so often.
 const TRIES: u32 = 6;
@@ -49,11 +49,11 @@ impl Cluster {
         self.change_finalizers(metadata, add).await
     }
 
-    /// Takes our finalizer off. Done if the object is gone.
-    pub async fn remove_finalizer(&self, metadata: &ObjectMeta) -> Result<(), Failure> {
+    /// Takes the finalizers off that are ours to take off. Done if the object is gone.
+    pub async fn remove_finalizers(&self, metadata: &ObjectMeta) -> Result<(), Failure> {
         let remove = |finalizers: &mut Vec<String>, _| {
             let before = finalizers.len();
-            finalizers.retain(|finalizer| finalizer != FINALIZER);
+            finalizers.retain(|finalizer| !OUR_FINALIZERS.contains(&finalizer.as_str()));
             finalizers.len() != before
         };
         match self.change_finalizers(metadata, remove).await {

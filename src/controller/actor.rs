@@ -26,7 +26,7 @@ use super::{Context, error::Error, observe};
 use crate::crd::Dbqr;
 use crate::logic::account::Account;
 use crate::logic::invalid::InvalidSpec;
-use crate::logic::object::{FINALIZER, Owner};
+use crate::logic::object::{FINALIZER, OUR_FINALIZERS, Owner};
 use crate::logic::outcome::{self, Outcome};
 use crate::logic::retry::Retry;
 use crate::logic::schedule::Look;
@@ -143,7 +143,7 @@ impl Actor {
         self.series.suspended(dbqr.is_suspended());
         if dbqr.is_deleting() {
             self.memory.rest();
-            if dbqr.has_finalizer(FINALIZER)
+            if OUR_FINALIZERS.iter().any(|finalizer| dbqr.has_finalizer(finalizer))
                 && !self.finalized
                 && self.again.is_none_or(|again| Instant::now() >= again.at)
             {
@@ -267,7 +267,7 @@ impl Actor {
         let holds = match outcome {
             // Nothing was tried, so what failed before is still to be tried again.
             Outcome::Unchanged(_) => return,
-            Outcome::Done(done) => (!done.failures.is_empty() || done.undeleted.is_some()).then_some(false),
+            Outcome::Done(_) => outcome.trouble().map(|_| false),
             Outcome::Failed(failed) => (!failed.stalled).then_some(true),
         };
         if let Outcome::Failed(failed) = outcome

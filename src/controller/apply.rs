@@ -67,10 +67,7 @@ impl Pass<'_> {
 
     /// Writes to the status, before anything else is done, where objects have to be found again.
     pub(super) async fn record(&self, memory: &mut Memory, recorded: Recorded) -> Result<(), Error> {
-        super::report::record(self.ctx, self.dbqr, &recorded).await.map_err(Error::Track)?;
-        memory.recorded = Some(recorded.clone());
-        memory.state.record(recorded);
-        Ok(())
+        super::report::record(self.ctx, self.dbqr, memory, recorded).await.map_err(Error::Track)
     }
 
     /// Applies what differs. What is slow is left to itself after a while, so that it holds up nothing else; once the

@@ -37,7 +37,7 @@ impl Pass<'_> {
     }
 
     /// Makes sure that there is an account where one has to be.
-    async fn account(&self) -> Result<(), Error> {
+    pub(super) async fn account(&self) -> Result<(), Error> {
         let named = self.ctx.rights.account(self.spec.service_account_name.as_deref());
         named.map_err(|forbidden| Error::Validate(forbidden.into()))?;
         match Account::of(self.dbqr) {

@@ -15,23 +15,37 @@ pub fn scope(kind: &Kind, owner: &Owner, rights: &Rights) -> Scope {
 
 /// Objects of a kind where they may be.
 pub async fn listed(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<Vec<Owned>, cluster::Error> {
+    labelled(ctx, kind, owner, &owner.selector()).await
+}
+
+/// Objects of a kind that this label selector selects, where they may be.
+pub async fn labelled(ctx: &Context, kind: &Kind, owner: &Owner, selector: &str) -> Result<Vec<Owned>, cluster::Error> {
     match scope(kind, owner, &ctx.rights) {
-        Scope::All => everywhere(ctx, kind, owner).await.map(|(owned, _)| owned),
-        own => ctx.cluster.list_owned(kind, owner, &own).await,
+        Scope::All => labelled_everywhere(ctx, kind, owner, selector).await.map(|(owned, _)| owned),
+        own => ctx.cluster.list_labelled(kind, owner, &own, selector).await,
     }
 }
 
 /// Objects of a kind wherever they are, and whether everywhere could be looked at. Where not, it is an error unless
 /// the flags say which namespaces there are to look at.
 pub async fn everywhere(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<(Vec<Owned>, bool), cluster::Error> {
-    let forbidden = match ctx.cluster.list_owned(kind, owner, &Scope::All).await {
+    labelled_everywhere(ctx, kind, owner, &owner.selector()).await
+}
+
+async fn labelled_everywhere(
+    ctx: &Context,
+    kind: &Kind,
+    owner: &Owner,
+    selector: &str,
+) -> Result<(Vec<Owned>, bool), cluster::Error> {
+    let forbidden = match ctx.cluster.list_labelled(kind, owner, &Scope::All, selector).await {
         Err(error) if error.lacks_rule() => error,
         listed => return listed.map(|owned| (owned, true)),
     };
     // An account may have rules for some namespaces only, and nobody else knows which. The operator watches the metadata of
     // these objects anyway; with them it does nothing in its own name but to find them again.
     if ctx.cluster.account().is_some() {
-        return match ctx.cluster.as_operator().list_owned(kind, owner, &Scope::All).await {
+        return match ctx.cluster.as_operator().list_labelled(kind, owner, &Scope::All, selector).await {
             Err(error) if error.lacks_rule() => Err(forbidden),
             listed => listed.map(|owned| (owned, true)),
         };
@@ -39,7 +53,8 @@ pub async fn everywhere(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<(Ve
     let Some(places) = ctx.rights.places(owner).filter(|_| kind.namespaced) else { return Err(forbidden) };
     let mut owned = Vec::new();
     for place in places {
-        owned.extend(ctx.cluster.list_owned(kind, owner, &Scope::Namespace(place.into())).await?);
+        let place = Scope::Namespace(place.into());
+        owned.extend(ctx.cluster.list_labelled(kind, owner, &place, selector).await?);
     }
     Ok((owned, false))
 }

@@ -62,7 +62,7 @@ impl Pass<'_> {
     /// The kinds to keep looking for: one is forgotten only when a listing of everywhere finds nothing of it.
     pub(super) async fn kinds_left(&self, memory: &Memory, done: &Done) -> BTreeSet<GroupKind> {
         let is_present = |kind| memory.state.known().is_some_and(|inventory| inventory.has(kind));
-        let certain = done.failures.is_empty() && done.undeleted.is_none() && done.under_way == 0;
+        let certain = done.trouble().is_none() && done.under_way == 0;
         let mut left = BTreeSet::new();
         for kind in &memory.state.recorded().kinds {
             if is_present(kind) || !certain || !is_empty(self.ctx, kind, &self.owner).await {

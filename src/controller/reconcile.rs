@@ -11,16 +11,18 @@ use crate::logic::outcome::{Done, Outcome};
 use crate::logic::schedule::Look;
 use crate::logic::validate::Validated;
 
-/// 1. let go of what is to be orphaned     cluster
-/// 2. fetch what it refers to, validate    cluster, pure
-/// 3. see what may have changed            postgres
-/// 4. recall what exists, and watch it     cluster
-/// 5. query, render each row               postgres, pure
-/// 6. look up what is new                  cluster
-/// 7. track: record new kinds              cluster
-/// 8. apply what differs, and watch it     cluster
-/// 9. prune what has no row                pure, cluster
+/// 1. take over what another operator left  cluster
+/// 2. let go of what is to be orphaned      cluster
+/// 3. fetch what it refers to, validate     cluster, pure
+/// 4. see what may have changed             postgres
+/// 5. recall what exists, and watch it      cluster
+/// 6. query, render each row                postgres, pure
+/// 7. look up what is new                   cluster
+/// 8. track: record new kinds               cluster
+/// 9. apply what differs, and watch it      cluster
+/// 10. prune what has no row                pure, cluster
 pub async fn reconcile(pass: &Pass<'_>, memory: &mut Memory, look: Look) -> Result<Outcome, Error> {
+    pass.take_over(memory).await?;
     pass.unrefer(memory).await?;
     let (valid, pool) = pass.validated(memory).await?;
     let sought = pass.seek(memory, &valid, &pool, look).await?;
@@ -63,6 +65,8 @@ impl Pass<'_> {
             misapproved,
             all_kept,
             undeleted,
+            untaken: memory.state.legacy.trouble(),
+            needs_list: memory.state.legacy.is_open(),
             detection: memory.notified.told(valid, memory.fingerprint.as_ref()),
             language: Some(valid.template.language()),
             recorded: memory.state.recorded().clone(),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::Context;
+use super::memory::Memory;
 use crate::cluster;
 use crate::crd::{Dbqr, Status};
 use crate::logic::outcome;
@@ -107,11 +108,14 @@ impl Report {
 }
 
 /// Writes alone and at once what has to be known of objects before they are written.
-pub async fn record(ctx: &Context, dbqr: &Dbqr, recorded: &Recorded) -> Result<(), cluster::Error> {
+pub async fn record(ctx: &Context, dbqr: &Dbqr, memory: &mut Memory, recorded: Recorded) -> Result<(), cluster::Error> {
     let (name, namespace) = dbqr.name();
     let kinds: Vec<String> = recorded.kinds.iter().map(ToString::to_string).collect();
     let patch = json!({"status": {"kinds": kinds, "keyColumns": recorded.marked_by}});
-    ctx.cluster.patch_status(namespace, name, &patch).await
+    ctx.cluster.patch_status(namespace, name, &patch).await?;
+    memory.recorded = Some(recorded.clone());
+    memory.state.record(recorded);
+    Ok(())
 }
 
 #[cfg(test)]

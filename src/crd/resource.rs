@@ -1,8 +1,11 @@
 //! A DatabaseQueryResource as it is stored, which may be one that does not decode: read leniently, so that
 //! one bad object is that object's error and never everybody's. Pure.
 
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DynamicObject;
+use serde_json::Value;
 
 use super::{DatabaseQueryResourceSpec, DeletionPolicy, Status};
 
@@ -19,6 +22,8 @@ pub struct Dbqr {
     pub service_account_name: Option<String>,
     /// Its status, as far as it decodes.
     pub status: Status,
+    /// The objects that the Go operator listed where the status has a count by now: `group/version/kind/namespace/name`.
+    pub listed: Arc<[String]>,
 }
 
 impl Dbqr {
@@ -32,6 +37,7 @@ impl Dbqr {
             deletion_policy: serde_json::from_value(object.data["spec"]["deletionPolicy"].clone()).unwrap_or_default(),
             service_account_name: object.data["spec"]["serviceAccountName"].as_str().map(Into::into),
             status: Status::read(&object.data["status"]),
+            listed: listed(&object.data["status"]["managedResources"]),
         }
     }
 
@@ -61,6 +67,11 @@ impl Dbqr {
     }
 }
 
+/// The texts of a list; nothing of anything else.
+fn listed(field: &Value) -> Arc<[String]> {
+    field.as_array().into_iter().flatten().filter_map(|entry| entry.as_str().map(Into::into)).collect()
+}
+
 /// A decoding error quotes the text that it found, which may be meant for a Secret: what stands before it and what
 /// was expected is enough to act on.
 fn without_values(message: &str) -> String {
@@ -73,6 +84,20 @@ fn without_values(message: &str) -> String {
 mod tests {
     use super::*;
     use kube::core::ApiResource;
+
+    #[test]
+    fn the_list_of_the_go_operator_is_read_and_a_count_is_none() {
+        let kind = ApiResource::erase::<crate::crd::DatabaseQueryResource>(&());
+        let mut object = DynamicObject::new("a", &kind);
+        for (stored, listed) in [
+            (serde_json::json!(["/v1/ConfigMap/a/b", 5, "x"]), vec!["/v1/ConfigMap/a/b", "x"]),
+            (serde_json::json!(2), vec![]),
+            (Value::Null, vec![]),
+        ] {
+            object.data = serde_json::json!({"status": {"managedResources": stored}});
+            assert_eq!(*Dbqr::read(&object).listed, *listed);
+        }
+    }
 
     #[test]
     fn an_object_that_does_not_decode_is_read_with_the_reason_in_place_of_its_spec() {

@@ -33,7 +33,7 @@ pub struct Status {
     /// The last read that changed something.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reconcile: Option<Time>,
-    /// How many objects are managed. (A list of names where the Go operator left it.)
+    /// How many objects are managed. (A list of names where the Go operator left it, until all of them were taken over.)
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schemars(schema_with = "count_or_list")]
     pub managed_resources: Option<i64>,
@@ -97,7 +97,7 @@ pub struct BlockedPrune {
 /// that was stored by it can still be read and written.
 fn count_or_list(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
-        "description": "How many objects are managed. (A list of names where the Go operator left it.)",
+        "description": "How many objects are managed. (A list of names where the Go operator left it, until all of them were taken over.)",
         "nullable": true,
         "x-kubernetes-preserve-unknown-fields": true
     })

@@ -25,6 +25,8 @@ pub const INITIAL_MANAGER: &str = "db-query-operator-initial";
 pub const PREDECESSOR: &str = "databasequeryresource-controller";
 /// Keeps a DatabaseQueryResource until its objects were cleaned up.
 pub const FINALIZER: &str = "konnektr.io/dbqr-finalizer";
+/// The finalizers that are ours to take off: also the one by which users of the Go operator ask that objects are deleted.
+pub const OUR_FINALIZERS: [&str; 2] = [FINALIZER, "konnektr.io/databasequeryresource-finalizer"];
 /// Label: name of the DatabaseQueryResource, or a hash of it where it is no label value.
 pub const LABEL_NAME: &str = "konnektr.io/managed-by";
 /// Label: namespace of the DatabaseQueryResource.
@@ -183,6 +185,11 @@ impl Owner {
     /// Value of [`LABEL_NAME`]: the name, or a hash of it where it is longer than 63 characters.
     pub fn label(&self) -> String {
         if self.name.len() <= MAX_LABEL { self.name.clone() } else { AppliedHash::of(self.name.as_bytes()).0 }
+    }
+
+    /// Label selector of what the Go operator made for a resource of this name, of whatever namespace.
+    pub fn predecessors_selector(&self) -> String {
+        format!("{LABEL_NAME}={}", self.label())
     }
 
     /// Label selector of everything that carries our labels.

@@ -52,6 +52,10 @@ pub struct Done {
     pub all_kept: bool,
     /// Deletions that the server refused.
     pub undeleted: Option<String>,
+    /// What could not be taken over from the Go operator.
+    pub untaken: Option<String>,
+    /// Whether the list that it left is still needed.
+    pub needs_list: bool,
     /// What outlives the process.
     pub recorded: Recorded,
     /// How changes are noticed, and which are not.
@@ -69,15 +73,16 @@ const NAMED_UNDONE: usize = 10;
 const PARTIALLY_FAILED: &str = "PartiallyFailed";
 /// The reason where the server refused deletions.
 const PRUNE_FAILED: &str = "PruneFailed";
+/// The reason where objects of the Go operator could not be made ours.
+const TAKE_OVER_FAILED: &str = "TakeOverFailed";
 
 impl Outcome {
     /// Why not all is as it should be: the reason that Ready gets. None where nothing failed.
     pub fn trouble(&self) -> Option<&'static str> {
         match self {
             Self::Failed(failed) => Some(failed.reason),
-            Self::Done(done) if !done.failures.is_empty() => Some(PARTIALLY_FAILED),
-            Self::Done(done) if done.undeleted.is_some() => Some(PRUNE_FAILED),
-            _ => None,
+            Self::Done(done) => done.trouble(),
+            Self::Unchanged(_) => None,
         }
     }
 
@@ -88,6 +93,19 @@ impl Outcome {
             Self::Done(done) => Some(Cow::Borrowed(&done.detection)),
             Self::Failed(failed) => failed.blind.then(|| Cow::Owned(Told::nothing(failed.reason, &failed.message))),
         }
+    }
+}
+
+impl Done {
+    /// The reason that Ready gets; None where nothing failed.
+    pub fn trouble(&self) -> Option<&'static str> {
+        [
+            (!self.failures.is_empty(), PARTIALLY_FAILED),
+            (self.untaken.is_some(), TAKE_OVER_FAILED),
+            (self.undeleted.is_some(), PRUNE_FAILED),
+        ]
+        .into_iter()
+        .find_map(|(is_so, reason)| is_so.then_some(reason))
     }
 }
 
@@ -174,7 +192,10 @@ pub fn status(before: &Status, outcome: &Outcome, generation: Option<i64>, reque
             }
             status.rows = Some(count(done.rows as usize));
             status.failed_rows = Some(count(done.failures.rows()));
-            status.managed_resources = Some(count(done.objects));
+            // The list is in place of the count.
+            if !done.needs_list {
+                status.managed_resources = Some(count(done.objects));
+            }
             status.failures = failures(&done.failures);
             status.kinds = done.recorded.kinds.iter().map(ToString::to_string).collect();
             status.template_language = done.language.map(|language| language.name().into());

@@ -12,6 +12,7 @@ use super::contact::{self, Contact};
 use super::contest::Contests;
 use super::failures::RowFailure;
 use super::inventory::{Census, Counted, Inventory, Sight};
+use super::legacy::Legacy;
 use super::object::{Desired, GroupKind, Known, ObjectId, Ownership};
 use super::prune::Pruning;
 use super::queue::{Queue, Work};
@@ -53,6 +54,8 @@ pub struct State {
     queue: Queue,
     /// Which deletions there were lately, and which are held back.
     pruning: Pruning,
+    /// What the Go operator left and is not ours yet.
+    pub legacy: Legacy,
 }
 
 /// What the status has of it, so that it outlives the process.
@@ -100,6 +103,7 @@ impl State {
         self.resting = Resting::default();
         self.undeletable = Resting::default();
         self.contests.hurry();
+        self.legacy.forget();
         self.queue.void();
         self.relist();
     }
@@ -281,8 +285,12 @@ impl State {
         self.has_heritage |= match whose {
             Ownership::Ours => known.row_key != desired.row.key,
             Ownership::Inherited | Ownership::Abandoned => true,
-            Ownership::Foreign | Ownership::Disowned | Ownership::OtherOwner { .. } => false,
+            Ownership::Disowned | Ownership::Left | Ownership::Foreign | Ownership::OtherOwner { .. } => false,
         };
+        if self.legacy.awaits(&desired.id) {
+            // As one that existed before us it would never be deleted.
+            return self.fail(&desired, "NotTakenOver", "it is still to be taken over from the Go operator".into());
+        }
         match contact::judge(&desired, &known, &whose, policy) {
             Contact::Keep => {
                 self.is_mismarked |= known.row_key != desired.row.key;

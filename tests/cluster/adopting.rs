@@ -363,7 +363,7 @@ async fn an_object_of_the_go_operator_is_taken_over_with_all_it_held() {
         async || world.cluster.look_up(&maps, &[&id], &Onlooker::of(&owner)).await.unwrap().remove(&id).unwrap();
     for (object, expected) in [
         (object("other", &reference), Ownership::Foreign),
-        (object("shop", &json!([])), Ownership::Foreign),
+        (object("shop", &json!([])), Ownership::Left),
         (object("shop", &reference), Ownership::Inherited),
     ] {
         world.api(&maps).patch("a", &go, &Patch::Apply(&object)).await.unwrap();
@@ -384,24 +384,42 @@ async fn an_object_of_the_go_operator_is_taken_over_with_all_it_held() {
 }
 
 #[tokio::test]
-async fn a_take_over_that_was_interrupted_is_finished() {
+async fn a_take_over_writes_marks_alone_and_one_that_was_interrupted_is_finished() {
     let world = World::new("inherited-half").await;
-    let maps = world.kind("v1", "ConfigMap").await;
-    let keeper = world.foreign(&maps, "keeper", json!({})).await.metadata.uid.unwrap();
-    let owner = owner(world.namespace.name(), "shop", &keeper);
+    let roles = world.kind("rbac.authorization.k8s.io/v1", "ClusterRole").await;
+    let name = world.namespace.name();
+    let owner = owner(name, "shop", "uid of the shop");
+    let rule = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]);
     let object = json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "data": {"k": "old"},
-        "metadata": {
-            "name": "a", "labels": {"konnektr.io/managed-by": "shop"},
-            "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "keeper", "uid": keeper}],
-        },
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "rules": rule,
+        "metadata": {"name": name, "labels": {"konnektr.io/managed-by": "shop", "x": "y"}},
     });
-    // As if its entry had been renamed and nothing else been done.
-    world.api(&maps).patch("a", &PatchParams::apply("db-query-operator"), &Patch::Apply(&object)).await.unwrap();
-    let id = world.id(&maps, "a");
-    let found = world.cluster.look_up(&maps, &[&id], &Onlooker::of(&owner)).await.unwrap();
-    assert_eq!(found[&id].1, Ownership::Inherited);
-    let desired = world.desired_of(&owner, &maps, "a", json!({"data": {"k": "new"}}));
-    world.cluster.inherit(&owner, &desired, &found[&id].0, &Terms::default()).await.unwrap();
-    assert_eq!(data(&world.get(&maps, "a").await), &json!({"k": "new"}));
+    let go = PatchParams::apply("databasequeryresource-controller").force();
+    world.api(&roles).patch(name, &go, &Patch::Apply(&object)).await.unwrap();
+    let id = world.id(&roles, name);
+    let whose =
+        async || world.cluster.look_up(&roles, &[&id], &Onlooker::of(&owner)).await.unwrap().remove(&id).unwrap();
+    // As if the marks had been put on and nothing else been done.
+    let marks = json!({"metadata": {
+        "labels": {"konnektr.io/managed-by-namespace": name}, "annotations": {"konnektr.io/owner-uid": owner.uid},
+    }});
+    let ours = PatchParams { field_manager: Some("db-query-operator".into()), ..PatchParams::default() };
+    world.api(&roles).patch(name, &ours, &Patch::Merge(&marks)).await.unwrap();
+    assert_eq!(whose().await.1, Ownership::Left);
+
+    assert!(world.cluster.take_over(&roles, &id, &owner).await.unwrap().is_some());
+    assert_eq!((whose().await.1, whose().await.0.hold), (Ownership::Ours, Hold::Created));
+    let live = world.get(&roles, name).await;
+    assert_eq!(live.data["rules"], rule);
+    let entries = live.metadata.managed_fields.clone().unwrap();
+    let [entry] = entries.as_slice() else { panic!("{entries:?}") };
+    assert_eq!((entry.manager.as_deref(), entry.operation.as_deref()), (Some("db-query-operator"), Some("Apply")));
+    let fields = json!(entry.fields_v1);
+    for field in ["f:rules", "f:metadata/f:labels/f:x", "f:metadata/f:annotations/f:konnektr.io~1owner-uid"] {
+        assert!(fields.pointer(&format!("/{field}")).is_some(), "{field}: {fields}");
+    }
+    let again = world.cluster.take_over(&roles, &id, &owner).await.unwrap();
+    assert!(again.is_none() && world.get(&roles, name).await == live, "it is ours, and nothing is to be done");
+    let uid = live.metadata.uid.unwrap();
+    assert_eq!(world.cluster.delete_owned(&roles, &id, &uid, None, &owner).await.unwrap(), Deleted::Deleted);
 }

@@ -81,7 +81,7 @@ async fn somebody_has_led_where_a_resource_carries_our_finalizer_or_we_may_not_l
     let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
     answers.push(Cluster::new(config, Limits::default()).unwrap().has_been_led(Some(other.name())).await.unwrap());
     // Else the resource would stay for ever.
-    world.cluster.remove_finalizer(&object.metadata).await.unwrap();
+    world.cluster.remove_finalizers(&object.metadata).await.unwrap();
     assert_eq!(answers, [true, true, false, true]);
 }
 

@@ -43,12 +43,12 @@ async fn our_finalizer_comes_and_goes_and_those_of_others_stay() {
     world.cluster.add_finalizer(&object.metadata).await.unwrap();
     world.cluster.add_finalizer(&object.metadata).await.unwrap();
     assert_eq!(finalizers().await, ["x.io/y", "konnektr.io/dbqr-finalizer"]);
-    world.cluster.remove_finalizer(&object.metadata).await.unwrap();
+    world.cluster.remove_finalizers(&object.metadata).await.unwrap();
     assert_eq!(finalizers().await, ["x.io/y"]);
     let mut other = object.metadata.clone();
     other.uid = Some("another".into());
     assert!(world.cluster.add_finalizer(&other).await.unwrap_err().is_not_found());
-    world.cluster.remove_finalizer(&other).await.unwrap();
+    world.cluster.remove_finalizers(&other).await.unwrap();
     let none = json!({"metadata": {"finalizers": null}});
     api.patch("shop", &PatchParams::default(), &Patch::Merge(none)).await.unwrap();
 }

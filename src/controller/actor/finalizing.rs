@@ -8,11 +8,12 @@ use crate::cluster::AccountError;
 use crate::controller::cleanup::{self, Manner};
 use crate::controller::error::Error;
 use crate::controller::search::search;
+use crate::controller::takeover::take_over;
 use crate::crd::{Dbqr, DeletionPolicy};
 use crate::logic::account::Account;
 use crate::logic::inventory::Inventory;
 use crate::logic::object::GroupKind;
-use crate::logic::outcome::{self, Outcome};
+use crate::logic::outcome::{self, Outcome, Undone};
 
 impl Actor {
     /// Cleans up, and lets the resource go where that is done.
@@ -54,6 +55,19 @@ impl Actor {
         let account = Account::of(dbqr);
         let lost = self.lost(account.as_ref()).await;
         let ctx = self.ctx.in_name_of(account);
+        // Once it is gone there may be another of its name, whose objects have the same labels.
+        let watched = self.seen.clone();
+        let is_there = move || watched.has_changed().is_ok();
+        let (mut untaken, mut in_the_way) = (Vec::new(), None);
+        self.memory.state.legacy.forget();
+        let refused = take_over(&ctx, dbqr, &self.owner, &mut self.memory, &is_there).await;
+        for (id, error) in refused.map_err(Error::Track)? {
+            if keep || lost.is_none() || !error.lacks_rule() {
+                in_the_way = Some(format!("{id} could not be taken over from the Go operator: {error}"));
+            } else {
+                untaken.push(Undone::Object(id));
+            }
+        }
         if self.memory.kinds_lost {
             let found = search(&ctx, dbqr, &self.owner).await;
             let found = found.map_err(|error| Error::CleanUp(format!("could not search all kinds: {error}")))?;
@@ -65,11 +79,13 @@ impl Actor {
         let kinds =
             self.memory.state.recorded().kinds.iter().cloned().chain(stored).collect::<BTreeSet<_>>().into_iter();
         let manner = Manner { keep, unattended: seen.unattended, account_is_gone: lost.is_some() };
-        // Once it is gone there may be another of its name, whose objects have the same labels.
-        let watched = self.seen.clone();
-        let is_there = move || watched.has_changed().is_ok();
         let known = self.memory.state.known().into_iter().flat_map(Inventory::all).cloned().collect();
-        let undone = cleanup::clean_up(&ctx, dbqr, &self.owner, kinds, known, manner, &is_there).await?;
+        let mut undone = cleanup::clean_up(&ctx, dbqr, &self.owner, kinds, known, manner, &is_there).await?;
+        // The others need not wait for it.
+        if let Some(why) = in_the_way {
+            return Err(Error::CleanUp(why));
+        }
+        undone.extend(untaken);
         if let Some(account) = lost.filter(|_| !undone.is_empty()) {
             let notice = outcome::left_behind(&account, &undone);
             tracing::warn!(dbqr = %self.owner, reason = notice.reason, "{}", notice.note);
@@ -87,7 +103,7 @@ impl Actor {
     }
 
     async fn let_go(&self, dbqr: &Dbqr) -> Result<(), Error> {
-        let removed = self.ctx.cluster.remove_finalizer(&dbqr.metadata).await;
+        let removed = self.ctx.cluster.remove_finalizers(&dbqr.metadata).await;
         removed.map_err(|error| Error::CleanUp(error.to_string()))
     }
 }

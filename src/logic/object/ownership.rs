@@ -18,6 +18,9 @@ pub enum Ownership {
     /// Ours by all that we still own of it, but the owner-uid annotation, which somebody wrote or took off. To be put right
     /// where a row wants it, and nobody's to delete before.
     Disowned,
+    /// The Go operator made it for a DatabaseQueryResource of the same name, of whatever namespace: only the list of it
+    /// that it left tells.
+    Left,
     /// Another DatabaseQueryResource's.
     OtherOwner {
         /// `namespace/name`, as its labels say.
@@ -43,9 +46,8 @@ pub fn ownership(meta: &ObjectMeta, owner: &Owner) -> Ownership {
         (Some(_), Some(_)) if is_named => Ownership::Ours,
         (Some(_), _) => other(),
         (None, Some(entry)) if is_named && tells_hold(meta, entry, owner) => Ownership::Disowned,
-        (None, _) if is_inherited(meta, owner) => Ownership::Inherited,
         (None, Some(_)) if !is_named => other(),
-        (None, _) => Ownership::Foreign,
+        (None, _) => of_predecessor(meta, owner),
     }
 }
 
@@ -62,20 +64,24 @@ fn tells_hold(meta: &ObjectMeta, entry: &ManagedFieldsEntry, owner: &Owner) -> b
     owns(entry, "f:annotations", APPLIED_HASH) || references.any(|reference| reference.uid == owner.uid)
 }
 
-/// Whether the Go operator made the object for this owner: it labels with the name alone, which is unique only together
-/// with the reference. An entry of ours is one of its that was renamed.
-fn is_inherited(meta: &ObjectMeta, owner: &Owner) -> bool {
-    let labelled = |entry: &ManagedFieldsEntry| {
-        (is_predecessor(entry) || is_our_apply(entry)) && names(entry, "f:labels", LABEL_NAME)
-    };
-    label(meta, LABEL_NAME) == Some(&owner.name)
-        && meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid)
-        && meta.managed_fields.iter().flatten().any(labelled)
+/// Whose an object is that is not marked as ours. The Go operator labels with the name alone, which is unique only together
+/// with the reference, and it has references within a namespace alone.
+fn of_predecessor(meta: &ObjectMeta, owner: &Owner) -> Ownership {
+    let entries = || meta.managed_fields.iter().flatten();
+    let is_labelled = label(meta, LABEL_NAME) == Some(&owner.name)
+        && entries().any(|entry| is_predecessor(entry) && names(entry, "f:labels", LABEL_NAME));
+    if !is_labelled || entries().any(is_our_apply) {
+        Ownership::Foreign
+    } else if meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid) {
+        Ownership::Inherited
+    } else {
+        Ownership::Left
+    }
 }
 
 /// Whether this is the entry of the Go operator.
 pub fn is_predecessor(entry: &ManagedFieldsEntry) -> bool {
-    entry.manager.as_deref() == Some(PREDECESSOR) && entry.operation.as_deref() == Some("Apply")
+    entry.manager.as_deref() == Some(PREDECESSOR) && entry.operation.as_deref() == Some("Apply") && is_of_object(entry)
 }
 
 /// The name and namespace of the owner, as an object's labels have them.
@@ -258,18 +264,30 @@ mod tests {
     }
 
     #[test]
-    fn what_the_go_operator_made_is_told_by_its_entry_and_the_reference_together() {
+    fn what_the_go_operator_made_is_told_by_its_entry_and_for_whom_by_the_reference() {
         let reference = |uid: &str| {
             let reference = json!({"apiVersion": "v", "kind": "DatabaseQueryResource", "name": "q", "uid": uid});
             json!({"annotations": {}, "ownerReferences": [reference]})
         };
-        let whose = |manager, uid| {
-            ownership(&meta(json!([entry(manager, "Apply", &[LABEL_NAME], &[])]), reference(uid)), &owner())
-        };
-        assert_eq!(whose(PREDECESSOR, "u1"), Ownership::Inherited);
-        assert_eq!(whose(FIELD_MANAGER, "u1"), Ownership::Inherited);
-        assert_eq!(whose(PREDECESSOR, "u2"), Ownership::Foreign);
-        assert_eq!(whose("kubectl", "u1"), Ownership::Foreign);
+        let whose = |entries: Value, uid: &str| ownership(&meta(entries, reference(uid)), &owner());
+        let entry_of = |manager: &str| entry(manager, "Apply", &[LABEL_NAME], &[]);
+        assert_eq!(whose(json!([entry_of(PREDECESSOR)]), "u1"), Ownership::Inherited);
+        assert_eq!(whose(json!([entry_of(PREDECESSOR)]), "u2"), Ownership::Left);
+        assert_eq!(whose(json!([entry_of("kubectl")]), "u1"), Ownership::Foreign);
+        assert_eq!(whose(json!([entry(PREDECESSOR, "Update", &[LABEL_NAME], &[])]), "u1"), Ownership::Foreign);
+        assert_eq!(whose(json!([entry(PREDECESSOR, "Apply", &["team"], &[])]), "u1"), Ownership::Foreign);
+        assert_eq!(whose(json!([entry_of(PREDECESSOR), entry_of(FIELD_MANAGER)]), "u1"), Ownership::Foreign);
+        let other = Owner { name: "other".into(), ..owner() };
+        assert_eq!(ownership(&meta(json!([entry_of(PREDECESSOR)]), reference("u1")), &other), Ownership::Foreign);
+    }
+
+    #[test]
+    fn marks_that_were_only_put_on_make_an_object_of_the_go_operator_nobody_elses() {
+        let marked = json!([
+            entry(PREDECESSOR, "Apply", &[LABEL_NAME], &[]),
+            entry(FIELD_MANAGER, "Update", &[LABEL_NAMESPACE], &[OWNER_UID])
+        ]);
+        assert_eq!(ownership(&meta(marked, json!({})), &owner()), Ownership::Left);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{Done, Failed, Held, PARTIALLY_FAILED, PRUNE_FAILED};
+use super::{Done, Failed, Held, PARTIALLY_FAILED, PRUNE_FAILED, TAKE_OVER_FAILED};
 use crate::crd::{Status, condition};
 use crate::logic::detect::Told;
 
@@ -41,9 +41,13 @@ impl<'a> Conditions<'a> {
             let first = done.failures.kept().first();
             let first = first.map(|failure| format!("; row {}: {}", failure.row, failure.message)).unwrap_or_default();
             let kept = if done.all_kept { "nothing is pruned meanwhile" } else { "their objects stay as they are" };
-            let message = format!("{} of {} rows failed; {kept}{first}", done.failures.rows(), done.rows);
+            let untaken = done.untaken.as_ref().map(|untaken| format!("; {untaken}")).unwrap_or_default();
+            let message = format!("{} of {} rows failed; {kept}{first}{untaken}", done.failures.rows(), done.rows);
             self.set(condition::READY, false, PARTIALLY_FAILED, &message);
             self.set(condition::RECONCILING, true, PARTIALLY_FAILED, "failed rows are tried again");
+        } else if let Some(untaken) = &done.untaken {
+            self.set(condition::READY, false, TAKE_OVER_FAILED, untaken);
+            self.set(condition::RECONCILING, true, TAKE_OVER_FAILED, "it is tried again");
         } else if let Some(undeleted) = &done.undeleted {
             self.set(condition::READY, false, PRUNE_FAILED, undeleted);
             self.set(condition::RECONCILING, true, PRUNE_FAILED, "deletions are tried again");

@@ -111,6 +111,31 @@ fn an_invalid_spec_is_stalled_until_it_is_mended() {
 }
 
 #[test]
+fn what_could_not_be_taken_over_is_told_and_the_list_stays_until_it_is() {
+    let done = |untaken: Option<&str>, needs_list| {
+        let untaken = untaken.map(Into::into);
+        Outcome::Done(Box::new(Done { objects: 3, untaken, needs_list, ..Done::default() }))
+    };
+    let refused = done(Some("Namespace a could not be had"), true);
+    assert_eq!(refused.trouble(), Some("TakeOverFailed"));
+    let status = after(&Status::default(), refused, 1);
+    assert_eq!(says(&status, condition::READY), Some(("False".into(), "TakeOverFailed".into())));
+    let patch = status.patch_from(&Status::default()).unwrap();
+    assert!(
+        patch["status"].get("conditions").is_some() && patch["status"].get("managedResources").is_none(),
+        "{patch}"
+    );
+    let mut failures = Failures::default();
+    failures.push(RowFailure { row: 1.into(), object: None, reason: "RenderFailed", message: "m".into() });
+    let untaken = Some("Namespace a could not be had".into());
+    let both = after(&status, Outcome::Done(Box::new(Done { rows: 1, failures, untaken, ..Done::default() })), 2);
+    assert!(both.condition(condition::READY).unwrap().message.ends_with("; Namespace a could not be had"));
+    let forbidden = after(&status, done(None, true), 2);
+    assert_eq!((says(&forbidden, condition::READY).unwrap().0, forbidden.managed_resources), ("True".into(), None));
+    assert_eq!(after(&status, done(None, false), 2).managed_resources, Some(3));
+}
+
+#[test]
 fn a_failed_look_keeps_what_is_known_of_rows_and_objects() {
     let status = after(
         &Status::default(),

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::State;
 use crate::crd::ConflictPolicy;
-use crate::logic::object::{AppliedHash, Desired, GroupKind, Kind, Known, ObjectId, Wishes};
+use crate::logic::object::{AppliedHash, Desired, GroupKind, Kind, Known, ObjectId, Ownership, Wishes};
 use model::{Op, World};
 
 fn op() -> impl Strategy<Value = Op> {
@@ -128,6 +128,22 @@ fn what_was_made_without_an_answer_and_lost_its_label_goes_with_its_row() {
     ];
     ops.into_iter().for_each(|op| world.run(op));
     world.settle();
+}
+
+#[test]
+fn what_is_still_to_be_taken_over_is_not_shared_instead_and_what_is_gone_by_now_is_made() {
+    let (mut state, now) = (State::default(), Instant::now());
+    state.listed([], now);
+    let list = ["/v1/Thing//a".to_owned(), "/v1/Thing//b".to_owned()];
+    state.legacy.read(&list.into(), |_| Ok(()));
+    let left = || Some((Known::default(), Ownership::Left));
+    state.meet(desired("a"), left(), ConflictPolicy::Force);
+    state.meet(desired("b"), None, ConflictPolicy::Force);
+    state.meet(desired("c"), left(), ConflictPolicy::Force);
+    let begun: Vec<_> = std::iter::from_fn(|| state.next(now)).map(|work| work.desired.id.name).collect();
+    assert_eq!(begun, ["b", "c"]);
+    let failures: Vec<_> = state.rows().failures.kept().iter().map(|failure| failure.reason).collect();
+    assert_eq!(failures, ["NotTakenOver"]);
 }
 
 fn desired(name: &str) -> Desired {

@@ -1,0 +1,138 @@
+//! Takes over what the Go operator left to a resource, of which its list in the status tells. The list goes when all of it
+//! was looked at, so that an end in the middle loses nothing.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, stream};
+use tokio::time::timeout;
+
+use super::Context;
+use super::error::Error;
+use super::listing::labelled;
+use super::memory::Memory;
+use super::observe::tell;
+use super::pass::Pass;
+use super::report::record;
+use crate::cluster::{self, Owned};
+use crate::crd::Dbqr;
+use crate::logic::legacy;
+use crate::logic::object::{GroupKind, Kind, ObjectId, Owner, Ownership};
+
+/// Objects in flight for one resource.
+const AT_ONCE: usize = 16;
+/// What takes longer is tried again another time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// An object that could not be taken over, and why.
+pub type Refused = (ObjectId, cluster::Error);
+
+impl Pass<'_> {
+    /// Takes over what is to be. What is refused holds nothing up, and is tried again after a while.
+    pub(super) async fn take_over(&self, memory: &mut Memory) -> Result<(), Error> {
+        read(self.ctx, self.dbqr, &self.owner, memory).await;
+        // Where there has to be an account, and is none, nothing is written; that is told later.
+        if memory.state.legacy.due(Instant::now()).is_empty() || self.account().await.is_err() {
+            return Ok(());
+        }
+        take_over(self.ctx, self.dbqr, &self.owner, memory, &|| self.stop.go_on())
+            .await
+            .map(|_| ())
+            .map_err(Error::Track)
+    }
+}
+
+/// Reads the list, and says what of it may not be touched.
+async fn read(ctx: &Context, dbqr: &Dbqr, owner: &Owner, memory: &mut Memory) {
+    let notice = memory.state.legacy.read(&dbqr.listed, |id| {
+        ctx.rights.account(dbqr.service_account_name.as_deref())?;
+        ctx.rights.place(&id.kind, id.namespace.as_deref(), owner)
+    });
+    if let Some(notice) = notice {
+        tell(ctx, dbqr, owner, &notice).await;
+    }
+}
+
+/// Takes over all that is due; what was refused. It is an error where the kinds of what is to be taken over could not be
+/// recorded before.
+pub async fn take_over(
+    ctx: &Context,
+    dbqr: &Dbqr,
+    owner: &Owner,
+    memory: &mut Memory,
+    go_on: &(dyn Fn() -> bool + Send + Sync),
+) -> Result<Vec<Refused>, cluster::Error> {
+    read(ctx, dbqr, owner, memory).await;
+    let (mut refused, mut left, mut kinds) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for (kind, ids) in memory.state.legacy.due(Instant::now()) {
+        match there(ctx, &kind, owner, &ids).await {
+            Ok((there, is_ours)) => {
+                let open: HashSet<&ObjectId> = there.iter().map(|(_, id)| id).collect();
+                ids.iter().filter(|id| !open.contains(id)).for_each(|id| memory.state.legacy.settled(id));
+                if is_ours || !there.is_empty() {
+                    kinds.insert((*kind).clone());
+                }
+                left.extend(there);
+            }
+            Err(error) => refused.extend(ids.into_iter().map(|id| (id, error.clone()))),
+        }
+    }
+    // So that they are found again.
+    let recorded = memory.with(kinds);
+    if recorded != *memory.state.recorded() {
+        record(ctx, dbqr, memory, recorded).await?;
+    }
+    // Rows wait meanwhile: where there is no answer, nothing more is begun. What was not begun is next, as the rest rests.
+    let is_silent = AtomicBool::new(false);
+    let go_on = |_: &_| std::future::ready(go_on() && !is_silent.load(Ordering::Relaxed));
+    let work = stream::iter(left).take_while(go_on).map(async |(kind, id): (Arc<Kind>, _)| {
+        let answer = timeout(ANSWER_WITHIN, ctx.cluster.take_over(&kind, &id, owner)).await;
+        is_silent.fetch_or(answer.is_err(), Ordering::Relaxed);
+        (id, answer.unwrap_or(Err(cluster::Error::Timeout)))
+    });
+    let mut taken = 0;
+    for (id, result) in work.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
+        match result {
+            Ok(meta) => {
+                memory.state.legacy.settled(&id);
+                if meta.is_some() {
+                    tracing::info!(dbqr = %owner, object = %id, "taken over from the Go operator");
+                    taken += 1;
+                }
+            }
+            Err(error) => refused.push((id, error)),
+        }
+    }
+    for (id, error) in &refused {
+        memory.state.legacy.refused(id, error.reason(), &error.to_string(), Instant::now());
+    }
+    if let Some(trouble) = memory.state.legacy.news() {
+        tracing::warn!(dbqr = %owner, "{trouble}");
+    }
+    if taken > 0 {
+        memory.state.relist();
+        memory.changed.updated += taken;
+        tell(ctx, dbqr, owner, &legacy::taken(taken)).await;
+    }
+    Ok(refused)
+}
+
+/// Those of these objects of a kind that the Go operator left, and whether others are ours already.
+async fn there(
+    ctx: &Context,
+    kind: &GroupKind,
+    owner: &Owner,
+    ids: &[ObjectId],
+) -> Result<(Vec<(Arc<Kind>, ObjectId)>, bool), cluster::Error> {
+    // A kind that no longer exists has no objects.
+    let Some(kind) = ctx.cluster.served(kind).await? else { return Ok((Vec::new(), false)) };
+    let mut owned = labelled(ctx, &kind, owner, &owner.predecessors_selector()).await?;
+    let listed: HashSet<&ObjectId> = ids.iter().collect();
+    owned.retain(|owned| listed.contains(&owned.id));
+    let is_ours = owned.iter().any(Owned::is_ours);
+    let is_left = |owned: &Owned| matches!(owned.ownership, Ownership::Inherited | Ownership::Left);
+    let left = owned.into_iter().filter(|owned| is_left(owned) && !owned.known.deleting);
+    Ok((left.map(|owned| (kind.clone(), owned.id)).collect(), is_ours))
+}

@@ -1,0 +1,194 @@
+//! What the Go operator left: a list of its objects in the status, of which each is to be looked at and, where it is what
+//! the list says, made ours. Its label names a resource without its namespace; only the list tells whose they are. Pure:
+//! the time is an argument.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use serde_json::{Map, Value, json};
+
+use super::object::{
+    FIELD_MANAGER, GroupKind, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, is_predecessor, is_us,
+};
+use super::outcome::Notice;
+use super::rest::Resting;
+use super::rights::Forbidden;
+
+/// So many objects are named; an event has room for 1024 bytes.
+const NAMED: usize = 10;
+
+/// Reads one of the list: `group/version/kind/namespace/name`, with nothing in place of the core group and of the
+/// namespace of what has none.
+pub fn parse(entry: &str) -> Option<ObjectId> {
+    let parts: Vec<&str> = entry.split('/').collect();
+    let &[group, version, kind, namespace, name] = parts.as_slice() else { return None };
+    if [version, kind, name].iter().any(|part| part.is_empty()) {
+        return None;
+    }
+    let kind = GroupKind { group: group.into(), kind: kind.into() };
+    let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
+    Some(ObjectId { kind: kind.into(), namespace: namespace.map(Into::into), name: name.into() })
+}
+
+/// What is left of the list.
+#[derive(Debug, Default)]
+pub struct Legacy {
+    /// The list as it was read.
+    list: Arc<[String]>,
+    /// What was not looked at to the end yet.
+    left: BTreeSet<ObjectId>,
+    /// What may not be touched. It stays listed: somebody may allow it yet.
+    forbidden: BTreeMap<ObjectId, Forbidden>,
+    /// What was refused, and is left alone for a while.
+    refused: Resting,
+    /// What was told of that last.
+    told: Option<String>,
+}
+
+impl Legacy {
+    /// Takes the list in, where it is another than before; what is to be told of it.
+    pub fn read(
+        &mut self,
+        list: &Arc<[String]>,
+        may_touch: impl Fn(&ObjectId) -> Result<(), Forbidden>,
+    ) -> Option<Notice> {
+        if self.list == *list {
+            return None;
+        }
+        *self = Self { list: list.clone(), ..Self::default() };
+        for id in list.iter().filter_map(|entry| parse(entry)) {
+            match may_touch(&id) {
+                Ok(()) => drop(self.left.insert(id)),
+                Err(forbidden) => drop(self.forbidden.insert(id, forbidden)),
+            }
+        }
+        self.untouchable()
+    }
+
+    /// All is looked at once more, and at once.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What is to be looked at now, by kind.
+    pub fn due(&self, now: Instant) -> BTreeMap<Arc<GroupKind>, Vec<ObjectId>> {
+        let mut due: BTreeMap<_, Vec<ObjectId>> = BTreeMap::new();
+        for id in self.left.iter().filter(|id| self.refused.still(id, "", now).is_none()) {
+            due.entry(id.kind.clone()).or_default().push(id.clone());
+        }
+        due
+    }
+
+    /// An object is ours now, or was none of those that are to be.
+    pub fn settled(&mut self, id: &ObjectId) {
+        self.left.remove(id);
+        self.refused.done(id);
+    }
+
+    /// An object could not be looked at, or made ours.
+    pub fn refused(&mut self, id: &ObjectId, reason: &'static str, message: &str, now: Instant) {
+        self.refused.failed(id, "", reason, message, now);
+    }
+
+    /// Whether the object is still to be made ours.
+    pub fn awaits(&self, id: &ObjectId) -> bool {
+        self.left.contains(id)
+    }
+
+    /// Whether the list is still needed.
+    pub fn is_open(&self) -> bool {
+        !self.left.is_empty() || !self.forbidden.is_empty()
+    }
+
+    /// What could not be made ours, by name, and why.
+    pub fn trouble(&self) -> Option<String> {
+        let (first, why) = self.refused.first()?;
+        let others: Vec<&ObjectId> = self.left.iter().filter(|id| *id != first).collect();
+        let named = others.iter().take(NAMED - 1).map(|id| format!(", {id}")).collect::<String>();
+        Some(format!("could not be taken over from the Go operator: {first}{named}{}: {why}", more(others.len() + 1)))
+    }
+
+    /// The same, where it is another than the last time.
+    pub fn news(&mut self) -> Option<String> {
+        let trouble = self.trouble();
+        let is_news = self.told != trouble;
+        self.told.clone_from(&trouble);
+        trouble.filter(|_| is_news)
+    }
+
+    /// That some objects stay with the Go operator, and what would change that.
+    fn untouchable(&self) -> Option<Notice> {
+        let (_, why) = self.forbidden.first_key_value()?;
+        let named: Vec<String> = self.forbidden.keys().take(NAMED).map(ToString::to_string).collect();
+        let number = self.forbidden.len();
+        let note = format!(
+            "{number} of the Go operator's objects are left alone: {why} ({}{})",
+            named.join(", "),
+            more(number)
+        );
+        Some(Notice { warning: true, reason: "NotTakenOver".into(), note })
+    }
+}
+
+/// That so many objects are ours now.
+pub fn taken(number: usize) -> Notice {
+    let note = format!("{number} objects of the Go operator were taken over");
+    Notice { warning: false, reason: "TakenOver".into(), note }
+}
+
+fn more(number: usize) -> String {
+    if number > NAMED { format!(" and {} more", number - NAMED) } else { String::new() }
+}
+
+/// The entries of an object of the Go operator that carries our marks, which we have put on just now: its own becomes
+/// ours, and with it the marks.
+pub fn inherited(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
+    let marks = [("f:labels", LABEL_NAME), ("f:labels", LABEL_NAMESPACE), ("f:annotations", OWNER_UID)];
+    let entries = entries.into_iter().filter_map(|mut entry| {
+        if is_predecessor(&entry) {
+            entry.manager = Some(FIELD_MANAGER.into());
+            let fields = entry.fields_v1.get_or_insert_with(|| FieldsV1(json!({})));
+            for (part, key) in marks {
+                let metadata = below(&mut fields.0, "f:metadata");
+                below(metadata, part)[format!("f:{key}")] = json!({});
+            }
+        } else if is_us(&entry)
+            && let Some(FieldsV1(fields)) = &mut entry.fields_v1
+        {
+            for (part, key) in marks {
+                without(fields, &["f:metadata", part, &format!("f:{key}")]);
+            }
+            if fields.as_object().is_some_and(Map::is_empty) {
+                return None;
+            }
+        }
+        Some(entry)
+    });
+    entries.collect()
+}
+
+/// What is below this, made where there is nothing.
+fn below<'a>(fields: &'a mut Value, step: &str) -> &'a mut Value {
+    let below = &mut fields[step];
+    if !below.is_object() {
+        *below = Value::Object(Map::new());
+    }
+    below
+}
+
+/// Takes a field out, and what it was in where that holds nothing else: an empty one would be a field of its own.
+fn without(fields: &mut Value, path: &[&str]) {
+    let (Value::Object(fields), [step, rest @ ..]) = (fields, path) else { return };
+    let Some(below) = fields.get_mut(*step) else { return };
+    without(below, rest);
+    let holds_more = below.as_object().is_some_and(|below| below.keys().any(|step| step != "."));
+    if rest.is_empty() || !holds_more {
+        fields.shift_remove(*step);
+    }
+}
+
+#[cfg(test)]
+#[path = "legacy/tests.rs"]
+mod tests;
