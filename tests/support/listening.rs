@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_postgres::{AsyncMessage, NoTls};
 
 use super::world::{PATIENCE, World, condition};
-use super::{TestDatabase, eventually};
+use super::{TestDatabase, eventually, eventually_right};
 
 /// Nothing but a notification, or the listener's own look every ten seconds, tells of a change within the hour. `more` is about `changeDetection`.
 pub fn notified(more: Value) -> Value {
@@ -43,7 +43,11 @@ pub async fn armed(sql: &tokio_postgres::Client) -> i64 {
 }
 
 pub async fn until_armed(sql: &tokio_postgres::Client, count: i64) {
-    eventually(&format!("{count} are armed"), PATIENCE, async || (armed(sql).await == count).then_some(())).await;
+    eventually_right(PATIENCE, async || {
+        let there = armed(sql).await;
+        if there == count { Ok(()) } else { Err(format!("{there} are armed, and not {count}")) }
+    })
+    .await;
 }
 
 /// Hears what triggers notify.
