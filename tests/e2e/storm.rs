@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use self::writing::{Dice, MEND, TABLES, Writer};
-use crate::support::listening::until_armed;
+use crate::support::listening::until_armed_within;
 use crate::support::server::Server;
 use crate::support::world::{World, condition};
 
@@ -195,7 +195,7 @@ impl Storm {
 
     /// Waits until all tables notify again: after a round that was loud they are quiet for a while.
     async fn armed(&self) {
-        until_armed(&self.server.admin().await, WATCHED).await;
+        until_armed_within(PATIENCE, &self.server.admin().await, WATCHED).await;
     }
 
     async fn writers(&self, dice: &mut Dice, is_fast: bool) -> Vec<JoinHandle<()>> {

@@ -1,6 +1,7 @@
 //! What tests of notifications share: a spec that only these can explain a change of, and the sessions that listen.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -43,7 +44,11 @@ pub async fn armed(sql: &tokio_postgres::Client) -> i64 {
 }
 
 pub async fn until_armed(sql: &tokio_postgres::Client, count: i64) {
-    eventually_right(PATIENCE, async || {
+    until_armed_within(PATIENCE, sql, count).await;
+}
+
+pub async fn until_armed_within(patience: Duration, sql: &tokio_postgres::Client, count: i64) {
+    eventually_right(patience, async || {
         let there = armed(sql).await;
         if there == count { Ok(()) } else { Err(format!("{there} are armed, and not {count}")) }
     })
