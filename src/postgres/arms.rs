@@ -63,6 +63,11 @@ const KEEPERS: &str = "\
     AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()) \
     AND l.classid::int8 = $1 AND l.objid::int8 = ANY ($2) AND l.objsubid = 2 ORDER BY l.pid";
 
+/// $1 is the first number of a slot's locks on tables, $2 a table.
+const OWN: &str = "\
+    SELECT FROM pg_catalog.pg_locks l WHERE l.pid = pg_backend_pid() AND l.locktype = 'advisory' AND l.granted \
+    AND l.classid::int8 = $1 AND l.objid::int8 = $2 AND l.objsubid = 2";
+
 impl Arms {
     /// Claims a slot, of so many.
     pub async fn claim(settings: &Settings, slots: i32) -> Result<Result<Self, Taken>, Error> {
@@ -115,9 +120,16 @@ impl Arms {
         match timeout(PATIENCE, self.session.client.batch_execute(&sql)).await {
             Err(_) => Err(SILENT),
             Ok(Ok(())) => Ok(true),
-            Ok(Err(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(false),
+            // One that was granted as the time ended is kept in spite of the error, as it is the session's.
+            Ok(Err(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => self.has(table).await,
             Ok(Err(error)) => Err(Error::ours(&error, WHICH)),
         }
+    }
+
+    /// Whether the lock of a table is had.
+    async fn has(&self, table: i64) -> Result<bool, Error> {
+        let first = i64::from(FIRST + 2 * self.slot + 1);
+        Ok(!self.look(OWN, &[(&first, Type::INT8), (&table, Type::INT8)]).await?.is_empty())
     }
 
     /// Gives up the lock of a table.

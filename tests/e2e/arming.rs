@@ -77,6 +77,8 @@ async fn the_read_that_ends_a_time_of_quiet_writes_nothing_again() {
         assert_eq!(writes.load(Ordering::Relaxed), settled, "what was read before was written once");
         world.hears(&world.sql, &format!("after {last}")).await;
     }
+    // What the last of them wrote is told when its pass is over.
+    world.another_pass("q").await;
     let told = [r#",operation="created""#, r#",operation="updated""#];
     let mut all = 0;
     for operation in told {

@@ -29,8 +29,8 @@ fn notified(query: &str) -> Value {
 
 /// How often it has read so far, and how often it has looked because it was notified. The listener's own look, every ten
 /// seconds, finds all that nobody hears of, and counts as no such look.
-async fn figures(world: &World) -> (usize, usize) {
-    (world.reads("q").await, world.looks("q", "notification").await)
+async fn figures(world: &World) -> [usize; 3] {
+    [world.reads("q").await, world.looks("q", "notification").await, world.looks("q", "listener").await]
 }
 
 /// Waits until the ConfigMaps of `q` have the values that the query has.
@@ -74,8 +74,8 @@ async fn ten_thousand_commits_cost_few_reads_and_end_right() {
     .await;
     let took = begin.elapsed();
     until_equal(&world, QUERY).await;
-    let (reads, heard) = figures(&world).await;
-    let (reads, heard, lasted) = (reads - before.0, heard - before.1, begin.elapsed());
+    let [reads, heard, _] = figures(&world).await;
+    let (reads, heard, lasted) = (reads - before[0], heard - before[1], begin.elapsed());
     println!("{COMMITS} commits in {took:?}: {reads} reads, {heard} looks notified, all applied after {lasted:?}");
     assert!(heard > 0, "they are not heard");
     // Loud once, then quiet as long as reads find much; when they do not, it may be loud once more.
@@ -99,6 +99,7 @@ async fn one_statement_that_changes_ten_thousand_rows_costs_one_read() {
     world.create("q", spec).await;
     world.condition("q", "ChangeDetection", "True", Some("Listening")).await;
     until_equal(&world, WITH_OBJECT).await;
+    world.another_pass("q").await;
     let before = figures(&world).await;
     world.run_sql("UPDATE b SET v = 'v' || id").await;
     until_equal(&world, WITH_OBJECT).await;
@@ -106,10 +107,11 @@ async fn one_statement_that_changes_ten_thousand_rows_costs_one_read() {
     // Its row is the last one that is told of.
     world.run_sql("UPDATE b SET v = 'last' WHERE id = 100").await;
     until_equal(&world, WITH_OBJECT).await;
-    let (reads, heard) = figures(&world).await;
-    let (reads, heard) = (reads - before.0, heard - before.1);
-    assert!((2..=3).contains(&reads), "{reads} reads for three notifications");
-    assert!(heard > 0, "they are not heard");
+    let after = figures(&world).await;
+    // Where the server is slow, it may be now that the table is read for the first time since it is listened for.
+    let [reads, heard, by_listener] = std::array::from_fn(|n| after[n] - before[n]);
+    assert!(reads <= 3 + by_listener, "{reads} reads for three notifications");
+    assert!((1..=3).contains(&heard), "{heard} looks for three notifications");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +131,7 @@ async fn of_a_row_that_changes_twice_while_its_object_is_written_the_latest_is_w
     world.create("q", spec).await;
     world.condition("q", "ChangeDetection", "True", Some("Listening")).await;
     world.until_value("held", Some("one")).await;
-    let (before, (_, heard)) = (writes.load(Ordering::Relaxed), figures(&world).await);
+    let (before, [_, heard, _]) = (writes.load(Ordering::Relaxed), figures(&world).await);
     gate.shut();
     for value in ["1", "2", "3"] {
         world.run_sql(&format!("UPDATE t SET v = '{value}'")).await;
@@ -140,5 +142,5 @@ async fn of_a_row_that_changes_twice_while_its_object_is_written_the_latest_is_w
     world.until_value("held", Some("3")).await;
     world.another_pass("q").await;
     assert_eq!(writes.load(Ordering::Relaxed), before + 2, "and nothing in between");
-    assert!(figures(&world).await.1 > heard, "they are not heard");
+    assert!(figures(&world).await[1] > heard, "they are not heard");
 }

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 
 use self::writing::{Dice, MEND, TABLES, Writer};
 use crate::support::eventually_right;
-use crate::support::listening::until_armed;
+use crate::support::listening::until_armed_within;
 use crate::support::server::Server;
 use crate::support::world::{World, condition};
 
@@ -192,9 +192,9 @@ impl Storm {
     /// Sees that all are heard while nobody else writes: that the listener finds out by itself counts for nothing. After a
     /// round that was loud, tables are quiet for a while.
     async fn hear(&self, what: &str) {
-        let (admin, before) = (self.server.admin().await, self.looks().await);
-        until_armed(&admin, WATCHED).await;
-        let mut number = 0;
+        let admin = self.server.admin().await;
+        until_armed_within(PATIENCE, &admin, WATCHED).await;
+        let (before, mut number) = (self.looks().await, 0);
         eventually_right(PATIENCE, async || {
             number += 1;
             for table in ["w", "d", "p"] {

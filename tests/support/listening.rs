@@ -1,6 +1,7 @@
 //! What tests of notifications share: a spec that only these can explain a change of, and the sessions that listen.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use tokio::sync::watch;
 use tokio_postgres::{AsyncMessage, NoTls};
 
 use super::world::{PATIENCE, World, condition};
-use super::{TestDatabase, eventually};
+use super::{TestDatabase, eventually, eventually_right};
 
 /// Nothing but a notification, or the listener's own look every ten seconds, tells of a change within the hour. `more` is about `changeDetection`.
 pub fn notified(more: Value) -> Value {
@@ -43,7 +44,15 @@ pub async fn armed(sql: &tokio_postgres::Client) -> i64 {
 }
 
 pub async fn until_armed(sql: &tokio_postgres::Client, count: i64) {
-    eventually(&format!("{count} are armed"), PATIENCE, async || (armed(sql).await == count).then_some(())).await;
+    until_armed_within(PATIENCE, sql, count).await;
+}
+
+pub async fn until_armed_within(patience: Duration, sql: &tokio_postgres::Client, count: i64) {
+    eventually_right(patience, async || {
+        let there = armed(sql).await;
+        if there == count { Ok(()) } else { Err(format!("{there} are armed, and not {count}")) }
+    })
+    .await;
 }
 
 /// Hears what triggers notify.

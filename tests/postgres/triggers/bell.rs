@@ -9,6 +9,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::{Listener, oid, wanted, why};
+use crate::support::server::send;
 use crate::support::{TestDatabase, eventually};
 use crate::{LIMITS, session, settings};
 use std::time::Duration;
@@ -200,4 +201,29 @@ async fn who_keeps_the_lock_of_a_table_is_found_and_whether_it_is_a_listener() {
     let keeper = Keeper { pid: pid(&client).await, is_listener: true };
     assert_eq!(arms.keepers(&tables).await.unwrap(), [(tables[1], keeper)]);
     assert_eq!(arms.keepers(&tables[..1]).await.unwrap(), [], "nobody asks for the other one");
+}
+
+#[tokio::test]
+async fn a_lock_that_is_had_when_the_time_for_it_is_over_is_had() {
+    let (database, client, mut listener, t) = table("bell late", 1).await;
+    let (arms, writer) = (Arms::claim(&settings(&database), 1).await.unwrap().unwrap(), database.client().await);
+    writer.batch_execute("BEGIN; INSERT INTO t VALUES (1)").await.unwrap();
+    let asking = tokio::spawn(async move { (arms.arm(t.into()).await.unwrap(), arms) });
+    let waits = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted";
+    let waiting: i32 =
+        eventually("it waits", PATIENCE, async || client.query_opt(waits, &[&t]).await.unwrap().map(|row| row.get(0)))
+            .await;
+    // It gets no time of the processor until its own is over, and the lock is free.
+    send("STOP", &[waiting.unsigned_abs()]);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    writer.batch_execute("COMMIT").await.unwrap();
+    send("CONT", &[waiting.unsigned_abs()]);
+    let (had, arms) = asking.await.unwrap();
+    assert_eq!(had, !may_arm(&client, 0, t).await, "what nobody knows of would be kept for ever");
+    client.batch_execute("INSERT INTO t VALUES (2)").await.unwrap();
+    assert_eq!(listener.keys().await.len(), usize::from(had));
+    if had {
+        arms.disarm(t.into()).await.unwrap();
+    }
+    assert!(may_arm(&client, 0, t).await, "whoever was armed can be disarmed");
 }
