@@ -75,8 +75,10 @@ pub struct Bell {
     recent: VecDeque<Instant>,
     /// How long it was quiet last.
     pause: Duration,
-    /// How long it takes to read it.
+    /// How long it takes to read it: the shorter one of the last two times, as a read may have waited for somebody's lock.
     cost: Duration,
+    /// How long it took last.
+    took: Option<Duration>,
     /// Since when it has not been calm, and what made it quiet the last time.
     restless: Option<(Instant, Unrest)>,
 }
@@ -85,7 +87,7 @@ impl Bell {
     /// A table that is to notify from now on.
     pub fn new() -> (Self, Act) {
         let (pause, cost) = (Duration::ZERO, Duration::ZERO);
-        (Self { phase: Phase::Arming, recent: VecDeque::new(), pause, cost, restless: None }, Act::Arm)
+        (Self { phase: Phase::Arming, recent: VecDeque::new(), pause, cost, took: None, restless: None }, Act::Arm)
     }
 
     /// Whether it is left to its own for now, and read from time to time.
@@ -178,7 +180,7 @@ impl Bell {
 
     /// All who are interested have read it: the slowest took so long, and so many objects were changed.
     pub fn read(&mut self, changed: usize, took: Duration, now: Instant) -> Option<Act> {
-        self.cost = took;
+        self.cost = self.took.replace(took).map_or(took, |before| before.min(took));
         let Phase::Reading { .. } = self.phase else { return None };
         if changed > LITTLE {
             self.mask(self.restless.map_or(Unrest::Busy, |(_, why)| why), now);
@@ -302,6 +304,17 @@ mod tests {
         bell.read(0, 2 * LONGEST, now);
         let now = flood(&mut bell, now);
         assert_eq!(pause(&bell, now), 2 * LONGEST * SHARE);
+    }
+
+    #[test]
+    fn a_read_that_took_long_once_makes_a_table_quiet_for_no_longer() {
+        let now = Instant::now();
+        let mut bell = armed(now);
+        for took in [MS, 2 * LONGEST] {
+            bell.read(0, took, now);
+        }
+        let now = flood(&mut bell, now);
+        assert_eq!(pause(&bell, now), SHORTEST, "it may have waited for somebody's lock");
     }
 
     #[test]
