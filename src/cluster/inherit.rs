@@ -11,7 +11,7 @@ use super::apply::{Applied, ApplyError, Terms};
 use super::failure::Failure;
 use crate::logic::legacy;
 use crate::logic::object::{
-    Desired, Kind, Known, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, Owner, Ownership, ownership,
+    Desired, Kind, Known, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, Owner, Ownership, is_predecessor, ownership,
 };
 
 /// Others write at the same time.
@@ -61,7 +61,12 @@ impl Cluster {
             "annotations": {OWNER_UID: owner.uid},
         }});
         let marked = self.merged(kind, id, marks).await?;
-        let entries = legacy::inherited(marked.managed_fields.unwrap_or_default());
+        let mut entries = marked.managed_fields.unwrap_or_default();
+        if !entries.iter().any(is_predecessor) {
+            let dropped = meta.managed_fields.iter().flatten().find(|entry| is_predecessor(entry));
+            entries.extend(dropped.map(|entry| legacy::in_version(entry, kind.api_version())));
+        }
+        let entries = legacy::inherited(entries);
         let entries: Vec<Value> = entries.iter().map(|entry| json!(entry)).collect();
         let renamed = json!({"metadata": {
             "uid": meta.uid, "resourceVersion": marked.resource_version, "managedFields": entries,

@@ -151,6 +151,7 @@ impl Actor {
             }
         } else if dbqr.is_suspended() {
             self.memory.rest();
+            self.hold(dbqr).await;
             self.suspend(dbqr.metadata.generation);
         } else if let Some(look) = self.look(dbqr, Instant::now()) {
             self.pass(dbqr, look).await;

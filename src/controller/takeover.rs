@@ -32,7 +32,7 @@ pub type Refused = (ObjectId, cluster::Error);
 impl Pass<'_> {
     /// Takes over what is to be. What is refused holds nothing up, and is tried again after a while.
     pub(super) async fn take_over(&self, memory: &mut Memory) -> Result<(), Error> {
-        read(self.ctx, self.dbqr, &self.owner, memory).await;
+        read(self.ctx, self.dbqr, &self.owner, memory, false).await;
         // Where there has to be an account, and is none, nothing is written; that is told later.
         if memory.state.legacy.due(Instant::now()).is_empty() || self.account().await.is_err() {
             return Ok(());
@@ -44,10 +44,13 @@ impl Pass<'_> {
     }
 }
 
-/// Reads the list, and says what of it may not be touched.
-async fn read(ctx: &Context, dbqr: &Dbqr, owner: &Owner, memory: &mut Memory) {
+/// Reads the list, and says what of it may not be touched. What is to stay when the resource goes needs no account for
+/// that: the garbage collector asks for none.
+pub async fn read(ctx: &Context, dbqr: &Dbqr, owner: &Owner, memory: &mut Memory, is_to_stay: bool) {
     let notice = memory.state.legacy.read(&dbqr.listed, |id| {
-        ctx.rights.account(dbqr.service_account_name.as_deref())?;
+        if !is_to_stay {
+            ctx.rights.account(dbqr.service_account_name.as_deref())?;
+        }
         ctx.rights.place(&id.kind, id.namespace.as_deref(), owner)
     });
     if let Some(notice) = notice {
@@ -55,7 +58,7 @@ async fn read(ctx: &Context, dbqr: &Dbqr, owner: &Owner, memory: &mut Memory) {
     }
 }
 
-/// Takes over all that is due; what was refused. It is an error where the kinds of what is to be taken over could not be
+/// Takes over all that is due of what was [`read`]; what was refused. It is an error where the kinds of what is to be taken over could not be
 /// recorded before.
 pub async fn take_over(
     ctx: &Context,
@@ -64,7 +67,6 @@ pub async fn take_over(
     memory: &mut Memory,
     go_on: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Vec<Refused>, cluster::Error> {
-    read(ctx, dbqr, owner, memory).await;
     let (mut refused, mut left, mut kinds) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (kind, ids) in memory.state.legacy.due(Instant::now()) {
         match there(ctx, &kind, owner, &ids).await {
