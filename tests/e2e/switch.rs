@@ -463,19 +463,26 @@ async fn objects_stay_where_that_is_wanted_whatever_keeps_the_resource_from_bein
     for (spec, flags, condition) in [
         (json!({}), &["--require-service-account"][..], ("Ready", "False")),
         (json!({"suspend": true}), &[], ("ChangeDetection", "Unknown")),
+        // It does not decode.
+        (json!({"pruneGuard": {"maxDeletions": 5_000_000_000_i64}}), &[], ("Stalled", "True")),
     ] {
         let mut world = World::with_flags("switch-kept", &["a"], flags).await;
         let own = world.namespace.name().to_owned();
         let mut go = Go::operates(&mut world, spec).await;
         go.applies_config_map(&own, "a").await;
+        // Its row failed last, so that the Go operator left it out.
+        go.applies_config_map(&own, "unlisted").await;
+        go.listed.pop();
         go.stops().await;
         world.patch("q", json!({"spec": {"deletionPolicy": "Orphan"}})).await;
         world.restart();
         world.condition("q", condition.0, condition.1, None).await;
         world.delete("q").await;
         world.until_gone("q").await;
-        let object = world.config_maps().get("a").await.unwrap();
-        assert!(object.owner_references().is_empty(), "the garbage collector takes it");
+        for name in ["a", "unlisted"] {
+            let object = world.config_maps().get(name).await.unwrap();
+            assert!(object.owner_references().is_empty(), "the garbage collector takes {name}");
+        }
     }
 }
 
