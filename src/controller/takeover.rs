@@ -23,8 +23,8 @@ use crate::logic::object::{GroupKind, Kind, ObjectId, Owner, Ownership};
 
 /// Objects in flight for one resource.
 const AT_ONCE: usize = 16;
-/// What takes longer is tried again another time.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// What takes longer is tried again another time. Webhooks have ten seconds unless they say otherwise.
+const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 
 /// An object that could not be taken over, and why.
 pub type Refused = (ObjectId, cluster::Error);

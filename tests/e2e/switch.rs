@@ -1,6 +1,7 @@
 //! The switch from the Go operator: it is stopped, and ours started, over its resources and objects.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http::Method;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
@@ -372,6 +373,23 @@ async fn those_that_nobody_answers_for_hold_up_neither_others_nor_rows() {
     world.run_sql("INSERT INTO t VALUES ('b', 'new')").await;
     world.until_value("b", Some("new")).await;
     ANSWERS.store(true, Ordering::SeqCst);
+    until_counted(&world, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_answers_take_long_half_of_it_is_done_each_time() {
+    let proxy = Proxy::start(|parts| {
+        let is_it = parts.method == Method::PATCH && parts.uri.path().ends_with("/configmaps/slow");
+        if is_it { Fate::Waits(Duration::from_secs(7)) } else { Fate::Passes }
+    })
+    .await;
+    let client = kube::Client::try_default().await.unwrap();
+    let mut world = World::on(client, "switch-slow", &["a"], &[], Some(proxy.kubeconfig)).await;
+    let own = world.namespace.name().to_owned();
+    let mut go = Go::operates(&mut world, json!({"prune": false})).await;
+    go.applies_config_map(&own, "slow").await;
+    go.stops().await;
+    world.restart();
     until_counted(&world, 2).await;
 }
 
