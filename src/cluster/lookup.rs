@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::Cluster;
 use super::failure::Failure;
 use super::status;
-use crate::logic::object::{Kind, Known, ObjectId, Owner, Ownership, owner_uid, ownership};
+use crate::logic::object::{Kind, Known, ObjectId, Owner, Ownership, owner_labels, owner_uid, ownership};
 
 /// Up to so many names, asking for each is cheaper than one page.
 const FEW: usize = 8;
@@ -21,11 +21,37 @@ const AT_ONCE: usize = 16;
 
 type Existing = HashMap<ObjectId, (Known, Ownership)>;
 
-/// For whom objects are looked up, and, once it matters, the uids of all DatabaseQueryResources that there are; none
-/// where we may not list them all. For one pass: they come and go.
+/// For whom objects are looked up, and, once it matters, all DatabaseQueryResources that there are; none where we may not
+/// list them all. For one pass: they come and go.
 pub struct Onlooker<'a> {
     owner: &'a Owner,
-    living: OnceCell<Option<HashSet<String>>>,
+    living: OnceCell<Option<Living>>,
+}
+
+/// All DatabaseQueryResources that there are.
+#[derive(Default)]
+struct Living {
+    uids: HashSet<String>,
+    /// The labels of their objects: of the name, and of the namespace.
+    labels: HashSet<(String, String)>,
+}
+
+impl Living {
+    fn add(&mut self, meta: ObjectMeta) {
+        let (name, namespace, uid) = (meta.name, meta.namespace, meta.uid.unwrap_or_default());
+        let owner = Owner { name: name.unwrap_or_default(), namespace: namespace.unwrap_or_default(), uid };
+        self.labels.insert((owner.label(), owner.namespace));
+        self.uids.insert(owner.uid);
+    }
+
+    /// Whether the one is there whose object this is: by its uid, or by its labels where the uid is somebody else's word.
+    fn have_owner_of(&self, meta: &ObjectMeta) -> bool {
+        let (name, namespace) = owner_labels(meta);
+        match owner_uid(meta) {
+            Some(uid) => self.uids.contains(uid),
+            None => self.labels.contains(&(name.unwrap_or_default().into(), namespace.unwrap_or_default().into())),
+        }
+    }
 }
 
 impl<'a> Onlooker<'a> {
@@ -98,19 +124,17 @@ impl Cluster {
         let mut whose = ownership(meta, owner);
         if matches!(whose, Ownership::OtherOwner { .. }) {
             let living = onlooker.living.get_or_try_init(|| self.living()).await?;
-            // A uid that somebody else wrote says nothing about whose it is.
-            let is_gone = |living: &HashSet<String>| owner_uid(meta).is_some_and(|uid| !living.contains(uid));
-            if living.as_ref().is_some_and(is_gone) {
+            if living.as_ref().is_some_and(|living| !living.have_owner_of(meta)) {
                 whose = Ownership::Abandoned;
             }
         }
         Ok((self.noted(meta, owner), whose))
     }
 
-    /// The uids of all DatabaseQueryResources. The labels that say where an object's owner is are anyone's to edit, so
+    /// All DatabaseQueryResources. The labels that say where an object's owner is are anyone's to edit, so
     /// only a look everywhere tells that it is no more: None where that is forbidden.
-    async fn living(&self) -> Result<Option<HashSet<String>>, Failure> {
-        let (mut living, mut next) = (HashSet::new(), None);
+    async fn living(&self) -> Result<Option<Living>, Failure> {
+        let (mut living, mut next) = (Living::default(), None);
         // No account has to know of the others'.
         let operator = self.as_operator();
         loop {
@@ -118,7 +142,7 @@ impl Cluster {
                 Err(failure) if failure.is_forbidden() => return Ok(None),
                 page => page?,
             };
-            living.extend(page.items.into_iter().filter_map(|item| item.metadata.uid));
+            page.items.into_iter().for_each(|item| living.add(item.metadata));
             next = page.next;
             if next.is_none() {
                 return Ok(Some(living));

@@ -151,6 +151,7 @@ impl Actor {
             }
         } else if dbqr.is_suspended() {
             self.memory.rest();
+            self.hold(dbqr).await;
             self.suspend(dbqr.metadata.generation);
         } else if let Some(look) = self.look(dbqr, Instant::now()) {
             self.pass(dbqr, look).await;
@@ -228,10 +229,10 @@ impl Actor {
 
     /// The pipeline, and a word in the status if it takes long.
     async fn reconcile(&mut self, dbqr: &Arc<Dbqr>, look: Look) -> Result<Outcome, Error> {
-        let spec = dbqr.spec.as_ref().map_err(|error| Error::Validate(InvalidSpec(error.clone())))?;
         if !dbqr.has_finalizer(FINALIZER) {
             self.ctx.cluster.add_finalizer(&dbqr.metadata).await.map_err(Error::Guard)?;
         }
+        let spec = dbqr.spec.as_ref().map_err(|error| Error::Validate(InvalidSpec(error.clone())))?;
         let (stopping, seen) = (self.ctx.stopping.clone(), self.seen.clone());
         let stop = Stop { stopping, seen, generation: dbqr.metadata.generation };
         let ctx = self.ctx.in_name_of(Account::of(dbqr));

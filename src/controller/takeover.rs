@@ -23,8 +23,8 @@ use crate::logic::object::{GroupKind, Kind, ObjectId, Owner, Ownership};
 
 /// Objects in flight for one resource.
 const AT_ONCE: usize = 16;
-/// What takes longer is tried again another time.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// What takes longer is tried again another time. Webhooks have ten seconds unless they say otherwise.
+const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 
 /// An object that could not be taken over, and why.
 pub type Refused = (ObjectId, cluster::Error);
@@ -32,22 +32,25 @@ pub type Refused = (ObjectId, cluster::Error);
 impl Pass<'_> {
     /// Takes over what is to be. What is refused holds nothing up, and is tried again after a while.
     pub(super) async fn take_over(&self, memory: &mut Memory) -> Result<(), Error> {
-        read(self.ctx, self.dbqr, &self.owner, memory).await;
+        read(self.ctx, self.dbqr, &self.owner, memory, false).await;
         // Where there has to be an account, and is none, nothing is written; that is told later.
         if memory.state.legacy.due(Instant::now()).is_empty() || self.account().await.is_err() {
             return Ok(());
         }
-        take_over(self.ctx, self.dbqr, &self.owner, memory, &|| self.stop.go_on())
+        take_over(self.ctx, self.dbqr, &self.owner, memory, false, &|| self.stop.go_on())
             .await
             .map(|_| ())
             .map_err(Error::Track)
     }
 }
 
-/// Reads the list, and says what of it may not be touched.
-async fn read(ctx: &Context, dbqr: &Dbqr, owner: &Owner, memory: &mut Memory) {
+/// Reads the list, and says what of it may not be touched. What is to stay when the resource goes needs no account for
+/// that: the garbage collector asks for none.
+async fn read(ctx: &Context, dbqr: &Dbqr, owner: &Owner, memory: &mut Memory, is_to_stay: bool) {
     let notice = memory.state.legacy.read(&dbqr.listed, |id| {
-        ctx.rights.account(dbqr.service_account_name.as_deref())?;
+        if !is_to_stay {
+            ctx.rights.account(dbqr.service_account_name.as_deref())?;
+        }
         ctx.rights.place(&id.kind, id.namespace.as_deref(), owner)
     });
     if let Some(notice) = notice {
@@ -56,18 +59,20 @@ async fn read(ctx: &Context, dbqr: &Dbqr, owner: &Owner, memory: &mut Memory) {
 }
 
 /// Takes over all that is due; what was refused. It is an error where the kinds of what is to be taken over could not be
-/// recorded before.
+/// recorded before. Where all is to stay when the resource goes, that is also what refers to it and is not listed: the Go
+/// operator leaves out what failed last.
 pub async fn take_over(
     ctx: &Context,
     dbqr: &Dbqr,
     owner: &Owner,
     memory: &mut Memory,
+    is_to_stay: bool,
     go_on: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Vec<Refused>, cluster::Error> {
-    read(ctx, dbqr, owner, memory).await;
+    read(ctx, dbqr, owner, memory, is_to_stay).await;
     let (mut refused, mut left, mut kinds) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (kind, ids) in memory.state.legacy.due(Instant::now()) {
-        match there(ctx, &kind, owner, &ids).await {
+        match there(ctx, &kind, owner, &ids, is_to_stay).await {
             Ok((there, is_ours)) => {
                 let open: HashSet<&ObjectId> = there.iter().map(|(_, id)| id).collect();
                 ids.iter().filter(|id| !open.contains(id)).for_each(|id| memory.state.legacy.settled(id));
@@ -125,12 +130,14 @@ async fn there(
     kind: &GroupKind,
     owner: &Owner,
     ids: &[ObjectId],
+    is_to_stay: bool,
 ) -> Result<(Vec<(Arc<Kind>, ObjectId)>, bool), cluster::Error> {
     // A kind that no longer exists has no objects.
     let Some(kind) = ctx.cluster.served(kind).await? else { return Ok((Vec::new(), false)) };
     let mut owned = labelled(ctx, &kind, owner, &owner.predecessors_selector()).await?;
     let listed: HashSet<&ObjectId> = ids.iter().collect();
-    owned.retain(|owned| listed.contains(&owned.id));
+    let refers = |owned: &Owned| is_to_stay && owned.ownership == Ownership::Inherited;
+    owned.retain(|owned| listed.contains(&owned.id) || refers(owned));
     let is_ours = owned.iter().any(Owned::is_ours);
     let is_left = |owned: &Owned| matches!(owned.ownership, Ownership::Inherited | Ownership::Left);
     let left = owned.into_iter().filter(|owned| is_left(owned) && !owned.known.deleting);

@@ -84,6 +84,19 @@ impl Contests {
         self.objects.get(id).is_some_and(|contest| contest.due > now && contest.restored.as_ref() == Some(hash))
     }
 
+    /// An object is wanted no more. Should it be again, that is a change by us, which does not wait.
+    pub fn unwanted(&mut self, id: &ObjectId) {
+        if let Some(contest) = self.objects.get_mut(id) {
+            contest.restored = None;
+        }
+    }
+
+    /// The same of all that are not wanted. O(contests).
+    pub fn want(&mut self, is_wanted: impl Fn(&ObjectId) -> bool) {
+        let unwanted = self.objects.iter_mut().filter(|(id, _)| !is_wanted(id));
+        unwanted.for_each(|(_, contest)| contest.restored = None);
+    }
+
     /// When the next one of those that wait is due. O(contests).
     pub fn next(&self, now: Instant) -> Option<Instant> {
         self.objects.values().map(|contest| contest.due).filter(|due| *due > now).min()

@@ -169,6 +169,14 @@ pub fn inherited(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
     entries.collect()
 }
 
+/// The entry of the Go operator in another version of its kind, as the server drops it where there is no such version any
+/// more. What there is of metadata is the same in all versions; of the rest nobody knows what it is there.
+pub fn in_version(entry: &ManagedFieldsEntry, version: String) -> ManagedFieldsEntry {
+    let metadata =
+        entry.fields_v1.as_ref().map(|FieldsV1(fields)| FieldsV1(json!({"f:metadata": fields["f:metadata"]})));
+    ManagedFieldsEntry { api_version: Some(version), fields_v1: metadata, ..entry.clone() }
+}
+
 /// What is below this, made where there is nothing.
 fn below<'a>(fields: &'a mut Value, step: &str) -> &'a mut Value {
     let below = &mut fields[step];

@@ -206,6 +206,7 @@ impl State {
         let rows = &self.rows;
         self.resting.retain(|id| rows.want(id));
         self.seen.retain(|id| rows.want(id));
+        self.contests.want(|id| rows.want(id));
         self.queue.overtake(|id| rows.want(id));
         let read = self.compare(desired, now);
         if read.existed == 0 && !self.rows.key_columns.is_empty() {
@@ -223,6 +224,7 @@ impl State {
         for id in &unwanted {
             self.resting.done(id);
             self.seen.remove(id);
+            self.contests.unwanted(id);
         }
         self.queue.overtake_those(wanted.iter().map(|id| (id, true)).chain(unwanted.iter().map(|id| (id, false))));
         if let Some(loose) = &mut self.loose {
@@ -241,6 +243,7 @@ impl State {
 
     /// What differs is to be applied. What failed lately rests, and fails once more; what others fight for waits.
     fn compare(&mut self, mut desired: Vec<Desired>, now: Instant) -> Read {
+        desired.iter().for_each(|desired| self.queue.foresee(&desired.id, &desired.hash));
         desired.retain(|desired| !self.contests.waits(&desired.id, &desired.hash, now));
         desired.retain(|desired| match self.resting.still(&desired.id, &desired.hash.0, now) {
             Some((reason, message)) => {
@@ -249,7 +252,6 @@ impl State {
             }
             None => true,
         });
-        desired.iter().for_each(|desired| self.queue.foresee(&desired.id, &desired.hash));
         let existed = self.known().map_or(0, Inventory::len);
         let plan = self.known_mut().map(|inventory| inventory.plan(desired)).unwrap_or_default();
         self.is_mismarked |= plan.mismarked;

@@ -268,6 +268,14 @@ async fn an_object_of_another_resource_is_its_own_as_long_as_that_lives() {
     merge(&world, &maps, "c", json!({"metadata": {"annotations": {"konnektr.io/owner-uid": "nonsense"}}})).await;
     let found = world.cluster.look_up(&maps, &[&c], &Onlooker::of(&world.owner)).await.unwrap();
     assert_eq!(found[&c].1, Ownership::OtherOwner { owner: format!("{}/other", world.namespace.name()) });
+    // But who is not there has nothing, whatever somebody wrote.
+    let gone = owner(world.namespace.name(), "gone", "55555555-0000-0000-0000-000000000005");
+    let desired = world.desired_of(&gone, &maps, "d", json!({"data": {"k": "theirs"}}));
+    world.cluster.create(&gone, &desired).await.unwrap();
+    let d = world.id(&maps, "d");
+    merge(&world, &maps, "d", json!({"metadata": {"annotations": {"konnektr.io/owner-uid": "nonsense"}}})).await;
+    let found = world.cluster.look_up(&maps, &[&d], &Onlooker::of(&world.owner)).await.unwrap();
+    assert_eq!(found[&d].1, Ownership::Abandoned);
 }
 
 #[tokio::test]

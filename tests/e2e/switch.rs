@@ -1,16 +1,21 @@
 //! The switch from the Go operator: it is stopped, and ours started, over its resources and objects.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http::Method;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
-use kube::api::{Api, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use serde_json::{Value, json};
 
+use dbqo::crd::DatabaseQueryResource;
+
 use crate::support::admission::Refusal;
+use crate::support::gadgets::Gadgets;
 use crate::support::proxy::{Fate, Proxy};
 use crate::support::rules::{VERBS, allow, allow_references, create_account, delete_account};
 use crate::support::world::{CONFIG_MAP, PATIENCE, World, condition};
@@ -41,10 +46,7 @@ impl<'a> Go<'a> {
         let namespace = object["metadata"]["namespace"].as_str().map(str::to_owned);
         object["metadata"]["labels"]["konnektr.io/managed-by"] = json!("q");
         if namespace.as_deref() == Some(self.world.namespace.name()) {
-            object["metadata"]["ownerReferences"] = json!([{
-                "apiVersion": "konnektr.io/v1alpha1", "kind": "DatabaseQueryResource", "name": "q",
-                "uid": self.dbqr.uid(), "controller": true, "blockOwnerDeletion": true,
-            }]);
+            object["metadata"]["ownerReferences"] = reference(&self.dbqr);
         }
         let config = json!({"spec": object["spec"], "labels": object["metadata"]["labels"]});
         object["metadata"]["annotations"]["konnektr.io/last-applied-configuration"] = json!(config.to_string());
@@ -56,11 +58,7 @@ impl<'a> Go<'a> {
     }
 
     async fn applies_config_map(&mut self, namespace: &str, name: &str) {
-        self.applies(json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace},
-            "data": {"v": "old", "gone": "old"},
-        }))
-        .await;
+        self.applies(config_map_of(namespace, name)).await;
     }
 
     fn lists(&mut self, kind: &str, namespace: &str, name: &str) {
@@ -79,6 +77,29 @@ impl<'a> Go<'a> {
         let params = PatchParams { field_manager: Some("manager".into()), ..PatchParams::default() };
         self.world.dbqrs().patch_status("q", &params, &Patch::Merge(status)).await.unwrap();
     }
+}
+
+fn config_map_of(namespace: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace},
+        "data": {"v": "old", "gone": "old"},
+    })
+}
+
+fn reference(dbqr: &DynamicObject) -> Value {
+    json!([{
+        "apiVersion": "konnektr.io/v1alpha1", "kind": "DatabaseQueryResource", "name": dbqr.name_any(),
+        "uid": dbqr.uid(), "controller": true, "blockOwnerDeletion": true,
+    }])
+}
+
+/// A resource `q` in a namespace that our operator does not look at.
+async fn create_elsewhere(world: &World, namespace: &str) -> DynamicObject {
+    let mut dbqr = world.dbqrs().get("q").await.unwrap();
+    dbqr.metadata = ObjectMeta { name: Some("q".into()), ..ObjectMeta::default() };
+    let resource = ApiResource::erase::<DatabaseQueryResource>(&());
+    let elsewhere = Api::<DynamicObject>::namespaced_with(world.client.clone(), namespace, &resource);
+    elsewhere.create(&PostParams::default(), &dbqr).await.unwrap()
 }
 
 fn api(world: &World, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -238,6 +259,10 @@ async fn what_is_anothers_is_left_alone_be_it_listed_or_labelled() {
     // A resource of the same name in another namespace has these.
     go.applies_config_map(other.name(), "yours").await;
     go.listed.pop();
+    let theirs = create_elsewhere(go.world, other.name()).await;
+    let mut referring = config_map_of(other.name(), "referring");
+    referring["metadata"]["ownerReferences"] = reference(&theirs);
+    go.applies(referring).await;
     let config_map = |name: &str, label: &str| {
         let metadata = json!({"name": name, "labels": {"konnektr.io/managed-by": label}});
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"v": "theirs"}})
@@ -262,7 +287,7 @@ async fn what_is_anothers_is_left_alone_be_it_listed_or_labelled() {
     let label = Patch::Merge(json!({"metadata": {"labels": {"konnektr.io/managed-by": "q"}}}));
     config_maps(go.world, other.name()).patch("unlabelled", &PatchParams::default(), &label).await.unwrap();
     go.stops().await;
-    let names = ["yours", "foreign", "another", "unlabelled"];
+    let names = ["yours", "referring", "foreign", "another", "unlabelled"];
     let versions = async |world: &World| {
         let mut versions = Vec::new();
         for name in names {
@@ -352,6 +377,23 @@ async fn those_that_nobody_answers_for_hold_up_neither_others_nor_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_answers_take_long_half_of_it_is_done_each_time() {
+    let proxy = Proxy::start(|parts| {
+        let is_it = parts.method == Method::PATCH && parts.uri.path().ends_with("/configmaps/slow");
+        if is_it { Fate::Waits(Duration::from_secs(7)) } else { Fate::Passes }
+    })
+    .await;
+    let client = kube::Client::try_default().await.unwrap();
+    let mut world = World::on(client, "switch-slow", &["a"], &[], Some(proxy.kubeconfig)).await;
+    let own = world.namespace.name().to_owned();
+    let mut go = Go::operates(&mut world, json!({"prune": false})).await;
+    go.applies_config_map(&own, "slow").await;
+    go.stops().await;
+    world.restart();
+    until_counted(&world, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_end_in_the_middle_loses_nothing() {
     static PATCHES: AtomicUsize = AtomicUsize::new(0);
     const PASS: usize = 1000;
@@ -432,6 +474,58 @@ async fn a_resource_that_is_deleted_during_the_switch_leaves_its_objects_where_t
     world.create("next", json!({"query": "SELECT 'x' AS name, 'x' AS v"})).await;
     world.ready("next").await;
     assert_eq!(world.value("a").await.as_deref(), Some("old"));
+}
+
+#[tokio::test]
+async fn objects_stay_where_that_is_wanted_whatever_keeps_the_resource_from_being_worked_on() {
+    for (spec, flags, condition) in [
+        (json!({}), &["--require-service-account"][..], ("Ready", "False")),
+        (json!({"suspend": true}), &[], ("ChangeDetection", "Unknown")),
+        // It does not decode.
+        (json!({"pruneGuard": {"maxDeletions": 5_000_000_000_i64}}), &[], ("Stalled", "True")),
+    ] {
+        let mut world = World::with_flags("switch-kept", &["a"], flags).await;
+        let own = world.namespace.name().to_owned();
+        let mut go = Go::operates(&mut world, spec).await;
+        go.applies_config_map(&own, "a").await;
+        // Its row failed last, so that the Go operator left it out.
+        go.applies_config_map(&own, "unlisted").await;
+        go.listed.pop();
+        go.stops().await;
+        world.patch("q", json!({"spec": {"deletionPolicy": "Orphan"}})).await;
+        world.restart();
+        world.condition("q", condition.0, condition.1, None).await;
+        world.delete("q").await;
+        world.until_gone("q").await;
+        for name in ["a", "unlisted"] {
+            let object = world.config_maps().get(name).await.unwrap();
+            assert!(object.owner_references().is_empty(), "the garbage collector takes {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_go_operator_applied_in_a_version_that_there_is_no_more_is_taken_over_as_well() {
+    let mut world = World::with_flags("switch-version", &["a"], &FLAGS).await;
+    let own = world.namespace.name().to_owned();
+    let gadgets = Gadgets::new(&world).await;
+    let mut go = Go::operates(&mut world, json!({})).await;
+    let params = PatchParams::apply("databasequeryresource-controller").force();
+    let gadget = json!({
+        "apiVersion": format!("{}/v1", gadgets.group), "kind": "Gadget",
+        "metadata": {"name": "g", "labels": {"konnektr.io/managed-by": "q"}, "ownerReferences": reference(&go.dbqr)},
+        "spec": {"v": "old"},
+    });
+    gadgets.objects("v1").patch("g", &params, &Patch::Apply(&gadget)).await.unwrap();
+    go.listed.push(format!("{}/v1/Gadget/{own}/g", gadgets.group));
+    go.stops().await;
+    gadgets.define(&["v2"], &["v2"]).await;
+    world.restart();
+    world.ready("q").await;
+    eventually("it goes, as it has no row", PATIENCE, async || {
+        gadgets.objects("v2").get_opt("g").await.unwrap().is_none().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -40,6 +40,11 @@ impl Gadgets {
 
     /// Serves these versions and no others; v2 is stored.
     pub async fn serve(&self, served: &[&str]) {
+        self.define(&["v1", "v2"], served).await;
+    }
+
+    /// The same, and there are no other versions than these.
+    pub async fn define(&self, versions: &[&str], served: &[&str]) {
         let version = |name: &str| {
             json!({"name": name, "served": served.contains(&name), "storage": name == "v2", "schema": {"openAPIV3Schema":
                 {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}})
@@ -47,7 +52,7 @@ impl Gadgets {
         let definition: Value = json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": {"name": self.name()},
-            "spec": {"group": self.group, "scope": "Namespaced", "versions": [version("v1"), version("v2")],
+            "spec": {"group": self.group, "scope": "Namespaced", "versions": versions.iter().map(|name| version(name)).collect::<Value>(),
                 "names": {"plural": "gadgets", "singular": "gadget", "kind": "Gadget"}},
         });
         let params = PatchParams::apply("tests").force();

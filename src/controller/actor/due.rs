@@ -49,8 +49,10 @@ impl Actor {
         };
         let restore = self.restore.filter(|_| !holds);
         let again = self.memory.notified.again().filter(|_| scheduled.is_some());
-        let work =
-            [self.again.map(|again| again.at), scheduled, restore, again].into_iter().flatten().filter(|_| !suspended);
-        work.chain(self.report.due()).min().unwrap_or_else(|| Instant::now() + FAR)
+        let work = [scheduled, restore, again].into_iter().flatten().filter(|_| !suspended);
+        work.chain(self.again.map(|again| again.at))
+            .chain(self.report.due())
+            .min()
+            .unwrap_or_else(|| Instant::now() + FAR)
     }
 }

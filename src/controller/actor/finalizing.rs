@@ -2,17 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::{Actor, Seen, now};
+use super::{Actor, Again, Seen, now};
 use crate::cluster::AccountError;
 use crate::controller::cleanup::{self, Manner};
 use crate::controller::error::Error;
+use crate::controller::jitter::jitter;
 use crate::controller::search::search;
 use crate::controller::takeover::take_over;
 use crate::crd::{Dbqr, DeletionPolicy};
 use crate::logic::account::Account;
 use crate::logic::inventory::Inventory;
-use crate::logic::object::GroupKind;
+use crate::logic::object::{FINALIZER, GroupKind};
 use crate::logic::outcome::{self, Outcome, Undone};
 
 impl Actor {
@@ -41,6 +43,25 @@ impl Actor {
         }
     }
 
+    /// Makes sure that the resource does not go without us, be it that nothing else is done for it.
+    pub(super) async fn hold(&mut self, dbqr: &Dbqr) {
+        let now = Instant::now();
+        if dbqr.has_finalizer(FINALIZER) {
+            self.again = None;
+        }
+        if dbqr.has_finalizer(FINALIZER) || self.again.is_some_and(|again| now < again.at) {
+            return;
+        }
+        self.again = match self.ctx.cluster.add_finalizer(&dbqr.metadata).await.map_err(Error::Guard) {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::warn!(dbqr = %self.owner, reason = error.reason(), "{error}");
+                self.series.failed(error.reason());
+                Some(Again { at: now + self.retry.next(jitter()), holds: true })
+            }
+        };
+    }
+
     /// Waits for what is under way: what it creates has to be found afterwards.
     pub(super) async fn drain(&mut self) {
         while !self.memory.applies.is_empty() {
@@ -60,7 +81,7 @@ impl Actor {
         let is_there = move || watched.has_changed().is_ok();
         let (mut untaken, mut in_the_way) = (Vec::new(), None);
         self.memory.state.legacy.forget();
-        let refused = take_over(&ctx, dbqr, &self.owner, &mut self.memory, &is_there).await;
+        let refused = take_over(&ctx, dbqr, &self.owner, &mut self.memory, keep, &is_there).await;
         for (id, error) in refused.map_err(Error::Track)? {
             if keep || lost.is_none() || !error.lacks_rule() {
                 in_the_way = Some(format!("{id} could not be taken over from the Go operator: {error}"));

@@ -1,6 +1,6 @@
 //! Whose an object is and how it is had, as its metadata tell. Pure.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta, OwnerReference};
 
 use super::{
     ADOPTED, APPLIED_HASH, AppliedHash, FIELD_MANAGER, INITIAL_MANAGER, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, Owner,
@@ -18,8 +18,8 @@ pub enum Ownership {
     /// Ours by all that we still own of it, but the owner-uid annotation, which somebody wrote or took off. To be put right
     /// where a row wants it, and nobody's to delete before.
     Disowned,
-    /// The Go operator made it for a DatabaseQueryResource of the same name, of whatever namespace: only the list of it
-    /// that it left tells.
+    /// The Go operator made it for a DatabaseQueryResource of the same name, of whatever namespace, and no reference says
+    /// which: only the list of it that it left tells.
     Left,
     /// Another DatabaseQueryResource's.
     OtherOwner {
@@ -74,9 +74,18 @@ fn of_predecessor(meta: &ObjectMeta, owner: &Owner) -> Ownership {
         Ownership::Foreign
     } else if meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid) {
         Ownership::Inherited
+    } else if meta.owner_references.iter().flatten().any(|reference| is_anothers(reference, meta, owner)) {
+        Ownership::Foreign
     } else {
         Ownership::Left
     }
+}
+
+/// Whether a reference is to another DatabaseQueryResource that may exist: not to an earlier one of the same namespace and
+/// name.
+fn is_anothers(reference: &OwnerReference, meta: &ObjectMeta, owner: &Owner) -> bool {
+    let is_earlier = reference.name == owner.name && meta.namespace.as_deref() == Some(&owner.namespace);
+    reference.kind == "DatabaseQueryResource" && !is_earlier
 }
 
 /// Whether this is the entry of the Go operator.
@@ -267,12 +276,15 @@ mod tests {
     fn what_the_go_operator_made_is_told_by_its_entry_and_for_whom_by_the_reference() {
         let reference = |uid: &str| {
             let reference = json!({"apiVersion": "v", "kind": "DatabaseQueryResource", "name": "q", "uid": uid});
-            json!({"annotations": {}, "ownerReferences": [reference]})
+            json!({"annotations": {}, "ownerReferences": [reference], "namespace": "n"})
         };
         let whose = |entries: Value, uid: &str| ownership(&meta(entries, reference(uid)), &owner());
         let entry_of = |manager: &str| entry(manager, "Apply", &[LABEL_NAME], &[]);
         assert_eq!(whose(json!([entry_of(PREDECESSOR)]), "u1"), Ownership::Inherited);
-        assert_eq!(whose(json!([entry_of(PREDECESSOR)]), "u2"), Ownership::Left);
+        assert_eq!(whose(json!([entry_of(PREDECESSOR)]), "u2"), Ownership::Left, "an earlier one's");
+        let elsewhere = Owner { namespace: "n2".into(), ..owner() };
+        let theirs = meta(json!([entry_of(PREDECESSOR)]), reference("u2"));
+        assert_eq!(ownership(&theirs, &elsewhere), Ownership::Foreign, "of one of that name in another namespace");
         assert_eq!(whose(json!([entry_of("kubectl")]), "u1"), Ownership::Foreign);
         assert_eq!(whose(json!([entry(PREDECESSOR, "Update", &[LABEL_NAME], &[])]), "u1"), Ownership::Foreign);
         assert_eq!(whose(json!([entry(PREDECESSOR, "Apply", &["team"], &[])]), "u1"), Ownership::Foreign);
