@@ -39,10 +39,10 @@ impl Pass<'_> {
             objects.extend(ours.map(|owned| (owned.id, owned.known)));
         }
         // No inventory has them, and yet they are to stay.
-        if self.spec.deletion_policy == DeletionPolicy::Orphan {
-            if let (_, Some((id, error))) = unrefer(self.ctx, &self.owner, disowned).await {
-                return Err(Error::Orphan(format!("{id}: {error}")));
-            }
+        if self.spec.deletion_policy == DeletionPolicy::Orphan
+            && let (_, Some((id, error))) = unrefer(self.ctx, &self.owner, disowned).await
+        {
+            return Err(Error::Orphan(format!("{id}: {error}")));
         }
         Ok(memory.state.listed(objects, Instant::now()))
     }
