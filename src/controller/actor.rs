@@ -26,7 +26,7 @@ use super::{Context, error::Error, observe};
 use crate::crd::Dbqr;
 use crate::logic::account::Account;
 use crate::logic::invalid::InvalidSpec;
-use crate::logic::object::{FINALIZER, OUR_FINALIZERS, Owner};
+use crate::logic::object::{OUR_FINALIZERS, Owner};
 use crate::logic::outcome::{self, Outcome};
 use crate::logic::retry::Retry;
 use crate::logic::schedule::Look;
@@ -229,9 +229,7 @@ impl Actor {
 
     /// The pipeline, and a word in the status if it takes long.
     async fn reconcile(&mut self, dbqr: &Arc<Dbqr>, look: Look) -> Result<Outcome, Error> {
-        if !dbqr.has_finalizer(FINALIZER) {
-            self.ctx.cluster.add_finalizer(&dbqr.metadata).await.map_err(Error::Guard)?;
-        }
+        self.guard(dbqr).await?;
         let spec = dbqr.spec.as_ref().map_err(|error| Error::Validate(InvalidSpec(error.clone())))?;
         let (stopping, seen) = (self.ctx.stopping.clone(), self.seen.clone());
         let stop = Stop { stopping, seen, generation: dbqr.metadata.generation };

@@ -13,7 +13,7 @@ use super::search::search;
 use crate::cluster::Owned;
 use crate::crd::DeletionPolicy;
 use crate::logic::inventory::Inventory;
-use crate::logic::object::GroupKind;
+use crate::logic::object::{GroupKind, Ownership};
 use crate::logic::outcome::Done;
 
 impl Pass<'_> {
@@ -29,12 +29,20 @@ impl Pass<'_> {
         }
         let kinds = self.places(memory).await.map_err(Error::Recall)?;
         self.ctx.drift.join(&memory.inbox, &kinds);
-        let mut objects = Vec::new();
+        let (mut objects, mut disowned) = (Vec::new(), Vec::new());
         for (kind, _) in &kinds {
             let found = listed(self.ctx, kind, &self.owner).await.map_err(Error::Recall)?;
-            let ours = found.into_iter().filter(Owned::is_ours);
-            let ours = ours.inspect(|owned| memory.inbox.knows(owned.known.version));
+            let (ours, others): (Vec<_>, Vec<_>) = found.into_iter().partition(Owned::is_ours);
+            let others = others.into_iter().filter(|it| it.ownership == Ownership::Disowned && it.known.referring);
+            disowned.extend(others.map(|owned| (owned.id, owned.known.uid)));
+            let ours = ours.into_iter().inspect(|owned| memory.inbox.knows(owned.known.version));
             objects.extend(ours.map(|owned| (owned.id, owned.known)));
+        }
+        // No inventory has them, and yet they are to stay.
+        if self.spec.deletion_policy == DeletionPolicy::Orphan
+            && let (_, Some((id, error))) = unrefer(self.ctx, &self.owner, disowned).await
+        {
+            return Err(Error::Orphan(format!("{id}: {error}")));
         }
         Ok(memory.state.listed(objects, Instant::now()))
     }

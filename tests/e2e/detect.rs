@@ -177,6 +177,25 @@ async fn a_request_finds_what_somebody_deleted() {
 }
 
 #[tokio::test]
+async fn for_what_was_suspended_from_the_start_nobody_searches() {
+    let mut world = World::new("suspended-first", &["a"]).await;
+    world.create("q", json!({"suspend": true})).await;
+    world.condition("q", "ChangeDetection", "Unknown", Some("Suspended")).await;
+    eventually("it does not go without us", PATIENCE, async || {
+        (world.get("q").await["metadata"]["finalizers"] == json!(["konnektr.io/dbqr-finalizer"])).then_some(())
+    })
+    .await;
+    eventually("nothing was made", PATIENCE, async || {
+        (world.get("q").await["status"]["managedResources"] == 0).then_some(())
+    })
+    .await;
+    world.restart();
+    world.patch("q", json!({"spec": {"suspend": false}})).await;
+    world.ready("q").await;
+    assert!(!world.operator.logs().contains("status.kinds was lost"), "{}", world.operator.logs());
+}
+
+#[tokio::test]
 async fn a_suspended_resource_does_nothing_but_be_deleted() {
     let world = World::new("suspended", &["a"]).await;
     world.create("q", json!({})).await;

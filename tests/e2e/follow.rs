@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::Api;
+use kube::api::{Api, PostParams};
 use serde_json::json;
 
 use crate::support::world::{PATIENCE, World};
@@ -44,6 +44,9 @@ async fn an_object_carries_our_marks_and_a_reference_to_its_owner() {
 #[tokio::test]
 async fn a_restart_with_nothing_changed_writes_nothing() {
     let mut world = World::new("restart", &["a", "b"]).await;
+    // This is shared, and not known to be as it was left.
+    let theirs = json!({"metadata": {"name": "b"}, "data": {"theirs": "1"}});
+    world.config_maps().create(&PostParams::default(), &serde_json::from_value(theirs).unwrap()).await.unwrap();
     world.create("q", json!({})).await;
     world.ready("q").await;
     world.another_pass("q").await;

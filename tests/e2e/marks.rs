@@ -156,6 +156,27 @@ async fn what_is_to_stay_is_kept_from_the_garbage_collector_whatever_its_owner_u
 }
 
 #[tokio::test]
+async fn what_is_to_stay_loses_its_reference_whatever_its_owner_uid() {
+    let world = World::new("owner-uid-orphaned", &["a", "b"]).await;
+    world.create("q", keyed(json!({"prune": false}))).await;
+    world.ready("q").await;
+    let maps = world.config_maps();
+    world.run_sql("DELETE FROM t WHERE name = 'b'").await;
+    world.another_pass("q").await;
+    annotate(&maps, "b", json!({ OWNER_UID: "nonsense" })).await;
+    assert!(!maps.get("b").await.unwrap().metadata.owner_references.unwrap_or_default().is_empty());
+    world.patch("q", json!({"spec": {"deletionPolicy": "Orphan"}})).await;
+    // A deletion in the foreground has the garbage collector go first.
+    for name in ["a", "b"] {
+        eventually(&format!("{name} does not refer to it"), PATIENCE, async || {
+            let references = maps.get(name).await.unwrap().metadata.owner_references;
+            references.unwrap_or_default().is_empty().then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn an_owner_uid_that_cannot_be_taken_back_fails_its_own_row_by_name() {
     let mut world = World::new("owner-uid-held", &["a", "b", "c"]).await;
     theirs(&world, "a").await;

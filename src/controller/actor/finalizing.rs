@@ -11,7 +11,7 @@ use crate::controller::error::Error;
 use crate::controller::jitter::jitter;
 use crate::controller::search::search;
 use crate::controller::takeover::take_over;
-use crate::crd::{Dbqr, DeletionPolicy};
+use crate::crd::{Dbqr, DeletionPolicy, Status};
 use crate::logic::account::Account;
 use crate::logic::inventory::Inventory;
 use crate::logic::object::{FINALIZER, GroupKind};
@@ -43,16 +43,27 @@ impl Actor {
         }
     }
 
-    /// Makes sure that the resource does not go without us, be it that nothing else is done for it.
+    /// Makes sure that the resource does not go without us.
+    pub(super) async fn guard(&mut self, dbqr: &Dbqr) -> Result<(), Error> {
+        if dbqr.has_finalizer(FINALIZER) {
+            return Ok(());
+        }
+        self.ctx.cluster.add_finalizer(&dbqr.metadata).await.map_err(Error::Guard)?;
+        let latest = self.report.latest();
+        if latest.kinds.is_empty() && dbqr.listed.is_empty() {
+            // Nothing was made for it yet: should the process end before it tells more, nobody has to search for objects.
+            self.report.set(Status { managed_resources: Some(0), ..latest.clone() });
+        }
+        Ok(())
+    }
+
+    /// The same where nothing else is done for it.
     pub(super) async fn hold(&mut self, dbqr: &Dbqr) {
         let now = Instant::now();
-        if dbqr.has_finalizer(FINALIZER) {
-            self.again = None;
-        }
-        if dbqr.has_finalizer(FINALIZER) || self.again.is_some_and(|again| now < again.at) {
+        if !dbqr.has_finalizer(FINALIZER) && self.again.is_some_and(|again| now < again.at) {
             return;
         }
-        self.again = match self.ctx.cluster.add_finalizer(&dbqr.metadata).await.map_err(Error::Guard) {
+        self.again = match self.guard(dbqr).await {
             Ok(()) => None,
             Err(error) => {
                 tracing::warn!(dbqr = %self.owner, reason = error.reason(), "{error}");
