@@ -74,7 +74,7 @@ async fn a_new_leader_takes_the_slot_over_from_one_that_hangs() {
         (standby.figure(r#"dbqo_listeners{state="listening"}"#).await == Some(1.0)).then_some(())
     })
     .await;
-    world.applies(&world.sql, "heard").await;
+    world.hears(&world.sql, "heard").await;
     world.operator.signal("KILL");
 }
 
@@ -107,7 +107,7 @@ async fn what_a_transaction_wrote_that_began_before_is_applied_when_it_commits()
     earlier.batch_execute("COMMIT").await.unwrap();
     world.until_value("b", Some("early")).await;
     world.until_told("half a minute", false).await;
-    world.applies(&world.sql, "later").await;
+    world.hears(&world.sql, "later").await;
 }
 
 #[tokio::test]
@@ -200,7 +200,7 @@ async fn without_a_connection_to_wait_on_the_table_is_read_from_time_to_time() {
         (!message.contains("--max-waiting-per-listener")).then_some(())
     })
     .await;
-    world.applies(&world.sql, "heard").await;
+    world.hears(&world.sql, "heard").await;
 }
 
 async fn told(world: &World) -> String {
@@ -280,7 +280,7 @@ async fn a_table_with_a_bell_is_armed_though_the_one_that_was_listened_to_first_
     world.listening("q").await;
     world.run_sql("UPDATE u SET v = 'two'").await;
     world.until_value("u", Some("two")).await;
-    world.applies(&world.sql, "two").await;
+    world.hears(&world.sql, "two").await;
 }
 
 fn on_u() -> Value {

@@ -260,7 +260,7 @@ async fn a_table_that_loses_a_partition_or_is_swapped_by_its_name_is_read_and_wa
     .await;
     world.listening("q").await;
     backend(&world.sql, LISTENING).await;
-    world.applies(&world.sql, "heard").await;
+    world.hears(&world.sql, "heard").await;
 }
 
 #[tokio::test]

@@ -138,7 +138,7 @@ async fn a_backend_that_hangs_is_noticed_and_replaced() {
             there.is_empty().then_some(())
         })
         .await;
-        world.applies(&sql, &format!("heard {hung}")).await;
+        world.hears(&sql, &format!("heard {hung}")).await;
     }
 }
 
@@ -304,7 +304,7 @@ async fn of_several_hosts_the_primary_is_listened_to_and_read_wherever_it_stands
     listen_at(&world, &uri).await;
     let sql = primary.admin().await;
     backend(&sql, LISTENING).await;
-    world.applies(&sql, "heard").await;
+    world.hears(&sql, "heard").await;
     let there = replica.admin().await;
     let ours = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'db-query-operator%'";
     eventually("nothing is read where it may be older", PATIENCE, async || {

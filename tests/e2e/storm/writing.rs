@@ -81,7 +81,10 @@ impl Writer {
                 let ended = if self.is_fast { self.change(&client).await } else { self.transaction(&client).await };
                 match ended {
                     Ok(()) => drop(self.commits.fetch_add(1, Ordering::Relaxed)),
-                    Err(_) => drop(client.batch_execute("ROLLBACK").await),
+                    Err(error) => {
+                        assert!(is_of_others(&error), "a statement failed because of us: {error:?}");
+                        drop(client.batch_execute("ROLLBACK").await);
+                    }
                 }
             }
         }
@@ -167,6 +170,14 @@ impl Writer {
         };
         client.batch_execute(&sql).await
     }
+}
+
+/// Whether a statement failed for what the writers do to each other, or since the server went away.
+fn is_of_others(error: &Error) -> bool {
+    // Constraints, two changes of one row (MERGE, and rows that move to another partition), deadlocks, locks that others
+    // have for long, and a server that ends.
+    const CODES: [&str; 7] = ["21000", "40001", "40P01", "55P03", "57P01", "57P02", "57P03"];
+    error.code().is_none_or(|code| code.code().starts_with("23") || CODES.contains(&code.code()))
 }
 
 /// Changes what rows of `w` show of `s`.
