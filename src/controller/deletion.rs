@@ -5,7 +5,7 @@ use futures::StreamExt;
 
 use super::Context;
 use crate::cluster::{self, Deleted};
-use crate::logic::object::{ObjectId, Owner, Version, goes_first};
+use crate::logic::object::{ObjectId, Owner, Version, deletion_order};
 use crate::logic::prune::Stale;
 
 /// Deletions in flight for one resource.
@@ -20,9 +20,8 @@ pub async fn delete(
     objects: Vec<(Stale, Option<Version>)>,
     go_on: &(dyn Fn() -> bool + Send + Sync),
 ) -> Vec<(Stale, Result<Deleted, cluster::Error>)> {
-    let (last, first): (Vec<_>, Vec<_>) = objects.into_iter().partition(|((id, _), _)| goes_first(&id.kind));
     let mut results = Vec::new();
-    for objects in [first, last] {
+    for objects in deletion_order(objects, |((id, _), _)| id) {
         let deletions =
             futures::stream::iter(objects).take_while(|_| std::future::ready(go_on())).map(async |(stale, seen)| {
                 let result = delete_one(ctx, owner, &stale, seen).await;

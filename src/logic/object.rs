@@ -205,3 +205,26 @@ pub fn goes_first(kind: &GroupKind) -> bool {
         ("", "Namespace") | ("apiextensions.k8s.io", "CustomResourceDefinition")
     )
 }
+
+/// The order in which objects are deleted, each part once all of the one before is: what [goes first](goes_first) goes
+/// last, since it takes others along.
+pub fn deletion_order<T>(objects: Vec<T>, id: impl Fn(&T) -> &ObjectId) -> [Vec<T>; 2] {
+    let (last, first) = objects.into_iter().partition(|object| goes_first(&id(object).kind));
+    [first, last]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_and_definitions_are_deleted_last() {
+        let kinds =
+            ["Namespace", "ConfigMap", "CustomResourceDefinition.apiextensions.k8s.io", "Namespace.example.com"];
+        let ids = kinds.map(|kind| ObjectId { kind: GroupKind::parse(kind).into(), namespace: None, name: "a".into() });
+        let parts = deletion_order(ids.to_vec(), |id| id);
+        let [first, last] = parts.map(|part| part.iter().map(|id| id.kind.to_string()).collect::<Vec<_>>());
+        assert_eq!(first, [kinds[1], kinds[3]]);
+        assert_eq!(last, [kinds[0], kinds[2]]);
+    }
+}

@@ -117,6 +117,9 @@ async fn the_manifests_apply_and_their_pod_is_admitted() {
     let deployments: Api<Deployment> = Api::namespaced(world.client.clone(), NAMESPACE);
     let deployment = deployments.get(ACCOUNT).await.unwrap().spec.unwrap();
     assert_eq!(deployment.replicas, Some(2));
+    let strategy = serde_json::to_value(deployment.strategy).unwrap();
+    let one_more = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
+    assert_eq!(strategy, one_more, "one that stands by is there during an update as well");
     assert_eq!(budget.selector, Some(deployment.selector), "the budget is for the operator's Pods");
     eventually("the operator is ready", PATIENCE, async || {
         (world.operator.get("/readyz").await.0 == 200).then_some(())

@@ -2,7 +2,8 @@
 
 use std::process::{Command, Output, Stdio};
 
-use super::role;
+use super::{role, servers};
+use crate::support::server::{ADMIN, PASSWORD, Server};
 use crate::support::{TestDatabase, env};
 
 /// Runs it, with the database told in the environment.
@@ -78,9 +79,11 @@ async fn a_connection_string_wins_over_the_environment() {
 
 #[tokio::test]
 async fn psql_does_the_same_with_the_printed_files() {
-    let database = TestDatabase::create("command psql").await;
-    database.client().await.batch_execute("CREATE TABLE t (id int)").await.unwrap();
-    let folder = std::path::PathBuf::from(env("DIR")).join(database.name());
+    // One of its own: the role that goes at the end belongs to all databases of a server.
+    let server = Server::start("command psql").await;
+    let client = servers::client(&server, "postgres").await;
+    client.batch_execute("CREATE TABLE t (id int)").await.unwrap();
+    let folder = std::path::PathBuf::from(env("DIR")).join(format!("psql-{}", server.port));
     std::fs::create_dir(&folder).unwrap();
     let psql = |file: &str, variables: &[&str]| {
         let printed = Command::new(env!("CARGO_BIN_EXE_dbqo")).args(["sql", "print", file]).output().unwrap();
@@ -91,9 +94,9 @@ async fn psql_does_the_same_with_the_printed_files() {
         for variable in variables {
             command.args(["-v", variable]);
         }
-        command.arg("-f").arg(path).env("PGHOST", database.host()).env("PGPORT", database.port().to_string());
-        command.env("PGUSER", database.user()).env("PGPASSWORD", database.password());
-        said(&command.env("PGDATABASE", database.name()).output().unwrap())
+        command.arg("-f").arg(path).env("PGHOST", "127.0.0.1").env("PGPORT", server.port.to_string());
+        command.env("PGUSER", ADMIN).env("PGPASSWORD", PASSWORD);
+        said(&command.env("PGDATABASE", "postgres").output().unwrap())
     };
     for (file, variables, expected) in [
         ("install", &[][..], "DO"),
@@ -103,10 +106,13 @@ async fn psql_does_the_same_with_the_printed_files() {
         ("check", &[], "|{id}|2||"),
         ("check", &["table=t"], "public.t|t|t|t|t|"),
         ("unwatch", &["table=t"], "trigger dbqo_"),
+        ("watch", &["table=t"], "trigger dbqo_"),
+        ("uninstall", &[], "role dbqo_owner"),
     ] {
         let (well, text) = psql(file, variables);
         assert!(well && text.contains(expected), "{file}: {text}");
     }
+    assert_eq!(servers::left(&client).await, Vec::<String>::new());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use dbqo::logic::triggers::files;
 use serde_json::json;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::{Listener, oid, problem};
@@ -18,15 +19,16 @@ fn config(server: &Server, database: &str) -> Config {
     config
 }
 
-async fn client(server: &Server, database: &str) -> Client {
+pub async fn client(server: &Server, database: &str) -> Client {
     let (client, connection) = config(server, database).connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
-async fn left(client: &Client) -> Vec<String> {
+/// What there is of us.
+pub async fn left(client: &Client) -> Vec<String> {
     let sql = "SELECT tgname::text FROM pg_trigger WHERE tgname LIKE 'dbqo%' UNION ALL SELECT nspname::text FROM pg_namespace \
-               WHERE nspname LIKE 'dbqo%' UNION ALL SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'dbqo%'";
+               WHERE nspname LIKE 'dbqo%' UNION ALL SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'dbqo%' ORDER BY 1";
     client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
@@ -54,6 +56,39 @@ async fn to_uninstall_leaves_nothing_but_what_another_database_needs() {
         "{text}"
     );
     assert_eq!(left(&second).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn to_uninstall_where_a_table_is_in_use_removes_nothing_and_lets_those_who_waited_go_on() {
+    let server = Server::start("servers busy").await;
+    let (look, uninstalls) = (client(&server, "postgres").await, client(&server, "postgres").await);
+    let (busy, one, two) =
+        (client(&server, "postgres").await, client(&server, "postgres").await, client(&server, "postgres").await);
+    look.batch_execute(files::INSTALL).await.unwrap();
+    // The one that nobody uses comes first: its triggers are dropped already when the lock of the other is waited for.
+    let tables = "CREATE TABLE free (id int); SELECT dbqo.watch('free', '{id}');
+        CREATE TABLE used (id int); SELECT dbqo.watch('used', '{id}')";
+    look.batch_execute(tables).await.unwrap();
+    let all = left(&look).await;
+    busy.batch_execute("BEGIN; INSERT INTO used VALUES (1)").await.unwrap();
+    let uninstalling = tokio::spawn(async move { uninstalls.batch_execute("SELECT dbqo.uninstall()").await });
+    eventually("it waits for the lock", PATIENCE, async || {
+        let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'used'::regclass";
+        let waits = look.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) > 0;
+        (waits || uninstalling.is_finished()).then_some(())
+    })
+    .await;
+    let (one, two) =
+        (one.batch_execute("INSERT INTO free VALUES (2)"), two.batch_execute("INSERT INTO used VALUES (2)"));
+    let (one, two) = tokio::time::timeout(PATIENCE, async { tokio::join!(one, two) }).await.expect("both get through");
+    one.unwrap();
+    two.unwrap();
+    let refused = uninstalling.await.unwrap().unwrap_err();
+    assert_eq!(refused.code(), Some(&SqlState::LOCK_NOT_AVAILABLE), "{refused}");
+    assert_eq!(left(&look).await, all, "all or nothing");
+    busy.batch_execute("COMMIT").await.unwrap();
+    look.batch_execute("SELECT dbqo.uninstall()").await.unwrap();
+    assert_eq!(left(&look).await, Vec::<String>::new());
 }
 
 #[tokio::test]
