@@ -3,12 +3,12 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args};
 
 use crate::controller::Candidate;
 use crate::crd;
 use crate::logic::lease::Times;
+use crate::logic::object::is_label;
 
 /// Flags of leader election.
 #[derive(Debug, Args)]
@@ -22,12 +22,12 @@ pub struct Flags {
     leader_elect: bool,
 
     /// Namespace of the Lease; where unset that of the Pod (POD_NAMESPACE), outside of a cluster that of the kubeconfig
-    #[arg(long, env = "DBQO_LEASE_NAMESPACE", value_name = "NAMESPACE", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, env = "DBQO_LEASE_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
     lease_namespace: Option<String>,
 
     /// Name of the Lease. Operators that watch different namespaces need Leases of different names or namespaces
     #[arg(long, env = "DBQO_LEASE_NAME", value_name = "NAME", default_value = "db-query-operator",
-          value_parser = NonEmptyStringValueParser::new())]
+          value_parser = name)]
     lease_name: String,
 
     /// How long others wait for a leader that does not renew its Lease, before one takes over
@@ -41,6 +41,15 @@ pub struct Flags {
     /// How often a leader renews the Lease and others look at it
     #[arg(long, env = "DBQO_LEASE_RETRY_PERIOD", value_name = "DURATION", default_value = "2s", value_parser = duration)]
     lease_retry_period: Duration,
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    if is_label(text) { Ok(text.into()) } else { Err("give a namespace: small letters, digits and dashes".into()) }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let is_name = text.len() <= 253 && text.split('.').all(is_label);
+    if is_name { Ok(text.into()) } else { Err("give a name: small letters, digits, dashes and dots".into()) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

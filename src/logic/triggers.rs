@@ -224,7 +224,8 @@ impl fmt::Display for Why {
             Self::Stranger(owner) => write!(
                 f,
                 "the schema dbqo belongs to role {owner}, and not to dbqo_owner, this role, the database's owner or a \
-                 superuser"
+                 superuser, so that its functions are not trusted; {owner} or a superuser has to run: DROP SCHEMA dbqo \
+                 CASCADE, and then one of those has to install it (dbqo sql install)"
             ),
             Self::NoTable => f.write_str("there is no such table"),
             Self::NotATable => f.write_str("only permanent tables can have the triggers"),

@@ -196,6 +196,33 @@ async fn for_what_was_suspended_from_the_start_nobody_searches() {
 }
 
 #[tokio::test]
+async fn of_what_is_suspended_nobody_says_that_it_is_tried_again() {
+    let world = World::new("suspended-failing", &[]).await;
+    world.create("q", json!({"query": "SELECT name, v FROM nowhere"})).await;
+    world.condition("q", "Reconciling", "True", Some("QueryFailed")).await;
+    world.patch("q", json!({"spec": {"suspend": true}})).await;
+    eventually("nothing is under way", PATIENCE, async || {
+        condition(&world.get("q").await, "Reconciling").is_none().then_some(())
+    })
+    .await;
+    world.condition("q", "Ready", "False", Some("QueryFailed")).await;
+    world.patch("q", json!({"spec": {"suspend": false}})).await;
+    world.condition("q", "Reconciling", "True", Some("QueryFailed")).await;
+}
+
+#[tokio::test]
+async fn a_finalizer_that_somebody_took_off_is_put_on_again() {
+    let world = World::new("finalizer", &["a"]).await;
+    world.create("q", json!({"pollInterval": "1h"})).await;
+    world.ready("q").await;
+    world.patch("q", json!({"metadata": {"finalizers": null}})).await;
+    eventually("it is there again", PATIENCE, async || {
+        (world.get("q").await["metadata"]["finalizers"] == json!(["konnektr.io/dbqr-finalizer"])).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_suspended_resource_does_nothing_but_be_deleted() {
     let world = World::new("suspended", &["a"]).await;
     world.create("q", json!({})).await;

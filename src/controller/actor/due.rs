@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Actor, Again};
 use crate::crd::Dbqr;
+use crate::logic::object::FINALIZER;
 use crate::logic::schedule::{Look, Schedule};
 
 impl Actor {
@@ -16,6 +17,8 @@ impl Actor {
         match self.again {
             Some(again) if now >= again.at => Some(Look::Full),
             Some(Again { holds: true, .. }) => None,
+            // Somebody took it off: without it the resource would go without us, and its objects with it or not.
+            _ if !dbqr.has_finalizer(FINALIZER) => Some(Look::Probe),
             _ if self.restore.is_some_and(|at| now >= at) => Some(Look::Full),
             // Without a valid spec only a change is a reason to look.
             _ => match self.schedule()?.due(full, look, now) {

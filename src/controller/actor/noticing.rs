@@ -1,7 +1,7 @@
 //! What is told of how changes are noticed besides what a pass finds.
 
 use super::{Actor, now};
-use crate::crd::Status;
+use crate::crd::{Status, condition};
 use crate::logic::detect::{Mode, Told};
 use crate::logic::outcome;
 
@@ -23,9 +23,10 @@ impl Actor {
         told.map_or_else(|| status.clone(), |told| outcome::noticed(status, &told, now()))
     }
 
-    /// The status of one that is suspended: what is known of its rows stays.
+    /// The status of one that is suspended: what is known of its rows stays. Nothing is under way, and nothing is tried again.
     pub(super) fn suspend(&mut self, generation: Option<i64>) {
-        let status = Status { observed_generation: generation, ..self.report.latest().clone() };
+        let mut status = Status { observed_generation: generation, ..self.report.latest().clone() };
+        status.conditions.retain(|one| one.type_ != condition::RECONCILING);
         self.report.set(outcome::noticed(&status, &Told::suspended(), now()));
     }
 }

@@ -64,7 +64,7 @@ pub async fn tell(world: &mut World, keep: bool) -> Result<(), String> {
             .await?;
     }
 
-    println!("\nRows change, and objects follow at once, although the query runs by itself only every hour:\n");
+    println!("\nRows change, and objects follow at once, although the query runs by itself only every ten minutes:\n");
     world.sql("UPDATE tenants SET replicas = 3, version = '1.1' WHERE name = 'acme'").await?;
     world.expect("deployments/acme", "wants 3 replicas", |o| at(o, "/spec/replicas") == json!(3)).await?;
     world.sql("UPDATE tenants SET tier = 'gold' WHERE name = 'globex'").await?;
