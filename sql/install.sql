@@ -10,7 +10,9 @@
 -- It is one statement, and so all or nothing. Run again, it changes nothing and takes no lock. A newer installation is
 -- left alone.
 --
--- Afterwards, for each table:      SELECT dbqo.watch('schema.table', '{key_column,...}');
+-- Afterwards, for each table:      SELECT dbqo.watch('schema.table');
+--
+-- whose key columns are then those of its primary key; for others: dbqo.watch('schema.table', '{key_column,...}').
 --
 -- What a watched table gets: one function `dbqo.n_<oid of the table>` and triggers that call it after INSERT, UPDATE,
 -- DELETE and TRUNCATE. It sends on channel `dbqo`:
@@ -403,7 +405,11 @@ END$b$,
       about := dbqo.about(root);
       keys := ARRAY(SELECT a.attname FROM pg_attribute a
         WHERE a.attrelid = root AND a.attnum > 0 AND NOT a.attisdropped
-          AND (a.attname = ANY (asked_keys) OR a.attname::text IN (SELECT json_array_elements_text(about->'keys')))
+          AND (a.attname = ANY (asked_keys) OR a.attname::text IN (SELECT json_array_elements_text(about->'keys'))
+            -- Not the columns that the index only includes, which come last.
+            OR asked_keys IS NULL AND about IS NULL AND EXISTS (
+              SELECT FROM pg_index i WHERE i.indrelid = root AND i.indisprimary
+                AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])))
         ORDER BY a.attnum);
       slots := CASE WHEN asked_slots = 0 THEN 0 ELSE coalesce(greatest(asked_slots, (about->>'slots')::int), 1) END;
       slots_differ := coalesce(slots <> (about->>'slots')::int, false);
@@ -466,7 +472,8 @@ END$b$,
 
   -- Watches a table: makes or updates its function and its triggers, and returns what it made; nothing, where all is as
   -- it has to be, and then it takes no lock either. Needs the right TRIGGER on the table.
-  --   keys   columns that are sent of the rows that changed, besides those that others have asked for.
+  --   keys   columns that are sent of the rows that changed, besides those that others have asked for. Where nobody says
+  --          which, the table's primary key when it is first watched, and later no more than there are. '{}' is none.
   --   slots  how many operators can have a bell each; 1 where nobody says otherwise. With 0 there is none and every
   --          change is sent. It is not lowered but to 0.
   CREATE OR REPLACE FUNCTION dbqo.watch(rel regclass, keys name[] DEFAULT NULL, slots int DEFAULT NULL) RETURNS text[]
@@ -628,10 +635,11 @@ END$b$,
         RETURN NEXT;
         CONTINUE;
       END IF;
-      again := format('SELECT dbqo.watch(%L, %L, %s);', watched,
-        ARRAY(SELECT k FROM unnest(keys) AS k WHERE EXISTS (
+      -- What is sent is not known where nothing is there.
+      again := CASE WHEN about IS NULL THEN format('SELECT dbqo.watch(%L);', watched)
+        ELSE format('SELECT dbqo.watch(%L, %L, %s);', watched, ARRAY(SELECT k FROM unnest(keys) AS k WHERE EXISTS (
           SELECT FROM pg_attribute a WHERE a.attrelid = root AND a.attname = k AND a.attnum > 0 AND NOT a.attisdropped)),
-        coalesce(slots, 1));
+        slots) END;
 
       IF NOT has_function THEN
         problems := problems || 'it is not watched'::text; statements := statements || again;

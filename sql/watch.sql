@@ -3,15 +3,16 @@
 --
 --   psql -v table=public.tenants -v keys='{id}' -f watch.sql        or:   dbqo sql watch --table public.tenants --keys id
 --
--- keys are columns by which changed rows are found again; slots how many operators may have a bell each (1
--- unless somebody said otherwise).
+-- keys are columns by which changed rows are found again (unless somebody said otherwise, the primary key; '{}' for
+-- none); slots how many operators may have a bell each (1 unless somebody said otherwise).
 
 \if :{?keys}
+\set dbqo_keys :'keys'
 \else
-\set keys '{}'
+\set dbqo_keys NULL
 \endif
 \if :{?slots}
 \else
 \set slots NULL
 \endif
-SELECT dbqo.watch(:'table', :'keys', :slots) AS created;
+SELECT dbqo.watch(:'table', :dbqo_keys, :slots) AS created;

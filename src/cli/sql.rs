@@ -24,7 +24,7 @@ pub enum Command {
     /// Print one of the files, for psql or a migration
     Print {
         /// Which
-        #[arg(value_enum)]
+        #[arg(value_enum, default_value = "install")]
         file: File,
     },
     /// Tell what is there, what is missing and which statement mends it. Changes nothing; the exit code is 1 where
@@ -44,9 +44,10 @@ pub struct WatchFlags {
     #[command(flatten)]
     table: TableFlags,
 
-    /// Columns by which changed rows are found again, as SQL names (`changeDetection.keyColumns`)
+    /// Columns by which changed rows are found again, as SQL names (`changeDetection.keyColumns`). Where unset, the
+    /// table's primary key, if it is not watched yet, and else those that are there
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', value_parser = column)]
-    keys: Vec<String>,
+    keys: Option<Vec<String>>,
 
     /// How many operators may watch this database; 1 where nobody said otherwise. With 0 there is no bell: every change
     /// is sent, whether or not an operator wants to be told, which slows down tables that many write to
@@ -136,15 +137,17 @@ async fn watch(session: &mut Session, flags: &WatchFlags) -> Result<(), String> 
     session.installed(&LIMITS).await.map_err(failed)?.is_usable().map_err(|why| missing(why).to_string())?;
     let oid = find(session, table).await?;
     let wanted = Wanted { oid, keys: flags.keys.clone(), slots: flags.slots };
-    let watched =
-        session.ensure_watched(&wanted, true, &LIMITS).await.map_err(|error| match flags.keys.as_slice() {
-            [] => format!("{}: {error}", table.shown()),
-            keys => format!("{} with the key columns {}: {error}", table.shown(), keys.join(", ")),
-        })?;
+    let watched = session.ensure_watched(&wanted, true, &LIMITS).await.map_err(|error| match wanted.columns() {
+        [] => format!("{}: {error}", table.shown()),
+        keys => format!("{} with the key columns {}: {error}", table.shown(), keys.join(", ")),
+    })?;
     let bell = if watched.slots == 0 { "no bell".to_owned() } else { format!("a bell with {} slots", watched.slots) };
-    let keys = if watched.keys.is_empty() { "none".to_owned() } else { watched.keys.join(", ") };
     made(&watched.created, "made", "nothing was missing")?;
-    line(format_args!("{} is watched; key columns: {keys}; {bell}", table.shown()))
+    line(format_args!("{} is watched; key columns: {}; {bell}", table.shown(), listed(&watched.keys)))
+}
+
+fn listed(keys: &[String]) -> String {
+    if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }
 }
 
 async fn unwatch(session: &mut Session, table: &QualifiedName) -> Result<(), String> {
@@ -193,7 +196,7 @@ async fn check(session: &mut Session, table: Option<&QualifiedName>) -> Result<(
 fn sentence(finding: &Finding) -> String {
     let table = finding.table.as_deref().unwrap_or("the server");
     match (&finding.problem, &finding.statement) {
-        (None, _) => format!("{table}: all is there; key columns: {}", finding.keys.join(", ")),
+        (None, _) => format!("{table}: all is there; key columns: {}", listed(&finding.keys)),
         (Some(problem), None) => format!("{table}: {problem}"),
         (Some(problem), Some(statement)) => format!("{table}: {problem}; run: {statement}"),
     }
@@ -212,7 +215,7 @@ fn made(things: &[String], done: &str, nothing: &str) -> Result<(), String> {
 }
 
 fn missing(why: Why) -> Missing {
-    Missing::of(why, None, &Wanted { oid: 0, keys: Vec::new(), slots: None })
+    Missing::of(why, None, &Wanted { oid: 0, keys: None, slots: None })
 }
 
 fn failed(error: Error) -> String {

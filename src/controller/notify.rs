@@ -101,17 +101,17 @@ impl Pass<'_> {
             let key = by.map_or(&[][..], |table| &table.key);
             let keys = key.iter().map(|column| column.as_str().to_owned()).collect();
             // How many operators may listen is not for one of them to say.
-            let mut wanted = Wanted { oid, keys, slots: None };
+            let mut wanted = Wanted { oid, keys: Some(keys), slots: None };
             let ensured = self.ensure_watched(&mut lease, valid, &mut wanted, index > 0).await;
-            if wanted.keys.len() < key.len() {
+            if wanted.columns().len() < key.len() {
                 plan.tables[index] = Err(Whole::not_sent(key));
             }
             let found = ensured.map_err(|why| match why {
                 Unwatched::Failed(error) if error.tells_nothing() => Hindrance::Unknown(error),
                 why => Hindrance::Known(format!("{}: {why}", watched.table_field())),
             })?;
-            if !wanted.keys.is_empty() {
-                keyed.push(Keyed { table: oid, columns: wanted.keys, is_first: index == 0 });
+            if let Some(columns) = wanted.keys.filter(|columns| !columns.is_empty()) {
+                keyed.push(Keyed { table: oid, columns, is_first: index == 0 });
             }
             self.tell_of_made(&found).await;
             tables.push((mark.oid, i32::from(found.slots)));
@@ -141,7 +141,7 @@ impl Pass<'_> {
             if watch.sends.is_none() || watch.missing.is_empty() {
                 continue;
             }
-            let wanted = Wanted { oid: watch.oid, keys: Vec::new(), slots: None };
+            let wanted = Wanted { oid: watch.oid, keys: Some(Vec::new()), slots: None };
             match lease.session.ensure_watched(&wanted, self.ctx.installs_triggers, &limits(valid)).await {
                 Ok(made) => self.tell_of_made(&made).await,
                 Err(why) => unfit += &format!("; its triggers let statements fail that reach them: {why}"),
@@ -171,14 +171,14 @@ impl Pass<'_> {
     ) -> Result<Watched, Unwatched> {
         let limits = limits(valid);
         let ensured = lease.session.ensure_watched(wanted, self.ctx.installs_triggers, &limits).await;
-        if !matches!(ensured, Err(Unwatched::Missing(_))) || !may_lack_keys || wanted.keys.is_empty() {
+        if !matches!(ensured, Err(Unwatched::Missing(_))) || !may_lack_keys || wanted.columns().is_empty() {
             return ensured;
         }
-        let keyless = Wanted { keys: Vec::new(), ..wanted.clone() };
+        let keyless = Wanted { keys: Some(Vec::new()), ..wanted.clone() };
         match lease.session.ensure_watched(&keyless, false, &limits).await {
             Err(Unwatched::Missing(_)) => ensured,
             keyless_too => {
-                wanted.keys.clear();
+                *wanted = keyless;
                 keyless_too
             }
         }

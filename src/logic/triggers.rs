@@ -36,11 +36,19 @@ pub mod files {
 pub struct Wanted {
     /// Its number.
     pub oid: u32,
-    /// Columns to be sent of the rows that changed; none tells only that something changed.
-    pub keys: Vec<String>,
+    /// Columns to be sent of the rows that changed; none tells only that something changed. None: as it is, and the
+    /// primary key where nobody has said.
+    pub keys: Option<Vec<String>>,
     /// How many operators may have a bell each; 0: no bell, every change is sent. None: as it is, and 1 where nobody has
     /// said.
     pub slots: Option<u16>,
+}
+
+impl Wanted {
+    /// The columns that have to be sent.
+    pub fn columns(&self) -> &[String] {
+        self.keys.as_deref().unwrap_or_default()
+    }
 }
 
 /// What is there for one table, and what this role may do about it.
@@ -96,7 +104,7 @@ impl Sends {
 
     /// Whether it is enough for what is wanted. A function without a bell tells everybody everything.
     pub fn serves(&self, wanted: &Wanted) -> bool {
-        wanted.keys.iter().all(|key| self.keys.contains(key))
+        wanted.columns().iter().all(|key| self.keys.contains(key))
             && (self.slots == 0 || wanted.slots.is_none_or(|slots| self.slots >= slots))
     }
 }
@@ -277,11 +285,15 @@ impl Missing {
 /// The statement by which somebody watches a table; names are quoted where they have to be.
 pub fn watch_statement(table: &QualifiedName, wanted: &Wanted) -> String {
     let table = literal(&table.shown());
-    let keys: Vec<String> = wanted.keys.iter().map(|key| element(key)).collect();
-    let keys = literal(&format!("{{{}}}", keys.join(",")));
-    match wanted.slots {
-        None | Some(1) => format!("SELECT dbqo.watch({table}, {keys});"),
-        Some(slots) => format!("SELECT dbqo.watch({table}, {keys}, {slots});"),
+    let keys = wanted.keys.as_ref().map(|keys| {
+        let keys: Vec<String> = keys.iter().map(|key| element(key)).collect();
+        literal(&format!("{{{}}}", keys.join(",")))
+    });
+    match (keys, wanted.slots) {
+        (None, None | Some(1)) => format!("SELECT dbqo.watch({table});"),
+        (None, Some(slots)) => format!("SELECT dbqo.watch({table}, slots => {slots});"),
+        (Some(keys), None | Some(1)) => format!("SELECT dbqo.watch({table}, {keys});"),
+        (Some(keys), Some(slots)) => format!("SELECT dbqo.watch({table}, {keys}, {slots});"),
     }
 }
 

@@ -138,7 +138,7 @@ async fn triggers_of_a_second_table_that_send_no_keys_are_enough_for_full_reads(
     let world = World::with_flags("tables-keyless", &[], &["--install-triggers=never"]).await;
     world.run_sql(TABLES).await;
     world.run_sql(include_str!("../../sql/install.sql")).await;
-    world.run_sql("SELECT dbqo.watch('k', '{id}'); SELECT dbqo.watch('p')").await;
+    world.run_sql("SELECT dbqo.watch('k', '{id}'); SELECT dbqo.watch('p', '{}')").await;
     world.create("q", two_tables(QUERY)).await;
     let message = listening(&world).await;
     assert!(message.contains("full reads after changes of p: its triggers do not send id"), "{message}");

@@ -76,7 +76,7 @@ impl Listener {
 }
 
 pub fn wanted(oid: u32, keys: &[&str], slots: impl Into<Option<u16>>) -> Wanted {
-    Wanted { oid, keys: keys.iter().map(ToString::to_string).collect(), slots: slots.into() }
+    Wanted { oid, keys: Some(keys.iter().map(ToString::to_string).collect()), slots: slots.into() }
 }
 
 pub async fn oid(client: &Client, table: &str) -> u32 {

@@ -5,7 +5,7 @@ use crate::logic::sql::qualified_name;
 
 /// Of `sql/install.sql`. Where it differs, raise `revision` there and [`REVISION`] here, unless that edition was never
 /// released: a database that has it would be left as it is.
-const DIGEST: &str = "24204eccbcffc7f63fb9649e9fe05a64730932c394ba6ebdac57ba192a77487a";
+const DIGEST: &str = "86be93913855138e9ed6555bc1c72008fac9a81d482b5e1ce19b13a25f7a126a";
 
 #[test]
 fn each_edition_of_what_is_installed_has_a_number_of_its_own() {
@@ -20,17 +20,18 @@ fn each_edition_of_what_is_installed_has_a_number_of_its_own() {
 }
 
 fn wanted(keys: &[&str], slots: impl Into<Option<u16>>) -> Wanted {
-    Wanted { oid: 1, keys: keys.iter().map(ToString::to_string).collect(), slots: slots.into() }
+    Wanted { oid: 1, keys: Some(keys.iter().map(ToString::to_string).collect()), slots: slots.into() }
 }
 
 fn sends(keys: &[&str], slots: u16) -> Sends {
-    Sends { keys: wanted(keys, 0).keys, slots }
+    Sends { keys: keys.iter().map(ToString::to_string).collect(), slots }
 }
 
 #[test]
 fn more_keys_and_slots_than_wanted_serve_and_fewer_do_not() {
     assert!(sends(&["id", "slug"], 2).serves(&wanted(&["slug"], 1)));
     assert!(sends(&["id"], 1).serves(&wanted(&[], 1)));
+    assert!(sends(&["id"], 1).serves(&Wanted { keys: None, ..wanted(&[], 1) }));
     assert!(!sends(&["id"], 1).serves(&wanted(&["slug"], 1)));
     assert!(!sends(&["id"], 1).serves(&wanted(&["id"], 2)));
     assert!(sends(&["id"], 0).serves(&wanted(&["id"], 2)), "without a bell all are told");
@@ -62,6 +63,10 @@ fn the_statement_to_run_has_all_names_quoted_as_they_have_to_be() {
         ("t", vec!["a\"\\"], Some(1), "SELECT dbqo.watch('t', E'{\"a\\\\\"\\\\\\\\\"}');"),
     ] {
         assert_eq!(watch_statement(&qualified_name(table).unwrap(), &wanted(&keys, slots)), statement);
+    }
+    for (slots, statement) in [(None, "SELECT dbqo.watch('t');"), (Some(0), "SELECT dbqo.watch('t', slots => 0);")] {
+        let wanted = Wanted { oid: 1, keys: None, slots };
+        assert_eq!(watch_statement(&qualified_name("t").unwrap(), &wanted), statement);
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::process::{Command, Output, Stdio};
 
-use super::{role, servers};
+use dbqo::logic::triggers::files;
+
+use super::super::{LIMITS, session};
+use super::{oid, role, servers, wanted};
 use crate::support::server::{ADMIN, PASSWORD, Server};
 use crate::support::{TestDatabase, env};
 
@@ -37,7 +40,10 @@ async fn a_person_installs_watches_checks_and_removes() {
     }
     assert!(admin(&["check"]).1.contains("no table is watched"));
     let (well, text) = admin(&["check", "--table", "\"T t\""]);
-    assert!(!well && text.contains("SELECT dbqo.watch('public.\"T t\"'"), "{text}");
+    assert!(
+        !well && text.ends_with("run: SELECT dbqo.watch('public.\"T t\"');\ndbqo: something is missing of one table\n"),
+        "{text}"
+    );
 
     let reader = role(&database, &client, "command").await;
     let reader = |arguments: &[&str]| dbqo(&database, &reader.user, "secret", arguments);
@@ -49,6 +55,9 @@ async fn a_person_installs_watches_checks_and_removes() {
     assert!(well && text.contains("nothing was missing"), "{text}");
     let (well, text) = reader(&["check"]);
     assert!(well && text.contains("public.\"T t\": all is there"), "{text}");
+    client.batch_execute("CREATE TABLE without (id int); SELECT dbqo.watch('without')").await.unwrap();
+    let (well, text) = reader(&["check", "--table", "without"]);
+    assert!(well && text.ends_with("public.without: all is there; key columns: none\n"), "{text}");
     let (well, text) = reader(&["uninstall"]);
     assert!(!well && text.contains("permission denied"), "{text}");
     let (well, text) = admin(&["watch", "--table", "nowhere"]);
@@ -58,6 +67,44 @@ async fn a_person_installs_watches_checks_and_removes() {
     assert!(well && text.contains("removed function dbqo.n_"), "{text}");
     let (well, text) = admin(&["unwatch", "--table", "\"T t\""]);
     assert!(well && text.contains("it was not watched"), "{text}");
+}
+
+#[tokio::test]
+async fn who_names_no_keys_gets_the_primary_key() {
+    let database = TestDatabase::create("command keys").await;
+    let client = database.client().await;
+    let tables = "CREATE TABLE t (v int, b int, a int, PRIMARY KEY (a, b) INCLUDE (v)); CREATE TABLE advised (LIKE t INCLUDING ALL);
+        CREATE TABLE none (LIKE t INCLUDING ALL); CREATE TABLE without (id int)";
+    client.batch_execute(&format!("{tables}; {}", files::INSTALL)).await.unwrap();
+    let admin = |arguments: &[&str]| dbqo(&database, database.user(), database.password(), arguments);
+    client.batch_execute("SELECT dbqo.watch('none', '{}')").await.unwrap();
+    for (table, keys) in [("t", "b, a"), ("without", "none"), ("none", "none")] {
+        for _ in 0..2 {
+            let (well, text) = admin(&["watch", "--table", table]);
+            assert!(well && text.contains(&format!("key columns: {keys}; ")), "{table}: {text}");
+        }
+    }
+    let (well, text) = admin(&["watch", "--table", "none", "--keys", "v"]);
+    assert!(well && text.contains("key columns: v; "), "{text}");
+    let (well, text) = admin(&["watch", "--table", "none"]);
+    assert!(well && text.contains("key columns: v; "), "no more than there are: {text}");
+
+    let (well, text) = admin(&["check", "--table", "advised"]);
+    let advice = text.split_once("run: ").unwrap().1.lines().next().unwrap();
+    assert!(!well && advice == "SELECT dbqo.watch('public.advised');", "{text}");
+    client.batch_execute(advice).await.unwrap();
+    let (well, text) = admin(&["check", "--table", "advised"]);
+    assert!(well && text.ends_with("public.advised: all is there; key columns: b, a\n"), "{text}");
+    let mut session = session(&database).await;
+    let wanted = wanted(oid(&client, "advised").await, &["a", "b"], None);
+    let watched = session.ensure_watched(&wanted, false, &LIMITS).await.unwrap();
+    assert_eq!(watched.keys, ["b", "a"], "and an operator that may make nothing has what it wants");
+}
+
+#[test]
+fn what_is_printed_where_nobody_says_which_is_what_installs() {
+    let printed = Command::new(env!("CARGO_BIN_EXE_dbqo")).args(["sql", "print"]).output().unwrap();
+    assert_eq!(said(&printed), (true, files::INSTALL.to_owned()));
 }
 
 #[tokio::test]
@@ -82,7 +129,12 @@ async fn psql_does_the_same_with_the_printed_files() {
     // One of its own: the role that goes at the end belongs to all databases of a server.
     let server = Server::start("command psql").await;
     let client = servers::client(&server, "postgres").await;
-    client.batch_execute("CREATE TABLE t (id int)").await.unwrap();
+    client
+        .batch_execute(
+            "CREATE TABLE t (id int); CREATE TABLE u (id int PRIMARY KEY); CREATE TABLE w (LIKE u INCLUDING ALL)",
+        )
+        .await
+        .unwrap();
     let folder = std::path::PathBuf::from(env("DIR")).join(format!("psql-{}", server.port));
     std::fs::create_dir(&folder).unwrap();
     let psql = |file: &str, variables: &[&str]| {
@@ -103,6 +155,10 @@ async fn psql_does_the_same_with_the_printed_files() {
         ("version", &[], "1|1"),
         ("watch", &["table=t", "keys={id}", "slots=2"], "trigger dbqo_"),
         ("watch", &["table=t"], "{}"),
+        ("watch", &["table=u"], "trigger dbqo_"),
+        ("check", &["table=u"], "|{id}|1||"),
+        ("watch", &["table=w", "keys={}"], "trigger dbqo_"),
+        ("check", &["table=w"], "|{}|1||"),
         ("check", &[], "|{id}|2||"),
         ("check", &["table=t"], "public.t|t|t|t|t|"),
         ("unwatch", &["table=t"], "trigger dbqo_"),
