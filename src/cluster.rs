@@ -24,6 +24,7 @@ mod inventory;
 mod kinds;
 mod lease;
 mod lookup;
+mod overtaken;
 mod prune;
 mod refusal;
 mod release;

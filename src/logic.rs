@@ -12,6 +12,7 @@ pub mod denied;
 pub mod detect;
 pub mod document;
 pub mod failures;
+pub mod few;
 pub mod fields;
 pub mod guard;
 pub mod hint;

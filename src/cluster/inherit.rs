@@ -9,14 +9,12 @@ use serde_json::{Value, json};
 use super::Cluster;
 use super::apply::{Applied, ApplyError, Terms};
 use super::failure::Failure;
+use super::overtaken::{TRIES, unless_overtaken};
 use crate::logic::legacy;
 use crate::logic::object::{
     Desired, Kind, Known, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, Owner, Ownership, annotation,
     is_predecessor, owner_labels, ownership,
 };
-
-/// Others write at the same time.
-const TRIES: u32 = 6;
 
 impl Cluster {
     /// Makes the object with this uid ours, and applies it.
@@ -37,19 +35,18 @@ impl Cluster {
     /// Makes an object of the Go operator ours by its metadata alone, for which the caller has to know that it made it for
     /// this very owner. None where there is nothing to take over: it is gone, on its way out, or somebody else's.
     pub async fn take_over(&self, kind: &Kind, id: &ObjectId, owner: &Owner) -> Result<Option<ObjectMeta>, Failure> {
-        let mut tries = 1;
-        loop {
+        unless_overtaken(TRIES, || async {
             let Some(meta) = self.metadata(kind, id).await? else { return Ok(None) };
             let is_left = matches!(ownership(&meta, owner), Ownership::Inherited | Ownership::Left);
             if !is_left || meta.deletion_timestamp.is_some() {
                 return Ok(None);
             }
             match self.mark(kind, id, owner, &meta).await {
-                Err(failure) if failure.is_no_object() => return Ok(None),
-                Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
-                marked => return marked.map(Some),
+                Err(failure) if failure.is_no_object() => Ok(None),
+                marked => marked.map(Some),
             }
-        }
+        })
+        .await
     }
 
     /// Puts our marks on, and then renames the entry. The API server gives what one request writes to an entry of that

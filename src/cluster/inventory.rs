@@ -81,11 +81,6 @@ impl Listed {
 }
 
 impl Cluster {
-    /// All objects of this kind that carry the owner's labels.
-    pub async fn list_owned(&self, kind: &Kind, owner: &Owner, scope: &Scope) -> Result<Vec<Owned>, Failure> {
-        self.list_labelled(kind, owner, scope, &owner.selector()).await
-    }
-
     /// All objects of this kind that this label selector selects, and what they are to the owner.
     pub async fn list_labelled(
         &self,

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::Cluster;
 use super::failure::Failure;
+use super::overtaken::unless_overtaken;
 use super::request::{Call, METADATA, asked, object_path};
 use crate::logic::object::{Kind, ObjectId, Owner, Ownership, Version, is_adopted, is_protected, ownership};
 
@@ -63,8 +64,7 @@ impl Cluster {
         owner: &Owner,
     ) -> Result<Option<Deleted>, Failure> {
         let done = |deleted| Ok(Some(deleted));
-        let mut tries = 1;
-        loop {
+        unless_overtaken(TRIES, || async {
             let Some(meta) = self.metadata(kind, id).await? else { return done(Deleted::AlreadyGone) };
             if meta.uid.as_deref() != Some(uid) {
                 return done(Deleted::AlreadyGone);
@@ -77,11 +77,9 @@ impl Cluster {
                 other => return done(Deleted::NotOurs(other)),
             }
             let version = meta.resource_version.unwrap_or_default();
-            match self.delete_exactly(kind, id, uid, &version).await {
-                Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
-                deleted => return deleted.map(Some),
-            }
-        }
+            self.delete_exactly(kind, id, uid, &version).await.map(Some)
+        })
+        .await
     }
 
     /// Deletes the object of this uid in this version; 409 where it is another one.

@@ -5,20 +5,17 @@ use serde_json::{Map, Value, json};
 
 use super::Cluster;
 use super::failure::{Failure, Finding};
+use super::overtaken::{TRIES, unless_overtaken};
 use super::request::{APPLY, Call, MERGE, METADATA, Metadata, asked, object_path};
 use crate::logic::object::{
     ADOPTED, FIELD_MANAGER, INITIAL_MANAGER, Kind, OUR_ANNOTATIONS, OUR_LABELS, ObjectId, Owner, Ownership, is_initial,
     is_orphaned, is_us, ownership, written_by_others,
 };
 
-/// Others write at the same time.
-const TRIES: u32 = 6;
-
 impl Cluster {
     /// Releases an object of ours that existed before us.
     pub(super) async fn let_go(&self, kind: &Kind, id: &ObjectId, uid: &str, owner: &Owner) -> Result<(), Failure> {
-        let mut tries = 1;
-        loop {
+        unless_overtaken(TRIES, || async {
             let Some(meta) = self.metadata(kind, id).await?.filter(|meta| meta.uid.as_deref() == Some(uid)) else {
                 return Ok(());
             };
@@ -26,18 +23,15 @@ impl Cluster {
                 return Ok(());
             }
             // Without our fields, what we created ourselves would be an empty shell; so would what we took as a whole.
-            let released = if is_orphaned(&meta) || !written_by_others(&meta) {
+            if is_orphaned(&meta) || !written_by_others(&meta) {
                 self.merge(kind, id, without_us(&meta, owner)).await
             } else {
                 let both = meta.managed_fields.iter().flatten().any(is_initial);
                 let managers = if both { &[INITIAL_MANAGER, FIELD_MANAGER][..] } else { &[FIELD_MANAGER][..] };
                 self.give_up(kind, id, uid, owner, managers).await
-            };
-            match released {
-                Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
-                released => return released,
             }
-        }
+        })
+        .await
     }
 
     /// Gives up all our fields and marks of the object with this uid. Done if it is gone.
@@ -93,8 +87,7 @@ impl Cluster {
     }
 
     async fn part(&self, kind: &Kind, id: &ObjectId, owner: &Owner, annotations: Value) -> Result<(), Failure> {
-        let mut tries = 1;
-        loop {
+        unless_overtaken(TRIES, || async {
             let Some(meta) = self.metadata(kind, id).await? else { return Ok(()) };
             if !matches!(ownership(&meta, owner), Ownership::Ours | Ownership::Disowned) {
                 return Ok(());
@@ -104,11 +97,9 @@ impl Cluster {
                 "annotations": annotations,
                 "ownerReferences": other_owners(&meta, owner),
             }});
-            match self.merge(kind, id, parted).await {
-                Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
-                result => return result,
-            }
-        }
+            self.merge(kind, id, parted).await
+        })
+        .await
     }
 
     /// A merge patch of metadata. The resourceVersion in it makes it a precondition.

@@ -6,11 +6,9 @@ use serde_json::{Value, json};
 
 use super::Cluster;
 use super::failure::Failure;
+use super::overtaken::{TRIES, unless_overtaken};
 use super::request::{Call, MERGE, METADATA, Metadata, asked, object_path};
 use crate::logic::object::{FIELD_MANAGER, FINALIZER, GroupKind, Kind, OUR_FINALIZERS, ObjectId};
-
-/// Writes that lose against others are repeated so often.
-const TRIES: u32 = 6;
 
 pub(super) fn resource() -> Kind {
     let group_kind = GroupKind { group: "konnektr.io".into(), kind: "DatabaseQueryResource".into() };
@@ -71,8 +69,7 @@ impl Cluster {
     ) -> Result<(), Failure> {
         let namespace = metadata.namespace.as_deref().unwrap_or_default();
         let id = id(namespace, metadata.name.as_deref().unwrap_or_default());
-        let mut tries = 1;
-        loop {
+        unless_overtaken(TRIES, || async {
             let asked = || asked("patch", &resource(), Some(namespace));
             let live = self.call_as_operator(Call::metadata(&resource(), &id)).await?.read::<Metadata>()?.metadata;
             if live.uid != metadata.uid {
@@ -89,11 +86,9 @@ impl Cluster {
                 method: Method::PATCH,
                 ..Call::patch(path, MERGE, patch.to_string(), asked())
             };
-            match self.call_as_operator(call).await {
-                Err(failure) if failure.code() == Some(409) && tries < TRIES => tries += 1,
-                result => return result.map(|_| ()),
-            }
-        }
+            self.call_as_operator(call).await.map(|_| ())
+        })
+        .await
     }
 }
 

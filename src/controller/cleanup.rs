@@ -43,7 +43,7 @@ pub async fn clean_up(
         let failed = |error: cluster::Error| Error::CleanUp(format!("{kind}: {error}"));
         // A kind that no longer exists has no objects.
         let Some(served) = ctx.cluster.served(&kind).await.map_err(failed)? else { continue };
-        let listed = match everywhere(ctx, &served, owner).await {
+        let listed = match everywhere(ctx, &served, owner, &owner.selector()).await {
             // What is to stay has to lose its reference first, whoever may do that.
             Err(error) if is_vain(&error) && !keep => {
                 undone.push(Undone::Kind(kind));

@@ -13,26 +13,17 @@ pub fn scope(kind: &Kind, owner: &Owner, rights: &Rights) -> Scope {
     if kind.namespaced && rights.own_namespace_only() { Scope::Namespace(owner.namespace.clone()) } else { Scope::All }
 }
 
-/// Objects of a kind where they may be.
-pub async fn listed(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<Vec<Owned>, cluster::Error> {
-    labelled(ctx, kind, owner, &owner.selector()).await
-}
-
 /// Objects of a kind that this label selector selects, where they may be.
-pub async fn labelled(ctx: &Context, kind: &Kind, owner: &Owner, selector: &str) -> Result<Vec<Owned>, cluster::Error> {
+pub async fn listed(ctx: &Context, kind: &Kind, owner: &Owner, selector: &str) -> Result<Vec<Owned>, cluster::Error> {
     match scope(kind, owner, &ctx.rights) {
-        Scope::All => labelled_everywhere(ctx, kind, owner, selector).await.map(|(owned, _)| owned),
+        Scope::All => everywhere(ctx, kind, owner, selector).await.map(|(owned, _)| owned),
         own => ctx.cluster.list_labelled(kind, owner, &own, selector).await,
     }
 }
 
-/// Objects of a kind wherever they are, and whether everywhere could be looked at. Where not, it is an error unless
-/// the flags say which namespaces there are to look at.
-pub async fn everywhere(ctx: &Context, kind: &Kind, owner: &Owner) -> Result<(Vec<Owned>, bool), cluster::Error> {
-    labelled_everywhere(ctx, kind, owner, &owner.selector()).await
-}
-
-async fn labelled_everywhere(
+/// The same wherever they are, and whether everywhere could be looked at. Where not, it is an error unless the flags say
+/// which namespaces there are to look at.
+pub async fn everywhere(
     ctx: &Context,
     kind: &Kind,
     owner: &Owner,
@@ -63,7 +54,10 @@ async fn labelled_everywhere(
 pub async fn is_empty(ctx: &Context, kind: &GroupKind, owner: &Owner) -> bool {
     match ctx.cluster.served(kind).await {
         Ok(None) => true,
-        Ok(Some(kind)) => everywhere(ctx, &kind, owner).await.is_ok_and(|(owned, all)| all && owned.is_empty()),
+        Ok(Some(kind)) => {
+            let found = everywhere(ctx, &kind, owner, &owner.selector()).await;
+            found.is_ok_and(|(owned, all)| all && owned.is_empty())
+        }
         Err(_) => false,
     }
 }

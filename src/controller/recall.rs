@@ -31,7 +31,7 @@ impl Pass<'_> {
         self.ctx.drift.join(&memory.inbox, &kinds);
         let (mut objects, mut disowned) = (Vec::new(), Vec::new());
         for (kind, _) in &kinds {
-            let found = listed(self.ctx, kind, &self.owner).await.map_err(Error::Recall)?;
+            let found = listed(self.ctx, kind, &self.owner, &self.owner.selector()).await.map_err(Error::Recall)?;
             let (ours, others): (Vec<_>, Vec<_>) = found.into_iter().partition(Owned::is_ours);
             let others = others.into_iter().filter(|it| it.ownership == Ownership::Disowned && it.known.referring);
             disowned.extend(others.map(|owned| (owned.id, owned.known.uid)));

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 4;
 pub async fn search(ctx: &Context, dbqr: &Dbqr, owner: &Owner) -> Result<BTreeSet<GroupKind>, cluster::Error> {
     let all = ctx.cluster.all_kinds().await?;
     let look = stream::iter(all.kinds).map(async |kind| {
-        let has_some = match everywhere(ctx, &kind, owner).await {
+        let has_some = match everywhere(ctx, &kind, owner, &owner.selector()).await {
             Err(error) if error.lacks_rule() => None,
             // It went since.
             Err(error) if error.is_not_found() => Some(false),

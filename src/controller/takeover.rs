@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::Context;
 use super::error::Error;
-use super::listing::labelled;
+use super::listing::listed;
 use super::memory::Memory;
 use super::observe::tell;
 use super::pass::Pass;
@@ -46,7 +46,7 @@ impl Pass<'_> {
 
 /// Reads the list, and says what of it may not be touched. What is to stay when the resource goes needs no account for
 /// that: the garbage collector asks for none.
-async fn read(ctx: &Context, dbqr: &Dbqr, owner: &Owner, memory: &mut Memory, is_to_stay: bool) {
+pub async fn read(ctx: &Context, dbqr: &Dbqr, owner: &Owner, memory: &mut Memory, is_to_stay: bool) {
     let notice = memory.state.legacy.read(&dbqr.listed, |id| {
         if !is_to_stay {
             ctx.rights.account(dbqr.service_account_name.as_deref())?;
@@ -58,7 +58,7 @@ async fn read(ctx: &Context, dbqr: &Dbqr, owner: &Owner, memory: &mut Memory, is
     }
 }
 
-/// Takes over all that is due; what was refused. It is an error where the kinds of what is to be taken over could not be
+/// Takes over all that is due of what was [`read`]; what was refused. It is an error where the kinds of what is to be taken over could not be
 /// recorded before. Where all is to stay when the resource goes, that is also what refers to it and is not listed: the Go
 /// operator leaves out what failed last.
 pub async fn take_over(
@@ -69,7 +69,6 @@ pub async fn take_over(
     is_to_stay: bool,
     go_on: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Vec<Refused>, cluster::Error> {
-    read(ctx, dbqr, owner, memory, is_to_stay).await;
     let (mut refused, mut left, mut kinds) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (kind, ids) in memory.state.legacy.due(Instant::now()) {
         match there(ctx, &kind, owner, &ids, is_to_stay).await {
@@ -134,10 +133,10 @@ async fn there(
 ) -> Result<(Vec<(Arc<Kind>, ObjectId)>, bool), cluster::Error> {
     // A kind that no longer exists has no objects.
     let Some(kind) = ctx.cluster.served(kind).await? else { return Ok((Vec::new(), false)) };
-    let mut owned = labelled(ctx, &kind, owner, &owner.predecessors_selector()).await?;
-    let listed: HashSet<&ObjectId> = ids.iter().collect();
+    let mut owned = listed(ctx, &kind, owner, &owner.predecessors_selector()).await?;
+    let named: HashSet<&ObjectId> = ids.iter().collect();
     let refers = |owned: &Owned| is_to_stay && owned.ownership == Ownership::Inherited;
-    owned.retain(|owned| listed.contains(&owned.id) || refers(owned));
+    owned.retain(|owned| named.contains(&owned.id) || refers(owned));
     let is_ours = owned.iter().any(Owned::is_ours);
     let is_left = |owned: &Owned| matches!(owned.ownership, Ownership::Inherited | Ownership::Left);
     let left = owned.into_iter().filter(|owned| is_left(owned) && !owned.known.deleting);

@@ -3,12 +3,14 @@
 //! the time is an argument.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::sync::Arc;
 use std::time::Instant;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use serde_json::{Map, Value, json};
 
+use super::few::few;
 use super::object::{
     FIELD_MANAGER, GroupKind, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, is_predecessor, is_us,
 };
@@ -105,9 +107,8 @@ impl Legacy {
     /// What could not be made ours, by name, and why.
     pub fn trouble(&self) -> Option<String> {
         let (first, why) = self.refused.first()?;
-        let others: Vec<&ObjectId> = self.left.iter().filter(|id| *id != first).collect();
-        let named = others.iter().take(NAMED - 1).map(|id| format!(", {id}")).collect::<String>();
-        Some(format!("could not be taken over from the Go operator: {first}{named}{}: {why}", more(others.len() + 1)))
+        let all = iter::once(first).chain(self.left.iter().filter(|id| *id != first));
+        Some(format!("could not be taken over from the Go operator: {}: {why}", few(all, NAMED)))
     }
 
     /// The same, where it is another than the last time.
@@ -121,13 +122,8 @@ impl Legacy {
     /// That some objects stay with the Go operator, and what would change that.
     fn untouchable(&self) -> Option<Notice> {
         let (_, why) = self.forbidden.first_key_value()?;
-        let named: Vec<String> = self.forbidden.keys().take(NAMED).map(ToString::to_string).collect();
-        let number = self.forbidden.len();
-        let note = format!(
-            "{number} of the Go operator's objects are left alone: {why} ({}{})",
-            named.join(", "),
-            more(number)
-        );
+        let (number, named) = (self.forbidden.len(), few(self.forbidden.keys(), NAMED));
+        let note = format!("{number} of the Go operator's objects are left alone: {why} ({named})");
         Some(Notice { warning: true, reason: "NotTakenOver".into(), note })
     }
 }
@@ -136,10 +132,6 @@ impl Legacy {
 pub fn taken(number: usize) -> Notice {
     let note = format!("{number} objects of the Go operator were taken over");
     Notice { warning: false, reason: "TakenOver".into(), note }
-}
-
-fn more(number: usize) -> String {
-    if number > NAMED { format!(" and {} more", number - NAMED) } else { String::new() }
 }
 
 /// The entries of an object of the Go operator that carries our marks, which we have put on just now: its own becomes

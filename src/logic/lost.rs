@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::few::few;
 use super::object::{FINALIZER, GroupKind, Hold, Known, OWNER_UID, ObjectId, Owner};
 use super::outcome::Notice;
 use crate::crd::Dbqr;
@@ -28,20 +29,17 @@ pub struct Search {
 impl Search {
     /// That there was a search, and where it could not look.
     pub fn notice(&self) -> Notice {
-        let list = |all: &[String]| {
-            let rest = all.len().saturating_sub(NAMED);
-            let named = all.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-            if rest > 0 { format!("{named} and {rest} more") } else { named }
+        let found = match self.found.is_empty() {
+            true => "nothing was found".into(),
+            false => format!("found {}", few(&self.found, NAMED)),
         };
-        let found: Vec<_> = self.found.iter().map(ToString::to_string).collect();
-        let found = if found.is_empty() { "nothing was found".into() } else { format!("found {}", list(&found)) };
         let note = match self.unseen.as_slice() {
             [] => format!("status.kinds was lost, so every kind was searched for objects: {found}"),
             unseen => format!(
                 "status.kinds was lost, so every kind was searched for objects: {found}; {} could not be listed, and what \
                  there is of them is left alone: {}",
                 unseen.len(),
-                list(unseen)
+                few(unseen, NAMED)
             ),
         };
         Notice { warning: !self.unseen.is_empty(), reason: "KindsSearched".into(), note }
@@ -69,11 +67,10 @@ pub fn kept(number: usize) -> Notice {
 
 /// That objects with its labels stay where a resource goes with all that is its own.
 pub fn not_its_own(ids: &[ObjectId]) -> Notice {
-    let named: Vec<String> = ids.iter().take(NAMED).map(ToString::to_string).collect();
     let note = format!(
         "{} stay: they have the labels of the resource, and an annotation {OWNER_UID} that it did not write: {}",
         ids.len(),
-        named.join(", ")
+        few(ids, NAMED)
     );
     Notice { warning: true, reason: "ObjectsKept".into(), note }
 }

@@ -38,13 +38,13 @@ async fn an_account_does_what_its_rules_allow_and_else_the_missing_rule_is_named
     let known = desired.applied(created.known.clone());
     writer.update(&world.owner, &changed, &known, &Terms::default()).await.unwrap();
     let own = Scope::Namespace(namespace.into());
-    assert_eq!(writer.list_owned(&maps, &world.owner, &own).await.unwrap().len(), 1);
+    assert_eq!(writer.list_labelled(&maps, &world.owner, &own, &world.owner.selector()).await.unwrap().len(), 1);
     assert_eq!(writer.look_up(&maps, &[&desired.id], &Onlooker::of(&world.owner)).await.unwrap().len(), 1);
 
     let who = format!("the ServiceAccount {namespace}/writer is not allowed to");
     let error = writer.create(&world.owner, &world.desired(&secrets, "s", json!({}))).await.unwrap_err();
     assert_eq!(error.to_string(), format!("{who} patch secrets in namespace {namespace}"));
-    let error = writer.list_owned(&maps, &world.owner, &Scope::All).await.unwrap_err();
+    let error = writer.list_labelled(&maps, &world.owner, &Scope::All, &world.owner.selector()).await.unwrap_err();
     assert_eq!(error.to_string(), format!("{who} list configmaps"));
     let error = writer.delete_owned(&secrets, &world.id(&secrets, "s"), "u", None, &world.owner).await.unwrap_err();
     assert_eq!(error.to_string(), format!("{who} get secrets in namespace {namespace}"));
@@ -101,7 +101,7 @@ async fn what_is_not_an_object_is_asked_for_by_the_operator_whatever_the_account
     powerless.kind("apps/v1", "Deployment").await.unwrap();
     // In the name of the operator again.
     let maps = world.kind("v1", "ConfigMap").await;
-    powerless.as_operator().list_owned(&maps, &world.owner, &Scope::All).await.unwrap();
+    powerless.as_operator().list_labelled(&maps, &world.owner, &Scope::All, &world.owner.selector()).await.unwrap();
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn an_operator_that_may_not_impersonate_says_so() {
     let file = Kubeconfig::read_from(kubeconfig("impersonate", None, Some(&token))).unwrap();
     let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
     let cluster = Cluster::new(config, Limits::default()).unwrap().as_account(writer);
-    let error = cluster.list_owned(&maps, &world.owner, &Scope::All).await.unwrap_err();
+    let error = cluster.list_labelled(&maps, &world.owner, &Scope::All, &world.owner.selector()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         format!("the operator is not allowed to impersonate the ServiceAccount {namespace}/writer")

@@ -152,7 +152,8 @@ async fn a_kind_is_known_soon_after_its_definition_came() {
 
     world.api(&definitions).delete(&name, &DeleteParams::default()).await.unwrap();
     support::eventually("the kind is gone", Duration::from_secs(30), async || {
-        let _ = world.cluster.list_owned(&kind, &world.owner, &dbqo::cluster::Scope::All).await;
+        let _ =
+            world.cluster.list_labelled(&kind, &world.owner, &dbqo::cluster::Scope::All, &world.owner.selector()).await;
         (world.cluster.served(&kind.group_kind).await == Ok(None)).then_some(())
     })
     .await;

@@ -22,11 +22,14 @@ async fn a_listing_of_many_pages_is_complete() {
     world.foreign(&maps, "foreign", json!({})).await;
 
     for scope in [Scope::All, Scope::Namespace(world.namespace.name().into())] {
-        let owned = world.cluster.list_owned(&maps, &world.owner, &scope).await.unwrap();
+        let owned = world.cluster.list_labelled(&maps, &world.owner, &scope, &world.owner.selector()).await.unwrap();
         assert_eq!(owned.len(), 1200);
         assert!(owned.iter().all(|owned| owned.ownership == Ownership::Ours && owned.known.hash.is_some()));
     }
-    let nothing = world.cluster.list_owned(&maps, &world.owner, &Scope::Namespace("there-is-none".into())).await;
+    let nothing = world
+        .cluster
+        .list_labelled(&maps, &world.owner, &Scope::Namespace("there-is-none".into()), &world.owner.selector())
+        .await;
     assert_eq!(nothing, Ok(Vec::new()));
 
     // Few of many, many of many, and some that do not exist.
@@ -49,7 +52,7 @@ async fn cluster_scoped_objects_are_found_in_every_scope() {
     let desired = world.desired(&roles, &format!("system:{}", world.namespace.name()), json!({"rules": []}));
     world.cluster.create(&world.owner, &desired).await.unwrap();
     for scope in [Scope::All, Scope::Namespace(world.namespace.name().into())] {
-        let owned = world.cluster.list_owned(&roles, &world.owner, &scope).await.unwrap();
+        let owned = world.cluster.list_labelled(&roles, &world.owner, &scope, &world.owner.selector()).await.unwrap();
         assert_eq!(owned.iter().map(|owned| &owned.id).collect::<Vec<_>>(), [&desired.id]);
     }
     world.delete(&roles, &desired.id.name).await.unwrap();
@@ -86,7 +89,7 @@ async fn a_server_that_is_away_is_an_error_and_no_empty_list() {
     let maps = world.kind("v1", "ConfigMap").await;
     let config = kube::Config::new("https://127.0.0.1:1".parse().unwrap());
     let away = dbqo::cluster::Cluster::new(config, dbqo::cluster::Limits::default()).unwrap();
-    let listed = away.list_owned(&maps, &world.owner, &Scope::All).await;
+    let listed = away.list_labelled(&maps, &world.owner, &Scope::All, &world.owner.selector()).await;
     assert_eq!(listed, Err(Failure::Unreachable("connection refused")));
     assert!(away.served(&maps.group_kind).await.is_err());
 }

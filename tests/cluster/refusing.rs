@@ -23,7 +23,7 @@ async fn a_missing_right_is_named() {
     let namespace = world.namespace.name();
     let error = weak.create(&world.owner, &desired).await.unwrap_err();
     assert_eq!(error.to_string(), format!("not allowed to patch configmaps in namespace {namespace}"));
-    let error = weak.list_owned(&maps, &world.owner, &Scope::All).await.unwrap_err();
+    let error = weak.list_labelled(&maps, &world.owner, &Scope::All, &world.owner.selector()).await.unwrap_err();
     assert_eq!(error.to_string(), "not allowed to list configmaps");
     let error = weak.delete_owned(&maps, &desired.id, "u", None, &world.owner).await.unwrap_err();
     assert_eq!(error.to_string(), format!("not allowed to get configmaps in namespace {namespace}"));

@@ -6,7 +6,9 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use crate::support::listening::{Ear, LISTENING, LOCKING, armed, backend, notified, notified_or_polled, until_armed};
+use crate::support::listening::{
+    Ear, LISTENING, LOCKING, armed, backend, notified, notified_or_polled, on_own, until_armed,
+};
 use crate::support::server::{Server, send};
 use crate::support::world::{PATIENCE, World, condition};
 use crate::support::{Operator, connect, eventually, secret_for};
@@ -135,19 +137,14 @@ async fn a_session_that_waited_for_a_lock_and_hangs_once_it_has_it_is_noticed() 
 
 #[tokio::test]
 async fn a_transaction_can_be_prepared_while_its_table_is_too_loud_to_notify() {
-    let mut server = Server::start("loud-prepared").await;
-    server.set("max_prepared_transactions = 5");
-    server.crash("INT");
-    server.start_again().await;
+    let server = Server::configured("loud-prepared", "max_prepared_transactions = 5").await;
     let sql = server.admin().await;
     let table = "CREATE TABLE t (name text PRIMARY KEY, v text); \
                  INSERT INTO t SELECT n, 'one' FROM unnest('{a,b,c,d}'::text[]) n";
     sql.batch_execute(table).await.unwrap();
     let world = World::new("loud-prepared", &[]).await;
     world.add_secret(&server.secret("own")).await;
-    let mut spec = notified(json!({"mode": "Notify"}));
-    spec["database"] = json!({"connectionSecretRef": {"name": "own"}});
-    world.create("q", spec).await;
+    world.create("q", on_own(notified(json!({"mode": "Notify"})))).await;
     world.listening("q").await;
     let writers: Vec<_> = ["c", "d"].map(|name| (name, connect(server.config()))).into_iter().map(write_on).collect();
     let prepare = "BEGIN; UPDATE t SET v = 'prepared' WHERE name = 'a'; PREPARE TRANSACTION 'p'";

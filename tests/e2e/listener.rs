@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
-use crate::support::listening::{LISTENING, armed, backend, notified, notified_or_polled, until_armed};
+use crate::support::listening::{LISTENING, armed, backend, notified, notified_or_polled, on_own, until_armed};
 use crate::support::server::Server;
 use crate::support::world::{PATIENCE, World, condition};
 use crate::support::{eventually, secret_for};
@@ -265,19 +265,14 @@ async fn a_table_that_loses_a_partition_or_is_swapped_by_its_name_is_read_and_wa
 
 #[tokio::test]
 async fn where_transactions_can_be_prepared_notifications_must_be_asked_for() {
-    let mut server = Server::start("prepares").await;
-    server.set("max_prepared_transactions = 5");
-    server.crash("INT");
-    server.start_again().await;
+    let server = Server::configured("prepares", "max_prepared_transactions = 5").await;
     let sql = server.admin().await;
     sql.batch_execute("CREATE TABLE t (name text PRIMARY KEY, v text); INSERT INTO t VALUES ('a', 'one')")
         .await
         .unwrap();
     let mut world = World::with_flags("prepares", &[], &["--leader-elect=false"]).await;
     world.add_secret(&server.secret("own")).await;
-    let mut spec = notified(json!({}));
-    spec["database"] = json!({"connectionSecretRef": {"name": "own"}});
-    world.create("q", spec).await;
+    world.create("q", on_own(notified(json!({})))).await;
     world.polling("q", "max_prepared_transactions is not 0").await;
     world.patch("q", json!({"spec": {"changeDetection": {"mode": "Notify"}}})).await;
     world.listening("q").await;

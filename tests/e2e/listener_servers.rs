@@ -1,20 +1,15 @@
 //! Servers on which it takes more to be notified: whose queue is full, that replicate, or with more databases than may be
 //! listened to.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_postgres::Client;
 
-use crate::support::listening::{notified, notified_or_polled};
+use crate::support::listening::{notified, notified_or_polled, on_own};
 use crate::support::server::{ADMIN, PASSWORD, Server};
 use crate::support::world::{PATIENCE, World};
 use crate::support::{TestDatabase, connect, eventually, secret_for};
 
 const TABLE: &str = "CREATE TABLE t (name text PRIMARY KEY, v text);";
-
-fn on_own(mut spec: Value) -> Value {
-    spec["database"] = json!({"connectionSecretRef": {"name": "own"}});
-    spec
-}
 
 /// What the triggers ask, and the operator: it lies from now on.
 const FULL: &str = "ALTER FUNCTION pg_catalog.pg_notification_queue_usage() RENAME TO queue_usage_aside; \
@@ -80,10 +75,7 @@ async fn while_a_stranger_lets_the_queue_of_notifications_fill_up_no_statement_f
 
 #[tokio::test]
 async fn what_a_subscription_writes_is_heard_also_if_it_begins_later() {
-    let mut server = Server::start("subscriber").await;
-    server.set("wal_level = logical");
-    server.crash("QUIT");
-    server.start_again().await;
+    let server = Server::configured("subscriber", "wal_level = logical").await;
     let target = server.admin().await;
     target.batch_execute("CREATE DATABASE source").await.unwrap();
     target.batch_execute(TABLE).await.unwrap();

@@ -26,6 +26,12 @@ pub fn notified_or_polled(more: Value) -> Value {
     spec
 }
 
+/// The same of a database that the Secret `own` leads to.
+pub fn on_own(mut spec: Value) -> Value {
+    spec["database"] = json!({"connectionSecretRef": {"name": "own"}});
+    spec
+}
+
 /// The backend that listens.
 pub const LISTENING: &str = "SELECT a.pid FROM pg_stat_activity a WHERE a.datname = current_database() \
     AND a.application_name LIKE 'db-query-operator %' \

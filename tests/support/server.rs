@@ -56,7 +56,16 @@ impl Server {
         Self::start_from(template().await, test).await
     }
 
-    /// The same, of another system than all others: those are copies, which PostgreSQL cannot tell from each other.
+    /// The same, with a line of configuration for which it has to be started again.
+    pub async fn configured(test: &str, line: &str) -> Self {
+        let mut server = Self::start(test).await;
+        server.set(line);
+        server.crash("QUIT");
+        server.start_again().await;
+        server
+    }
+
+    /// One as at first, of another system than all others: those are copies, which PostgreSQL cannot tell from each other.
     pub async fn stranger(test: &str) -> Self {
         Self::start_from(&create_folder(), test).await
     }

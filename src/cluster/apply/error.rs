@@ -4,6 +4,10 @@ use std::fmt;
 
 use super::super::failure::{Failure, Finding};
 use crate::logic::conflict::HeldField;
+use crate::logic::few::few;
+
+/// So many fields are named.
+const NAMED: usize = 5;
 
 /// Whose way we would be in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,11 +66,8 @@ impl fmt::Display for Conflict {
             }
             Self::Owner(owner) => write!(f, "the object belongs to the DatabaseQueryResource {owner}"),
             Self::Managers(fields) => {
-                f.write_str("others manage its fields: ")?;
-                for (i, (field, manager)) in fields.iter().take(5).enumerate() {
-                    write!(f, "{}{field} ({manager})", if i == 0 { "" } else { ", " })?;
-                }
-                if fields.len() > 5 { write!(f, " and {} more", fields.len() - 5) } else { Ok(()) }
+                let fields = fields.iter().map(|(field, manager)| format!("{field} ({manager})"));
+                write!(f, "others manage its fields: {}", few(fields, NAMED))
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::controller::cleanup::{self, Manner};
 use crate::controller::error::Error;
 use crate::controller::jitter::jitter;
 use crate::controller::search::search;
-use crate::controller::takeover::take_over;
+use crate::controller::takeover;
 use crate::crd::{Dbqr, DeletionPolicy, Status};
 use crate::logic::account::Account;
 use crate::logic::inventory::Inventory;
@@ -92,7 +92,8 @@ impl Actor {
         let is_there = move || watched.has_changed().is_ok();
         let (mut untaken, mut in_the_way) = (Vec::new(), None);
         self.memory.state.legacy.forget();
-        let refused = take_over(&ctx, dbqr, &self.owner, &mut self.memory, keep, &is_there).await;
+        takeover::read(&ctx, dbqr, &self.owner, &mut self.memory, keep).await;
+        let refused = takeover::take_over(&ctx, dbqr, &self.owner, &mut self.memory, keep, &is_there).await;
         for (id, error) in refused.map_err(Error::Track)? {
             if keep || lost.is_none() || !error.lacks_rule() {
                 in_the_way = Some(format!("{id} could not be taken over from the Go operator: {error}"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::quiet::{self, Quiet};
 use super::{Detection, Fingerprint, Kind, Mark, Watched};
 use crate::crd::{self, ChangeDetectionMode};
+use crate::logic::few::few;
 use crate::logic::keyed::{KeyedPlan, Whole};
 use crate::logic::schedule::Schedule;
 use crate::logic::vigil;
@@ -172,10 +173,6 @@ fn every(duration: Duration) -> String {
 
 /// The tables' names, the first few of them; None where there are no tables.
 pub(super) fn names<'a>(tables: impl Iterator<Item = &'a (&'a Watched, &'a Mark)>) -> Option<String> {
-    let names: Vec<String> = tables.map(|(watched, _)| watched.table.shown()).collect();
-    match names.len() {
-        0 => None,
-        few if few <= NAMED => Some(names.join(", ")),
-        many => Some(format!("{} and {} more", names[..NAMED].join(", "), many - NAMED)),
-    }
+    let names = few(tables.map(|(watched, _)| watched.table.shown()), NAMED);
+    Some(names).filter(|names| !names.is_empty())
 }

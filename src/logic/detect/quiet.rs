@@ -3,6 +3,7 @@
 use super::message::names;
 use super::{Mark, Watched};
 use crate::logic::bell::Unrest;
+use crate::logic::few::few;
 
 /// So many who keep a lock are named.
 const NAMED: usize = 4;
@@ -72,11 +73,7 @@ fn processes<'a>(keepers: impl Iterator<Item = &'a Keeper>) -> Option<String> {
         .collect();
     shown.sort_unstable();
     shown.dedup();
-    match shown.len() {
-        0 => None,
-        few if few <= NAMED => Some(shown.join(", ")),
-        many => Some(format!("{} and {} more", shown[..NAMED].join(", "), many - NAMED)),
-    }
+    (!shown.is_empty()).then(|| few(shown, NAMED))
 }
 
 #[cfg(test)]

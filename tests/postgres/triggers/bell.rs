@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::{Listener, oid, wanted, why};
-use crate::support::server::send;
+use crate::support::server::{Server, send};
 use crate::support::{TestDatabase, eventually};
 use crate::{LIMITS, session, settings};
 use std::time::Duration;
@@ -147,10 +147,7 @@ async fn one_more_slot_waits_for_those_that_do_not_know_of_it() {
 
 #[tokio::test]
 async fn a_writer_that_prepares_its_transaction_is_waited_for_or_is_refused() {
-    let mut server = crate::support::server::Server::start("bell prepared").await;
-    server.set("max_prepared_transactions = 5");
-    server.crash("QUIT");
-    server.start_again().await;
+    let server = Server::configured("bell prepared", "max_prepared_transactions = 5").await;
     let (client, operator) = (server.admin().await, server.admin().await);
     client.batch_execute(dbqo::logic::triggers::files::INSTALL).await.unwrap();
     client.batch_execute("CREATE TABLE t (id int); SELECT dbqo.watch('t', '{id}')").await.unwrap();

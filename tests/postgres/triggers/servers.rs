@@ -93,10 +93,7 @@ async fn to_uninstall_where_a_table_is_in_use_removes_nothing_and_lets_those_who
 
 #[tokio::test]
 async fn what_a_logical_subscription_writes_is_seen() {
-    let mut server = Server::start("servers subscription").await;
-    server.set("wal_level = logical");
-    server.crash("QUIT");
-    server.start_again().await;
+    let server = Server::configured("servers subscription", "wal_level = logical").await;
     let source = client(&server, "postgres").await;
     source.batch_execute("CREATE DATABASE target").await.unwrap();
     let target = client(&server, "target").await;
