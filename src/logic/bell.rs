@@ -15,10 +15,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// More notifications than these within [`WINDOW`] are too many.
-const MOST: usize = 100;
-/// See [`MOST`].
-const WINDOW: Duration = Duration::from_secs(1);
+/// More notifications than so many within this time are too many.
+const LOUD: (usize, Duration) = (100, Duration::from_secs(1));
+/// Of a table that has not been calm since it was too loud: the same rate, but sooner told. Each notification goes to disk
+/// by itself, and the writers wait for all that it takes to find out that they are still at it.
+const STILL_LOUD: (usize, Duration) = (25, Duration::from_millis(250));
 /// A read that changed no more than so many objects found little.
 const LITTLE: usize = 10;
 /// The shortest time to be quiet for.
@@ -130,11 +131,12 @@ impl Bell {
         if !matches!(self.phase, Phase::Armed { .. } | Phase::Waiting { .. }) {
             return None;
         }
+        let (most, window) = if self.restless.is_some() && !self.is_calm(now) { STILL_LOUD } else { LOUD };
         self.recent.push_back(now);
-        while self.recent.front().is_some_and(|at| now.saturating_duration_since(*at) > WINDOW) {
+        while self.recent.front().is_some_and(|at| now.saturating_duration_since(*at) > window) {
             self.recent.pop_front();
         }
-        if self.recent.len() <= MOST {
+        if self.recent.len() <= most {
             return None;
         }
         self.pause = if self.is_calm(now) { Duration::ZERO } else { self.pause * 2 };
@@ -236,13 +238,23 @@ mod tests {
         bell
     }
 
-    /// Notifies until it is too often; returns when that was.
-    fn flood(bell: &mut Bell, mut now: Instant) -> Instant {
-        for _ in 0..MOST {
+    /// Notifies until it is too often, for which so many are not enough; returns when that was.
+    fn flood(bell: &mut Bell, few: usize, mut now: Instant) -> Instant {
+        for _ in 0..few {
             assert_eq!(bell.notified(now), None);
             now += MS;
         }
         assert_eq!(bell.notified(now), Some(Act::Disarm));
+        now
+    }
+
+    /// Notifies at this rate for so long.
+    fn goes_on(bell: &mut Bell, a_second: u32, time: Duration, begin: Instant) -> Instant {
+        let mut now = begin;
+        while now < begin + time {
+            now += Duration::from_secs(1) / a_second;
+            assert_eq!(bell.notified(now), None);
+        }
         now
     }
 
@@ -252,12 +264,9 @@ mod tests {
 
     #[test]
     fn a_table_that_changes_now_and_then_stays_armed() {
-        let mut now = Instant::now();
+        let now = Instant::now();
         let mut bell = armed(now);
-        for _ in 0..10 * MOST {
-            now += WINDOW / 50;
-            assert_eq!(bell.notified(now), None);
-        }
+        goes_on(&mut bell, 90, Duration::from_secs(20), now);
         assert!(bell.is_armed() && bell.due().is_none());
     }
 
@@ -265,7 +274,7 @@ mod tests {
     fn a_table_that_changes_often_is_read_from_time_to_time_until_it_is_quiet() {
         let now = Instant::now();
         let mut bell = armed(now);
-        let now = flood(&mut bell, now);
+        let now = flood(&mut bell, LOUD.0, now);
         assert!(bell.is_masked());
         assert_eq!(bell.at(now), None);
         let now = now + SHORTEST;
@@ -283,8 +292,8 @@ mod tests {
         let mut now = Instant::now();
         let mut bell = armed(now);
         let mut pauses = Vec::new();
-        for _ in 0..7 {
-            now = flood(&mut bell, now);
+        for few in [LOUD.0].into_iter().chain([STILL_LOUD.0; 6]) {
+            now = flood(&mut bell, few, now);
             pauses.push(pause(&bell, now));
             now += *pauses.last().unwrap();
             assert_eq!(bell.at(now), Some(Act::Read));
@@ -293,8 +302,28 @@ mod tests {
         }
         assert_eq!(pauses[..3], [SHORTEST, 2 * SHORTEST, 4 * SHORTEST]);
         assert_eq!(pauses[6], LONGEST);
-        now = flood(&mut bell, now + 2 * CALM);
+        now = flood(&mut bell, LOUD.0, now + 2 * CALM);
         assert_eq!(pause(&bell, now), SHORTEST, "it was calm for long");
+    }
+
+    #[test]
+    fn a_table_that_was_too_loud_is_told_so_sooner_if_it_still_is_but_no_lower_rate_is_too_much() {
+        let mut now = Instant::now();
+        let mut bell = armed(now);
+        flood(&mut bell, LOUD.0, now);
+        for _ in 0..2 {
+            now = bell.due().unwrap();
+            bell.at(now);
+            bell.read(0, MS, now);
+            bell.had(now);
+            flood(&mut bell, STILL_LOUD.0, now);
+        }
+        now = bell.due().unwrap();
+        bell.at(now);
+        bell.read(0, MS, now);
+        bell.had(now);
+        now = goes_on(&mut bell, 90, 2 * CALM, now);
+        flood(&mut bell, LOUD.0, now + Duration::from_secs(2));
     }
 
     #[test]
@@ -302,7 +331,7 @@ mod tests {
         let now = Instant::now();
         let mut bell = armed(now);
         bell.read(0, 2 * LONGEST, now);
-        let now = flood(&mut bell, now);
+        let now = flood(&mut bell, LOUD.0, now);
         assert_eq!(pause(&bell, now), 2 * LONGEST * SHARE);
     }
 
@@ -313,7 +342,7 @@ mod tests {
         for took in [MS, 2 * LONGEST] {
             bell.read(0, took, now);
         }
-        let now = flood(&mut bell, now);
+        let now = flood(&mut bell, LOUD.0, now);
         assert_eq!(pause(&bell, now), SHORTEST, "it may have waited for somebody's lock");
     }
 
@@ -347,7 +376,7 @@ mod tests {
     fn a_table_that_is_read_from_time_to_time_for_long_is_told_of_until_it_is_calm() {
         let begin = Instant::now();
         let mut bell = armed(begin);
-        let mut now = flood(&mut bell, begin);
+        let mut now = flood(&mut bell, LOUD.0, begin);
         let end = now + LONG;
         while now <= end {
             assert_eq!(bell.unrest(now), None, "after {:?}", now - begin);
@@ -355,7 +384,7 @@ mod tests {
             bell.at(now);
             bell.read(0, MS, now);
             bell.had(now);
-            now = flood(&mut bell, now);
+            now = flood(&mut bell, STILL_LOUD.0, now);
         }
         assert_eq!(bell.unrest(now), Some(Unrest::Busy));
         now = bell.due().unwrap();
@@ -365,7 +394,7 @@ mod tests {
         assert_eq!(bell.unrest(now), Some(Unrest::Busy), "it may go on at once");
         now += CALM + MS;
         assert_eq!(bell.unrest(now), None);
-        now = flood(&mut bell, now);
+        now = flood(&mut bell, LOUD.0, now);
         assert_eq!(bell.unrest(now), None, "it begins anew");
     }
 
@@ -402,7 +431,7 @@ mod tests {
         let now = Instant::now();
         let (mut bell, _) = Bell::new();
         bell.not_had(now);
-        let now = flood(&mut bell, now);
+        let now = flood(&mut bell, LOUD.0, now);
         assert_eq!(bell.queued(), None, "it is not waited for any more");
         assert_eq!(bell.had(now), Some(Act::Disarm));
         assert!(bell.is_masked());
@@ -412,7 +441,7 @@ mod tests {
     fn a_table_that_nobody_reads_is_armed_all_the_same() {
         let now = Instant::now();
         let mut bell = armed(now);
-        let now = flood(&mut bell, now) + SHORTEST;
+        let now = flood(&mut bell, LOUD.0, now) + SHORTEST;
         bell.at(now);
         assert_eq!(bell.at(now + UNREAD), Some(Act::Arm));
     }

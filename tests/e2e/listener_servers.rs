@@ -11,17 +11,22 @@ use crate::support::{TestDatabase, connect, eventually, secret_for};
 
 const TABLE: &str = "CREATE TABLE t (name text PRIMARY KEY, v text);";
 
-/// What the triggers ask, and the operator: it lies from now on.
-const FULL: &str = "ALTER FUNCTION pg_catalog.pg_notification_queue_usage() RENAME TO queue_usage_aside; \
-    CREATE FUNCTION pg_catalog.pg_notification_queue_usage() RETURNS float8 LANGUAGE sql AS 'SELECT 0.26::float8'";
+/// What the triggers ask, and the operator: it lies from now on. So full the triggers notify still.
+const NEARLY_FULL: &str = "ALTER FUNCTION pg_catalog.pg_notification_queue_usage() RENAME TO queue_usage_aside; \
+    CREATE FUNCTION pg_catalog.pg_notification_queue_usage() RETURNS float8 LANGUAGE sql AS 'SELECT 0.21::float8'";
+const FULL: &str = "CREATE OR REPLACE FUNCTION pg_catalog.pg_notification_queue_usage() RETURNS float8 LANGUAGE sql \
+    AS 'SELECT 0.26::float8'";
 const NOT_FULL: &str = "DROP FUNCTION pg_catalog.pg_notification_queue_usage(); \
     ALTER FUNCTION pg_catalog.queue_usage_aside() RENAME TO pg_notification_queue_usage";
 
 /// Sees what becomes of the resource `q` and of writers while the queue is full, and once it is not.
 async fn is_polled_while_full(world: &World, log_in: impl AsyncFn() -> Client, empty: impl Future<Output = ()>) {
-    world.polling("q", "more than a quarter full").await;
+    world.polling("q", "more than a fifth full").await;
     world.condition("q", "ChangeDetection", "False", Some("NotificationsLost")).await;
-    assert!(world.operator.figure("dbqo_notification_queue_usage").await > Some(0.25));
+    eventually("it is seen to be full", PATIENCE, async || {
+        (world.operator.figure("dbqo_notification_queue_usage").await > Some(0.25)).then_some(())
+    })
+    .await;
     let heard = world.looks("q", "notification").await;
     // In a session of before, triggers would call the function that was put aside.
     let sql = log_in().await;
@@ -46,6 +51,8 @@ async fn while_the_queue_of_notifications_is_full_changes_are_polled() {
     world.create("q", notified_or_polled(json!({}))).await;
     world.listening("q").await;
     world.hears(&world.sql, "heard").await;
+    world.run_sql(NEARLY_FULL).await;
+    world.polling("q", "more than a fifth full").await;
     world.run_sql(FULL).await;
     is_polled_while_full(&world, async || world.database.client().await, world.run_sql(NOT_FULL)).await;
 }

@@ -24,8 +24,9 @@ use crate::logic::vigil::{Finding, Vigil};
 use crate::logic::wake::{Pending, Wake};
 use crate::postgres::Ping;
 
-/// Above this the triggers do not notify, so that the queue never fills up because of us.
-const FULL: f64 = 0.25;
+/// Above this it may be that triggers have not notified since the last look. They do not where the queue is more than a
+/// quarter full, so that it never fills up because of us; between two looks it does not rise by more than the difference.
+const FULL: f64 = 0.2;
 
 /// A listener, and the task that works for it. Ended when it is dropped.
 pub(super) struct Open {
@@ -312,8 +313,8 @@ impl State {
         let is_mute = |oid: &i64| self.tables.get(oid).is_some_and(|table| table.mute >= MUTE);
         for subscriber in self.subscribers.values() {
             if self.is_full {
-                let why = "the server's queue of notifications is more than a quarter full: somebody listens and does \
-                           not take what is notified (pg_notification_queue_usage)";
+                let why = "the server's queue of notifications is more than a fifth full: somebody listens and does not \
+                           take what is notified (pg_notification_queue_usage), and above a quarter nothing is sent";
                 subscriber.hear(Hearing::Not(why.into()));
             } else if subscriber.interest.tables.iter().any(|(oid, _)| is_mute(oid)) {
                 let why = "in the database that is listened to, a watched table has no triggers, or is not there";
