@@ -46,7 +46,7 @@ pub use kinds::{AllKinds, KindError};
 pub use lookup::Onlooker;
 pub use prune::Deleted;
 pub use queue::CarriedOut;
-pub use term::Term;
+pub use term::{Moment, Term};
 pub use watch::WatchError;
 
 mod queue;

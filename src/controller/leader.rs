@@ -12,7 +12,7 @@ use super::jitter::jitter;
 use super::registry::{self, Drained};
 use super::{Context, start};
 use crate::admin::Gate;
-use crate::cluster::{Cluster, Error};
+use crate::cluster::{Cluster, Error, Moment};
 use crate::logic::kubernetes::TooOld;
 use crate::logic::lease::{Election, Holder, Seen, Times, Verdict};
 
@@ -174,7 +174,7 @@ impl Candidate {
             sleep_until(next.min(until).into()).await;
             next = Instant::now() + times.retry_period();
             // Before all else: a process that was stopped wakes up here, or inside of an attempt.
-            if self.election.is_over(Instant::now()) {
+            if self.election.is_over(Instant::now()) || !ctx.cluster.term().is_running() {
                 return Lost::NotRenewed { within: times.renew_deadline(), trouble };
             }
             match self.attempt(ctx).await {
@@ -214,13 +214,11 @@ impl Candidate {
 
     /// Claims the Lease; false if somebody was faster.
     async fn write(&mut self, cluster: &Cluster, before: Option<&Lease>) -> Result<bool, Error> {
-        let sent = Instant::now();
+        let sent = Moment::now();
         let claim = self.election.claim(before, Timestamp::now());
         let Some(stored) = cluster.write_lease(&self.namespace, &self.name, &claim).await? else { return Ok(false) };
-        self.election.claimed(sent);
-        if let Some(until) = self.election.until() {
-            cluster.term().ends_at(until);
-        }
+        self.election.claimed(sent.0);
+        cluster.term().lasts(self.election.times().renew_deadline(), sent);
         self.written = Some(stored);
         Ok(true)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dbqo::cluster::{ApplyError, Cluster, Limits, Term, Terms};
+use dbqo::cluster::{ApplyError, Cluster, Limits, Moment, Term, Terms};
 use dbqo::logic::lease::{Election, Seen, Times, Verdict};
 use dbqo::logic::object::Known;
 use k8s_openapi::jiff::Timestamp;
@@ -101,12 +101,12 @@ async fn outside_of_its_term_a_process_writes_nothing_but_the_lease() {
     let lease = election("me").claim(None, Timestamp::now());
     let lease = cluster.write_lease(world.namespace.name(), NAME, &lease).await.unwrap().unwrap();
 
-    term.ends_at(Instant::now() + Duration::from_secs(3600));
+    term.lasts(Duration::from_secs(3600), Moment::now());
     let known = Known { uid: cluster.create(&world.owner, &first).await.unwrap().known.uid, ..Known::default() };
     let terms = Terms::default();
     assert!(cluster.update(&world.owner, &first, &known, &terms).await.is_ok());
     // A connection is open by now, and does not help.
-    term.ends_at(Instant::now());
+    term.lasts(Duration::ZERO, Moment::now());
     refused(cluster.update(&world.owner, &second, &known, &terms).await);
     assert_eq!(world.get(&kind, "a").await.data["data"]["v"], "one");
     assert!(cluster.write_lease(world.namespace.name(), NAME, &lease).await.unwrap().is_some());
