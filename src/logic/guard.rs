@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::few::counted;
 use crate::crd::PruneGuard;
 
 /// A guard whose numbers were read.
@@ -39,7 +40,8 @@ pub struct Count {
 pub enum Blocked {
     /// Nothing would be left.
     #[error(
-        "{deletions} objects have no row any more, and none would be left; pruneGuard.allowEmpty: true allows that"
+        "{} without a row, and none would be left; pruneGuard.allowEmpty: true allows that",
+        counted(*deletions, "object")
     )]
     Empty {
         /// Deletions asked for.
@@ -47,9 +49,10 @@ pub enum Blocked {
     },
     /// More than allowed at a time.
     #[error(
-        "{deletions} of {objects} objects have no row any more{}, and {allowed} may be deleted within {window:?}; \
+        "{deletions} of {} without a row{}, and {allowed} may be deleted within {window:?}; \
          pruneGuard.maxDeletions allows more",
-        if *earlier > 0 { format!(", {earlier} were deleted just before") } else { String::new() }
+        counted(*objects, "object"),
+        if *earlier > 0 { format!(", {earlier} deleted just before") } else { String::new() }
     )]
     TooMany {
         /// Deletions asked for.
@@ -138,7 +141,7 @@ mod tests {
         assert_eq!(twenty.judge(count(100, 19, 1)), Ok(()));
         let blocked = twenty.judge(count(100, 20, 1)).unwrap_err();
         assert!(matches!(blocked, Blocked::TooMany { deletions: 1, earlier: 20, .. }));
-        assert!(blocked.to_string().contains("20 were deleted just before"), "{blocked}");
+        assert!(blocked.to_string().contains("20 deleted just before"), "{blocked}");
         assert!(twenty.judge(count(12, 9, 1)).is_err(), "the minimum counts the window, too");
     }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use serde_json::{Map, Value, json};
 
-use super::few::few;
+use super::few::{counted, few};
 use super::object::{
     FIELD_MANAGER, GroupKind, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, is_predecessor, is_us,
 };
@@ -130,7 +130,7 @@ impl Legacy {
 
 /// That so many objects are ours now.
 pub fn taken(number: usize) -> Notice {
-    let note = format!("{number} objects of the Go operator were taken over");
+    let note = format!("taken over from the Go operator: {}", counted(number, "object"));
     Notice { warning: false, reason: "TakenOver".into(), note }
 }
 

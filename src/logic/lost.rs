@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::few::few;
+use super::few::{counted, few};
 use super::object::{FINALIZER, GroupKind, Hold, Known, OWNER_UID, ObjectId, Owner};
 use super::outcome::Notice;
 use crate::crd::Dbqr;
@@ -60,7 +60,8 @@ pub fn were_orphaned<'a>(objects: impl Iterator<Item = (&'a ObjectId, &'a Known)
 /// That objects stay for that reason.
 pub fn kept(number: usize) -> Notice {
     let note = format!(
-        "{number} objects stay: none refers to the resource any more, as after a deletion with --cascade=orphan"
+        "kept {}: none refers to the resource any more, as after a deletion with --cascade=orphan",
+        counted(number, "object")
     );
     Notice { warning: false, reason: "ObjectsKept".into(), note }
 }

@@ -171,7 +171,7 @@ async fn what_kubectl_began_while_no_operator_ran_is_ended_in_its_manner() {
     sorts("f").is_released().await;
     assert_eq!(sorts("o").left().await, ALL);
     assert_eq!(sorts("p").left().await, ALL);
-    let kept = "5 objects stay: none refers to the resource any more, as after a deletion with --cascade=orphan";
+    let kept = "kept 5 objects: none refers to the resource any more, as after a deletion with --cascade=orphan";
     until_event(&world, "o", "ObjectsKept", kept).await;
     for name in ["f", "o", "p"] {
         sorts(name).tidy_up().await;

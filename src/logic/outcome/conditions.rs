@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::{Done, Failed, Held, PARTIALLY_FAILED, PRUNE_FAILED, TAKE_OVER_FAILED};
 use crate::crd::{Status, condition};
 use crate::logic::detect::Told;
+use crate::logic::few::counted;
 
 /// The conditions of a status, and what is put down with each that is set.
 pub(super) struct Conditions<'a> {
@@ -62,7 +63,8 @@ impl<'a> Conditions<'a> {
             let held = done.held.as_ref();
             let held = held
                 .map(|held| format!("; {} without a row are held back: see PruneBlocked", held.count + held.waiting));
-            let message = format!("{} rows are as they should be, {} objects", done.rows, done.objects);
+            let (rows, objects) = (counted(done.rows, "row"), counted(done.objects, "object"));
+            let message = format!("{rows} and {objects}, all as they should be");
             self.set(condition::READY, true, "Synced", &(message + &held.unwrap_or_default()));
         }
     }
