@@ -1,11 +1,14 @@
 //! First sync, memory, log and restart on real parts, beside a bare client that sends the same applies. Run it with
 //! `make bench`; figures and conditions are in `benches/README.md`.
 
+mod bare;
+
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use bare::Bare;
 use dbqo::crd::DatabaseQueryResource;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
@@ -109,26 +112,11 @@ impl Bench {
         self.namespace(&name).await?;
         // Its connections are new, as the operator's are.
         let api: Api<ConfigMap> = Api::namespaced(Client::try_default().await?, &name);
-        // Everything that the operator's applies have: a look at each field, and an owner that the garbage collector minds.
-        let params = PatchParams::apply("bench").validation_strict();
-        let owner: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "owner"}}))?;
-        let owner = api.create(&PostParams::default(), &owner).await?.uid();
+        let bare = Bare::new(api).await?;
         let begin = Instant::now();
         let applies = futures::stream::iter(1..=size).map(async |number| {
-            let object = json!({
-                "apiVersion": "v1", "kind": "ConfigMap",
-                "metadata": {
-                    "name": format!("object-{number}"),
-                    "labels": {"konnektr.io/managed-by": "bench", "konnektr.io/managed-by-namespace": name},
-                    "annotations": {"konnektr.io/owner-uid": "00000000-0000-0000-0000-000000000000", "konnektr.io/applied-hash": "0".repeat(32)},
-                    "ownerReferences": [{
-                        "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner,
-                        "controller": true, "blockOwnerDeletion": true
-                    }]
-                },
-                "data": {"number": number.to_string(), "text": format!("some text of row {number}")}
-            });
-            api.patch(&format!("object-{number}"), &params, &Patch::Apply(&object)).await.map(|_| ())
+            let data = json!({"number": number.to_string(), "text": format!("some text of row {number}")});
+            bare.apply(&format!("object-{number}"), &data).await
         });
         let results: Vec<_> = applies.buffer_unordered(AT_ONCE).collect().await;
         let rate = size as f64 / begin.elapsed().as_secs_f64();
