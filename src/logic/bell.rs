@@ -16,12 +16,16 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// More notifications than so many within this time are too many.
-const LOUD: (usize, Duration) = (100, Duration::from_secs(1));
-/// Of a table that has not been calm since it was too loud: the same rate, but sooner told. Each notification goes to disk
-/// by itself, and the writers wait for all that it takes to find out that they are still at it.
-const STILL_LOUD: (usize, Duration) = (25, Duration::from_millis(250));
-/// A read that changed no more than so many objects found little.
+const LOUD: (u32, Duration) = (100, Duration::from_secs(1));
+/// Fewer will do, in this time, of a table that has not been calm since it was too loud. Each notification goes to disk by
+/// itself, and the writers wait for all that it takes to find out that they are still at it.
+const STILL_LOUD: (usize, Duration) = (25, Duration::from_millis(100));
+/// A read that changed no more than so many objects found little, and so did one that changed no more of them in the time
+/// that the table was quiet for than there may be notifications.
 const LITTLE: usize = 10;
+/// Whatever reads find, so long after it was told to be quiet a table may show whether it still has to be: one transaction
+/// of many rows, or a row of many objects, is no noise.
+const DOUBT: Duration = Duration::from_secs(60);
 /// The shortest time to be quiet for.
 const SHORTEST: Duration = Duration::from_millis(200);
 /// The longest, but for reads that take long themselves.
@@ -82,13 +86,16 @@ pub struct Bell {
     took: Option<Duration>,
     /// Since when it has not been calm, and what made it quiet the last time.
     restless: Option<(Instant, Unrest)>,
+    /// When it was told to be quiet last, and whether that was doubted since.
+    hushed: Option<(Instant, bool)>,
 }
 
 impl Bell {
     /// A table that is to notify from now on.
     pub fn new() -> (Self, Act) {
         let (pause, cost) = (Duration::ZERO, Duration::ZERO);
-        (Self { phase: Phase::Arming, recent: VecDeque::new(), pause, cost, took: None, restless: None }, Act::Arm)
+        let (recent, took, restless, hushed) = (VecDeque::new(), None, None, None);
+        (Self { phase: Phase::Arming, recent, pause, cost, took, restless, hushed }, Act::Arm)
     }
 
     /// Whether it is left to its own for now, and read from time to time.
@@ -131,17 +138,28 @@ impl Bell {
         if !matches!(self.phase, Phase::Armed { .. } | Phase::Waiting { .. }) {
             return None;
         }
-        let (most, window) = if self.restless.is_some() && !self.is_calm(now) { STILL_LOUD } else { LOUD };
         self.recent.push_back(now);
-        while self.recent.front().is_some_and(|at| now.saturating_duration_since(*at) > window) {
+        while self.recent.front().is_some_and(|at| now.saturating_duration_since(*at) > LOUD.1) {
             self.recent.pop_front();
         }
-        if self.recent.len() <= most {
+        if self.recent.len() <= LOUD.0 as usize && !self.is_still_loud(now) {
             return None;
         }
-        self.pause = if self.is_calm(now) { Duration::ZERO } else { self.pause * 2 };
+        let was_doubted = self.hushed.is_some_and(|(_, was_doubted)| was_doubted);
+        self.pause = match self.is_calm(now) {
+            true => Duration::ZERO,
+            false if was_doubted => self.pause,
+            false => self.pause * 2,
+        };
         self.mask(Unrest::Busy, now);
+        self.hushed = Some((now, false));
         Some(Act::Disarm)
+    }
+
+    fn is_still_loud(&self, now: Instant) -> bool {
+        let (most, window) = STILL_LOUD;
+        let is_one_too_many = |at: &Instant| now.saturating_duration_since(*at) <= window;
+        self.restless.is_some() && !self.is_calm(now) && self.recent.iter().nth_back(most).is_some_and(is_one_too_many)
     }
 
     /// The lock is had: every writer that did not notify has ended.
@@ -165,10 +183,22 @@ impl Bell {
 
     /// The lock was not had: somebody who did not notify works on.
     pub fn not_had(&mut self, now: Instant) -> Option<Act> {
-        (self.phase == Phase::Arming).then(|| {
+        if self.phase == Phase::Arming {
             self.phase = Phase::Waiting { since: now };
-            Act::Wait
-        })
+        }
+        matches!(self.phase, Phase::Waiting { .. }).then_some(Act::Wait)
+    }
+
+    /// Nobody is to notify for now, whoever writes how often.
+    pub fn hold(&mut self, now: Instant) -> Option<Act> {
+        let act = matches!(self.phase, Phase::Armed { .. } | Phase::Waiting { .. }).then_some(Act::Disarm);
+        if !self.is_masked() {
+            self.pause = LONGEST;
+            self.recent.clear();
+            self.hushed = Some((now, false));
+            self.phase = Phase::Masked { until: now + self.pause };
+        }
+        act
     }
 
     /// There is no place to wait.
@@ -177,6 +207,7 @@ impl Bell {
             // The longer somebody works on, the longer that may take yet.
             self.pause *= 2;
             self.mask(Unrest::NoPlace, now);
+            self.hushed = Some((now, false));
         }
     }
 
@@ -184,10 +215,14 @@ impl Bell {
     pub fn read(&mut self, changed: usize, took: Duration, now: Instant) -> Option<Act> {
         self.cost = self.took.replace(took).map_or(took, |before| before.min(took));
         let Phase::Reading { .. } = self.phase else { return None };
-        if changed > LITTLE {
+        let is_little = changed <= LITTLE
+            || LOUD.1.saturating_mul(u32::try_from(changed).unwrap_or(u32::MAX)) <= self.pause * LOUD.0;
+        let is_doubtful = self.hushed.is_some_and(|(since, _)| now.saturating_duration_since(since) > DOUBT);
+        if !is_little && !is_doubtful {
             self.mask(self.restless.map_or(Unrest::Busy, |(_, why)| why), now);
             return None;
         }
+        self.hushed = self.hushed.map(|(since, _)| (since, !is_little));
         self.phase = Phase::Arming;
         Some(Act::Arm)
     }
@@ -230,6 +265,8 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+    /// Not too many.
+    const FEW: usize = LOUD.0 as usize;
 
     fn armed(now: Instant) -> Bell {
         let (mut bell, act) = Bell::new();
@@ -274,15 +311,15 @@ mod tests {
     fn a_table_that_changes_often_is_read_from_time_to_time_until_it_is_quiet() {
         let now = Instant::now();
         let mut bell = armed(now);
-        let now = flood(&mut bell, LOUD.0, now);
+        let now = flood(&mut bell, FEW, now);
         assert!(bell.is_masked());
         assert_eq!(bell.at(now), None);
         let now = now + SHORTEST;
         assert_eq!(bell.at(now), Some(Act::Read));
-        assert_eq!(bell.read(LITTLE + 1, MS, now), None, "much has changed, and more will");
+        assert_eq!(bell.read(FEW / 5 + 1, MS, now), None, "much has changed, and more will");
         let now = now + SHORTEST;
         assert_eq!(bell.at(now), Some(Act::Read));
-        assert_eq!(bell.read(LITTLE, MS, now), Some(Act::Arm));
+        assert_eq!(bell.read(FEW / 5, MS, now), Some(Act::Arm), "no more than there may be notifications");
         assert_eq!(bell.had(now), Some(Act::Read), "once more, after the last writer that kept quiet");
         assert!(bell.is_armed());
     }
@@ -292,7 +329,7 @@ mod tests {
         let mut now = Instant::now();
         let mut bell = armed(now);
         let mut pauses = Vec::new();
-        for few in [LOUD.0].into_iter().chain([STILL_LOUD.0; 6]) {
+        for few in [FEW].into_iter().chain([STILL_LOUD.0; 6]) {
             now = flood(&mut bell, few, now);
             pauses.push(pause(&bell, now));
             now += *pauses.last().unwrap();
@@ -302,7 +339,7 @@ mod tests {
         }
         assert_eq!(pauses[..3], [SHORTEST, 2 * SHORTEST, 4 * SHORTEST]);
         assert_eq!(pauses[6], LONGEST);
-        now = flood(&mut bell, LOUD.0, now + 2 * CALM);
+        now = flood(&mut bell, FEW, now + 2 * CALM);
         assert_eq!(pause(&bell, now), SHORTEST, "it was calm for long");
     }
 
@@ -310,7 +347,7 @@ mod tests {
     fn a_table_that_was_too_loud_is_told_so_sooner_if_it_still_is_but_no_lower_rate_is_too_much() {
         let mut now = Instant::now();
         let mut bell = armed(now);
-        flood(&mut bell, LOUD.0, now);
+        flood(&mut bell, FEW, now);
         for _ in 0..2 {
             now = bell.due().unwrap();
             bell.at(now);
@@ -323,7 +360,98 @@ mod tests {
         bell.read(0, MS, now);
         bell.had(now);
         now = goes_on(&mut bell, 90, 2 * CALM, now);
-        flood(&mut bell, LOUD.0, now + Duration::from_secs(2));
+        flood(&mut bell, FEW, now + Duration::from_secs(2));
+    }
+
+    /// Where it is quiet and its table goes on at so many objects a second: how long until it is armed again.
+    fn armed_again(bell: &mut Bell, objects_a_second: f64, took: Duration, begin: Instant) -> Duration {
+        let mut last = begin;
+        loop {
+            let now = bell.due().unwrap();
+            assert_eq!(bell.at(now), Some(Act::Read));
+            let changed = (objects_a_second * (now - last).as_secs_f64()) as usize;
+            last = now;
+            if bell.read(changed, took, now) == Some(Act::Arm) {
+                bell.had(now);
+                return now - begin;
+            }
+        }
+    }
+
+    #[test]
+    fn after_a_burst_a_table_that_changes_now_and_then_is_told_of_at_once_again() {
+        let begin = Instant::now();
+        for (objects_a_second, took) in [(4.0, MS), (90.0, MS), (2.0, 1000 * MS)] {
+            let mut bell = armed(begin);
+            bell.read(0, took, begin);
+            let mut now = flood(&mut bell, FEW, begin);
+            for _ in 0..9 {
+                now += armed_again(&mut bell, objects_a_second, took, now);
+                now = flood(&mut bell, STILL_LOUD.0, now);
+            }
+            let pause = bell.due().unwrap() - now;
+            assert_eq!(armed_again(&mut bell, objects_a_second, took, now), pause, "at the first read");
+        }
+    }
+
+    #[test]
+    fn reads_that_find_much_do_not_keep_a_table_quiet_for_ever() {
+        let begin = Instant::now();
+        let mut bell = armed(begin);
+        let mut now = flood(&mut bell, FEW, begin);
+        now += armed_again(&mut bell, 5000.0, MS, now);
+        assert!(now - begin > DOUBT && now - begin < 2 * DOUBT);
+        now = flood(&mut bell, STILL_LOUD.0, now);
+        assert_eq!(pause(&bell, now), SHORTEST, "to have doubted it makes nothing worse");
+        assert!(armed_again(&mut bell, 5000.0, MS, now) > DOUBT);
+    }
+
+    #[test]
+    fn a_table_that_changes_at_random_times_is_no_louder_after_a_burst_than_before() {
+        let begin = Instant::now();
+        let mut bell = armed(begin);
+        let mut now = flood(&mut bell, FEW, begin);
+        let (mut seed, mut times) = (42_u64, 0);
+        while now < begin + 60 * CALM {
+            // Exponential times between changes, as many as 50 a second.
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let uniform = ((seed >> 11) as f64 + 1.0) / (1_u64 << 53) as f64;
+            now += Duration::from_secs_f64(-uniform.ln() / 50.0);
+            if bell.due().is_some_and(|due| now >= due) {
+                bell.at(now);
+                bell.read(0, MS, now);
+                bell.had(now);
+            }
+            times += usize::from(bell.notified(now).is_some());
+        }
+        assert_eq!(times, 0);
+    }
+
+    #[test]
+    fn while_nobody_is_to_notify_it_is_read_from_time_to_time() {
+        let now = Instant::now();
+        let mut bell = armed(now);
+        assert_eq!(bell.hold(now), Some(Act::Disarm));
+        assert!(bell.is_masked() && bell.is_decided());
+        assert_eq!(bell.hold(now + LONGEST / 2), None, "that is known");
+        let now = now + LONGEST;
+        assert_eq!(bell.at(now), Some(Act::Read));
+        assert_eq!(bell.read(0, MS, now), Some(Act::Arm));
+        assert_eq!(bell.hold(now), None, "it has no lock");
+        assert!(bell.is_masked());
+        assert_eq!(bell.unrest(now + 2 * LONG), None, "that it is so is told by the listener, of all tables");
+        assert_eq!(bell.had(now), Some(Act::Disarm));
+    }
+
+    #[test]
+    fn a_lock_that_was_let_go_before_it_was_passed_on_is_waited_for_again() {
+        let now = Instant::now();
+        let (mut bell, _) = Bell::new();
+        bell.not_had(now);
+        assert_eq!(bell.not_had(now + LONG), Some(Act::Wait));
+        assert_eq!(bell.unrest(now + LONG + MS), Some(Unrest::Late), "since when it is waited for at all");
+        assert_eq!(bell.had(now), Some(Act::Read));
+        assert_eq!(bell.not_had(now), None);
     }
 
     #[test]
@@ -331,7 +459,7 @@ mod tests {
         let now = Instant::now();
         let mut bell = armed(now);
         bell.read(0, 2 * LONGEST, now);
-        let now = flood(&mut bell, LOUD.0, now);
+        let now = flood(&mut bell, FEW, now);
         assert_eq!(pause(&bell, now), 2 * LONGEST * SHARE);
     }
 
@@ -342,7 +470,7 @@ mod tests {
         for took in [MS, 2 * LONGEST] {
             bell.read(0, took, now);
         }
-        let now = flood(&mut bell, LOUD.0, now);
+        let now = flood(&mut bell, FEW, now);
         assert_eq!(pause(&bell, now), SHORTEST, "it may have waited for somebody's lock");
     }
 
@@ -376,7 +504,7 @@ mod tests {
     fn a_table_that_is_read_from_time_to_time_for_long_is_told_of_until_it_is_calm() {
         let begin = Instant::now();
         let mut bell = armed(begin);
-        let mut now = flood(&mut bell, LOUD.0, begin);
+        let mut now = flood(&mut bell, FEW, begin);
         let end = now + LONG;
         while now <= end {
             assert_eq!(bell.unrest(now), None, "after {:?}", now - begin);
@@ -394,7 +522,7 @@ mod tests {
         assert_eq!(bell.unrest(now), Some(Unrest::Busy), "it may go on at once");
         now += CALM + MS;
         assert_eq!(bell.unrest(now), None);
-        now = flood(&mut bell, LOUD.0, now);
+        now = flood(&mut bell, FEW, now);
         assert_eq!(bell.unrest(now), None, "it begins anew");
     }
 
@@ -431,7 +559,7 @@ mod tests {
         let now = Instant::now();
         let (mut bell, _) = Bell::new();
         bell.not_had(now);
-        let now = flood(&mut bell, LOUD.0, now);
+        let now = flood(&mut bell, FEW, now);
         assert_eq!(bell.queued(), None, "it is not waited for any more");
         assert_eq!(bell.had(now), Some(Act::Disarm));
         assert!(bell.is_masked());
@@ -441,7 +569,7 @@ mod tests {
     fn a_table_that_nobody_reads_is_armed_all_the_same() {
         let now = Instant::now();
         let mut bell = armed(now);
-        let now = flood(&mut bell, LOUD.0, now) + SHORTEST;
+        let now = flood(&mut bell, FEW, now) + SHORTEST;
         bell.at(now);
         assert_eq!(bell.at(now + UNREAD), Some(Act::Arm));
     }

@@ -4,7 +4,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use futures::future::join;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
@@ -114,7 +115,13 @@ impl Arms {
         rows.map_err(|error| Error::ours(&error, WHICH))
     }
 
-    /// Asks for the lock of a table; tells whether it was had in a short time.
+    /// Asks for the lock of a table; tells whether it is free.
+    pub async fn try_arm(&self, table: i64) -> Result<bool, Error> {
+        let (slot, table) = (FIRST + 2 * self.slot + 1, as_int4(table));
+        self.is_granted(&format!("SELECT pg_catalog.pg_try_advisory_lock({slot}, {table})")).await
+    }
+
+    /// Waits for the lock of a table; tells whether it was had in a short time.
     pub async fn arm(&self, table: i64) -> Result<bool, Error> {
         let sql = format!("SET lock_timeout = '{SHORT}'; {}", lock(self.slot, table));
         match timeout(PATIENCE, self.session.client.batch_execute(&sql)).await {
@@ -134,13 +141,24 @@ impl Arms {
 
     /// Gives up the lock of a table.
     pub async fn disarm(&self, table: i64) -> Result<(), Error> {
-        let sql = format!("SELECT pg_catalog.pg_advisory_unlock({}, {})", FIRST + 2 * self.slot + 1, as_int4(table));
-        self.session.execute(&sql, PATIENCE, WHICH).await
+        self.session.execute(&unlock(self.slot, table), PATIENCE, WHICH).await
     }
 
     /// The slot that was claimed, from 0.
     pub fn slot(&self) -> i32 {
         self.slot
+    }
+
+    /// Takes a lock that was had on a connection of its own over. Whoever asks meanwhile finds it had or waited for, unless
+    /// the server takes long: so it counts as had only from now on. False if somebody else has it by then.
+    pub async fn take_over(&self, vigilant: Vigilant) -> Result<bool, Error> {
+        let table = vigilant.table;
+        let let_go = async {
+            sleep(SOON).await;
+            // One that does not answer keeps it, and then it is not had here.
+            let _ = timeout(SOON, vigilant.let_go()).await;
+        };
+        join(self.arm(table), let_go).await.0
     }
 
     /// Whether the connection is alive.
@@ -154,14 +172,21 @@ impl Arms {
     }
 
     async fn try_claim(&self) -> Result<bool, Error> {
-        let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({}, 0)", FIRST + 2 * self.slot);
-        let rows = self.ask(&sql, &[]).await?;
+        self.is_granted(&format!("SELECT pg_catalog.pg_try_advisory_lock({}, 0)", FIRST + 2 * self.slot)).await
+    }
+
+    async fn is_granted(&self, sql: &str) -> Result<bool, Error> {
+        let rows = self.ask(sql, &[]).await?;
         rows.first().map_or(Ok(false), |row| row.try_get(0)).map_err(|error| Error::ours(&error, WHICH))
     }
 }
 
-/// A lock of one table, waited for or had on a connection of its own, which it ends with.
-pub struct Vigilant(Session);
+/// The lock of one table, waited for and had on a connection of its own, until it is taken over.
+pub struct Vigilant {
+    session: Session,
+    slot: i32,
+    table: i64,
+}
 
 impl Vigilant {
     /// Waits for the lock of a table as long as it takes. `queued` is called as soon as it is waited for.
@@ -183,22 +208,20 @@ impl Vigilant {
             had.map_err(|error| Error::ours(&error, WHICH))?;
         }
         session.in_use = false;
-        Ok(Self(session))
+        Ok(Self { session, slot, table })
     }
 
-    /// Whether the connection is alive, and with it the lock ours.
-    pub async fn ping(&self) -> Result<(), Error> {
-        self.0.execute("", PATIENCE, WHICH).await
-    }
-
-    /// Waits until the lock is lost. Of no use afterwards.
-    pub async fn ended(&mut self) {
-        self.0.ended().await;
+    async fn let_go(&self) -> Result<(), Error> {
+        self.session.execute(&unlock(self.slot, self.table), PATIENCE, WHICH).await
     }
 }
 
 fn lock(slot: i32, table: i64) -> String {
     format!("SELECT pg_catalog.pg_advisory_lock({}, {})", FIRST + 2 * slot + 1, as_int4(table))
+}
+
+fn unlock(slot: i32, table: i64) -> String {
+    format!("SELECT pg_catalog.pg_advisory_unlock({}, {})", FIRST + 2 * slot + 1, as_int4(table))
 }
 
 /// Locks have 32 bits with a sign, and oids 32 without.

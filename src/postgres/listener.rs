@@ -22,11 +22,15 @@ use crate::logic::vigil::Sight;
 const WHICH: &str = "the listening connection";
 
 /// $1 are the oids. All descendants of a table count: they are read through it. A trigger that is switched off, for all
-/// sessions or for ordinary ones, is as if it was not there.
+/// sessions or for ordinary ones, is as if it was not there. Transactions that notify have one lock, from before their
+/// commit until after it.
 const PING: &str = concat!(
     "\
-    SELECT pg_notification_queue_usage(), t.oid, t.counters, t.definition, t.triggers \
-    FROM (SELECT) AS one \
+    SELECT pg_notification_queue_usage(), one.is_stuck, t.oid, t.counters, t.definition, t.triggers \
+    FROM (SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l \
+            WHERE NOT l.granted AND l.locktype = 'object' AND l.database = 0 AND l.objid = 0 \
+            AND l.classid = 'pg_catalog.pg_database'::regclass \
+            AND l.waitstart < clock_timestamp() - interval '2 seconds') AS is_stuck) AS one \
     LEFT JOIN (SELECT t.oid, m.* FROM unnest($1) AS t(oid) \
         JOIN pg_catalog.pg_class c ON c.oid = t.oid::oid \
         CROSS JOIN LATERAL ( \
@@ -77,6 +81,8 @@ pub enum Deaf {
 pub struct Ping {
     /// How full the server's queue of notifications is, from 0 to 1.
     pub usage: f64,
+    /// Whether transactions that notify have waited for seconds for another one's commit.
+    pub is_stuck: bool,
     /// The tables; those that are not there are missing.
     pub tables: HashMap<i64, Sight>,
 }
@@ -104,16 +110,21 @@ impl Listener {
         });
         // Nobody else has it yet.
         let _ = session.ear.set(ear);
-        let listener = Self { session };
+        let mut listener = Self { session };
         if !listener.session.direct {
             return Err(Deaf::Pooler);
         }
         listener.session.stay().await?;
         // Statements of their own: nothing is listened to before the first has ended.
         listener.run(&format!("LISTEN {CHANNEL}")).await?;
+        // Given up, it is canceled: it may wait for another one's commit.
+        listener.session.in_use = true;
         listener.run(&format!("NOTIFY {CHANNEL}, '{echo}'")).await?;
         match timeout(PATIENCE, arrived).await {
-            Ok(Ok(())) => Ok(listener),
+            Ok(Ok(())) => {
+                listener.session.in_use = false;
+                Ok(listener)
+            }
             _ => Err(Deaf::Pooler),
         }
     }
@@ -149,10 +160,10 @@ impl Listener {
         let mut ping = Ping::default();
         for row in &rows {
             let mut read = || {
-                ping.usage = row.try_get(0)?;
-                if let Some(oid) = row.try_get(1)? {
-                    let (counters, definition) = (row.try_get(2)?, row.try_get(3)?);
-                    ping.tables.insert(oid, Sight { counters, definition, triggers: row.try_get(4)? });
+                (ping.usage, ping.is_stuck) = (row.try_get(0)?, row.try_get(1)?);
+                if let Some(oid) = row.try_get(2)? {
+                    let (counters, definition) = (row.try_get(3)?, row.try_get(4)?);
+                    ping.tables.insert(oid, Sight { counters, definition, triggers: row.try_get(5)? });
                 }
                 Ok(())
             };

@@ -7,17 +7,18 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use crate::support::listening::{
-    Ear, LISTENING, LOCKING, armed, backend, notified, notified_or_polled, on_own, until_armed,
+    Ear, LISTENING, LOCKING, armed, backend, notified, notified_or_polled, on_own, replaced, until_armed,
+    until_armed_within,
 };
-use crate::support::server::{Server, send};
+use crate::support::server::Server;
 use crate::support::world::{PATIENCE, World, condition};
 use crate::support::{Operator, connect, eventually, secret_for};
 
 const TIMES: [&str; 3] = ["--lease-duration=5s", "--lease-renew-deadline=3s", "--lease-retry-period=500ms"];
 
-/// The backend that has the lock of a table, and not the slot.
-const WAITED: &str = "SELECT l.pid FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.objid <> 0 \
-    AND l.granted AND l.mode = 'ExclusiveLock' \
+/// Backends that have the lock of a table, or wait for it, and have no slot.
+const WAITING: &str = "SELECT l.pid FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.objid <> 0 \
+    AND l.mode = 'ExclusiveLock' \
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
     AND NOT EXISTS (SELECT FROM pg_locks s WHERE s.pid = l.pid AND s.locktype = 'advisory' AND s.objid = 0)";
 
@@ -113,26 +114,69 @@ async fn what_a_transaction_wrote_that_began_before_is_applied_when_it_commits()
 }
 
 #[tokio::test]
-async fn a_session_that_waited_for_a_lock_and_hangs_once_it_has_it_is_noticed() {
-    let world = World::new("waited", &["a", "b"]).await;
+async fn a_place_to_wait_for_a_lock_is_free_again_once_that_is_had() {
+    let world = World::with_flags("place-again", &["a", "b"], &["--max-waiting-per-listener=1"]).await;
+    world.run_sql("CREATE TABLE u (name text PRIMARY KEY, v text); INSERT INTO u VALUES ('u', 'one')").await;
+    world.create("before", on_u()).await;
+    world.listening("before").await;
+    world.delete("before").await;
+    world.until_gone("before").await;
     let earlier = writing_since_before(&world).await;
-    until_armed(&world.sql, 1).await;
+    let waits = backend(&world.sql, WAITING).await;
     earlier.batch_execute("COMMIT").await.unwrap();
     world.until_value("b", Some("early")).await;
-    let hung = backend(&world.sql, WAITED).await;
-    send("STOP", &[hung]);
-    eventually("the ping notices", PATIENCE, async || {
-        world.operator.logs().contains("notifications are not heard").then_some(())
+    until_armed(&world.sql, 1).await;
+    eventually("it does not wait any more", PATIENCE, async || {
+        world.sql.query(WAITING, &[]).await.unwrap().is_empty().then_some(())
     })
     .await;
-    send("CONT", &[hung]);
-    eventually("it has ended", PATIENCE, async || {
-        let there = world.sql.query("SELECT FROM pg_stat_activity WHERE pid = $1", &[&hung.cast_signed()]).await;
-        there.unwrap().is_empty().then_some(())
-    })
-    .await;
-    world.listening("q").await;
     world.hears(&world.sql, "heard").await;
+    let another = world.database.client().await;
+    another.batch_execute("BEGIN; UPDATE u SET v = 'early'").await.unwrap();
+    world.create("r", on_u()).await;
+    world.listening("r").await;
+    assert_ne!(backend(&world.sql, WAITING).await, waits, "it is for another table");
+    world.hears(&world.sql, "heard meanwhile").await;
+    another.batch_execute("COMMIT").await.unwrap();
+    world.until_value("u", Some("early")).await;
+    until_armed(&world.sql, 2).await;
+    world.hears_of("u", "u", &world.sql, "heard too").await;
+}
+
+#[tokio::test]
+async fn however_many_locks_are_kept_others_are_heard_and_a_lost_connection_is_noticed() {
+    const TABLES: usize = 150;
+    let world = World::with_flags("kept", &["a", "b"], &["--max-waiting-per-listener=1"]).await;
+    world.run_sql(include_str!("../../sql/install.sql")).await;
+    let each = format!(
+        "DO $$BEGIN FOR n IN 1..{TABLES} LOOP \
+             EXECUTE format('CREATE TABLE k%s (name text PRIMARY KEY, v text)', n); \
+             PERFORM dbqo.watch(format('k%s', n)::regclass, '{{name}}'); \
+         END LOOP; END$$"
+    );
+    world.run_sql(&each).await;
+    let names: Vec<String> = (1..=TABLES).map(|n| format!("k{n}")).collect();
+    let kept = world.database.client().await;
+    let writes: Vec<String> = names.iter().map(|name| format!("INSERT INTO {name} VALUES ('k', 'kept')")).collect();
+    kept.batch_execute(&format!("BEGIN; {}", writes.join("; "))).await.unwrap();
+    world.create("q", notified(json!({}))).await;
+    world.listening("q").await;
+    let tables: Vec<Value> = names.iter().map(|name| json!({"tableName": name})).collect();
+    world
+        .create(
+            "many",
+            json!({"query": "SELECT name, v FROM k1", "pollInterval": "1h",
+        "changeDetection": {"enabled": true, "tables": tables, "mode": "Notify", "resyncInterval": "1h"}}),
+        )
+        .await;
+    world.listening("many").await;
+    world.hears(&world.sql, "heard").await;
+    replaced(&world.sql, LISTENING).await;
+    world.listening("q").await;
+    world.hears(&world.sql, "heard again").await;
+    kept.batch_execute("COMMIT").await.unwrap();
+    until_armed_within(4 * PATIENCE, &world.sql, 1 + TABLES as i64).await;
+    world.until_value("k", Some("kept")).await;
 }
 
 #[tokio::test]

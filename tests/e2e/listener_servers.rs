@@ -81,6 +81,46 @@ async fn while_a_stranger_lets_the_queue_of_notifications_fill_up_no_statement_f
 }
 
 #[tokio::test]
+async fn while_a_commit_hangs_whoever_writes_to_watched_tables_does_not_wait_for_it_for_long() {
+    let server = Server::configured("stuck", "synchronous_standby_names = 'away'").await;
+    let sql = server.admin().await;
+    let does_not_wait = "SET synchronous_commit = local";
+    sql.batch_execute(does_not_wait).await.unwrap();
+    sql.batch_execute(&format!("{TABLE} INSERT INTO t VALUES ('a', 'one'), ('b', 'one'), ('c', 'one')")).await.unwrap();
+    // The operator waits for no standby either when it installs.
+    sql.batch_execute("ALTER DATABASE postgres SET synchronous_commit = local").await.unwrap();
+    let world = World::new("stuck", &[]).await;
+    world.add_secret(&server.secret("own")).await;
+    world.create("q", on_own(notified_or_polled(json!({})))).await;
+    world.listening("q").await;
+    world.hears(&sql, "heard").await;
+    let (hangs, waits) = (server.admin().await, server.admin().await);
+    let hung: i32 = hangs.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    let hangs = tokio::spawn(async move {
+        hangs.batch_execute("SET synchronous_commit = on; UPDATE t SET v = 'hung' WHERE name = 'b'").await
+    });
+    eventually("its commit waits for the standby", PATIENCE, async || {
+        let sql_ = "SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'";
+        (sql.query(sql_, &[&hung]).await.unwrap().len() == 1).then_some(())
+    })
+    .await;
+    let waits = tokio::spawn(async move { waits.batch_execute("UPDATE t SET v = 'waited' WHERE name = 'c'").await });
+    world.polling("q", "wait for another one to commit").await;
+    // Whoever writes from now on is silent, and its changes are looked for.
+    for value in ["two", "three", "four"] {
+        world.applies(&sql, value).await;
+    }
+    assert!(!hangs.is_finished());
+    sql.execute("SELECT pg_cancel_backend($1)", &[&hung]).await.unwrap();
+    hangs.await.unwrap().unwrap();
+    waits.await.unwrap().unwrap();
+    world.until_value("b", Some("hung")).await;
+    world.until_value("c", Some("waited")).await;
+    world.listening("q").await;
+    world.hears(&sql, "heard again").await;
+}
+
+#[tokio::test]
 async fn what_a_subscription_writes_is_heard_also_if_it_begins_later() {
     let server = Server::configured("subscriber", "wal_level = logical").await;
     let target = server.admin().await;

@@ -91,8 +91,36 @@ struct State {
     why_down: Option<String>,
     /// How full the server's queue was at the last look.
     usage: f64,
-    /// Whether the server's queue is too full to notify.
-    is_full: bool,
+    /// Why nobody is to notify for now.
+    held: Option<Held>,
+}
+
+/// Why nothing can be relied on to be notified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    /// The server's queue is too full.
+    Full,
+    /// Whoever notifies waits for somebody else's commit.
+    Stuck,
+}
+
+impl Held {
+    fn of(ping: &Ping) -> Option<Self> {
+        if ping.is_stuck { Some(Self::Stuck) } else { (ping.usage > FULL).then_some(Self::Full) }
+    }
+
+    fn why(self) -> &'static str {
+        match self {
+            Self::Full => {
+                "the server's queue of notifications is more than a fifth full: somebody listens and does not take what \
+                 is notified (pg_notification_queue_usage), and above a quarter nothing is sent"
+            }
+            Self::Stuck => {
+                "transactions that notify wait for another one to commit (maybe that waits for a synchronous standby), \
+                 so none is to notify until that is over"
+            }
+        }
+    }
 }
 
 /// A table on its way to be read by all who are interested.
@@ -100,6 +128,7 @@ struct Table {
     bell: Bell,
     asked: Instant,
     unread: HashSet<u64>,
+    /// Objects of the one of which most were.
     changed: usize,
     took: Duration,
     /// How often in a row it was seen without all its triggers.
@@ -167,7 +196,7 @@ impl Line {
     /// There is none any more.
     pub(super) fn is_down(&self, why: &str) {
         let mut state = lock(&self.state);
-        (state.is_up, state.is_full, state.usage) = (false, false, 0.0);
+        (state.is_up, state.held, state.usage) = (false, None, 0.0);
         state.why_down = Some(why.to_owned());
         state.tables.clear();
         state.acts.clear();
@@ -202,9 +231,13 @@ impl Line {
         let now = Instant::now();
         let mut state = lock(&self.state);
         state.usage = ping.usage;
-        let was_full = std::mem::replace(&mut state.is_full, ping.usage > FULL);
-        let State { subscribers, tables, vigil, .. } = &mut *state;
+        let held = Held::of(ping);
+        let was_held = std::mem::replace(&mut state.held, held);
+        let State { subscribers, tables, vigil, acts, .. } = &mut *state;
         for (oid, table) in tables {
+            if held == Some(Held::Stuck) {
+                acts.extend(table.bell.hold(now).map(|act| (*oid, act)));
+            }
             if table.bell.is_masked() {
                 vigil.notified(*oid, now);
             }
@@ -220,7 +253,7 @@ impl Line {
                 subscriber.wakes.leave(Pending { is_redefined, ..Pending::new(Wake::Everything, now) });
             }
         }
-        if was_full && !state.is_full {
+        if was_held.is_some() && held.is_none() {
             let subscribers = state.subscribers.values();
             subscribers.for_each(|one| one.wakes.leave(Pending::new(Wake::Everything, now)));
         }
@@ -252,13 +285,21 @@ impl Line {
             acts.extend(table.bell.at(now).map(|act| (*oid, act)));
         }
         while let Some((oid, act)) = state.acts.pop_front() {
-            if act != Act::Read {
-                return Some((oid, act));
+            match act {
+                Act::Read => state.have_read(oid, now),
+                Act::Arm | Act::Wait if state.held == Some(Held::Stuck) => {
+                    state.tables.get_mut(&oid).and_then(|table| table.bell.hold(now));
+                }
+                _ => return Some((oid, act)),
             }
-            state.have_read(oid, now);
         }
         state.tell();
         None
+    }
+
+    /// Whether there is something to do by now.
+    pub(super) fn has_acts(&self) -> bool {
+        !lock(&self.state).acts.is_empty()
     }
 
     /// When there is something to do next.
@@ -312,10 +353,8 @@ impl State {
         let is_decided = |oid: &i64| self.tables.get(oid).is_some_and(|table| table.bell.is_decided());
         let is_mute = |oid: &i64| self.tables.get(oid).is_some_and(|table| table.mute >= MUTE);
         for subscriber in self.subscribers.values() {
-            if self.is_full {
-                let why = "the server's queue of notifications is more than a fifth full: somebody listens and does not \
-                           take what is notified (pg_notification_queue_usage), and above a quarter nothing is sent";
-                subscriber.hear(Hearing::Not(why.into()));
+            if let Some(held) = self.held {
+                subscriber.hear(Hearing::Not(held.why().into()));
             } else if subscriber.interest.tables.iter().any(|(oid, _)| is_mute(oid)) {
                 let why = "in the database that is listened to, a watched table has no triggers, or is not there";
                 subscriber.hear(Hearing::Not(why.into()));

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
-use futures::future::{select_all, try_join_all};
+use futures::future::select;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
@@ -58,8 +58,8 @@ struct Talk<'a> {
     waits: HashMap<i64, AbortHandle>,
     /// Which of them wait by now.
     queued: (UnboundedSender<i64>, UnboundedReceiver<i64>),
-    /// Connections that have it.
-    vigilant: HashMap<i64, Vigilant>,
+    /// Until when locks are not waited for on the one connection that all have: no more than half of its time.
+    impatient: Instant,
 }
 
 impl<'a> Talk<'a> {
@@ -82,8 +82,8 @@ impl<'a> Talk<'a> {
             }
         };
         tracing::info!(slot = arms.as_ref().map(Arms::slot), "listening for notifications");
-        let (waiting, waits, vigilant) = (JoinSet::new(), HashMap::new(), HashMap::new());
-        let mut talk = Self { line, settings, listener, arms, waiting, waits, queued: unbounded_channel(), vigilant };
+        let (waiting, waits, impatient) = (JoinSet::new(), HashMap::new(), Instant::now());
+        let mut talk = Self { line, settings, listener, arms, waiting, waits, queued: unbounded_channel(), impatient };
         line.is_up();
         talk.go_on().await
     }
@@ -96,12 +96,11 @@ impl<'a> Talk<'a> {
             if !self.has_a_slot() {
                 return Err("another slot is needed for a table that is listened for by now".into());
             }
-            while let Some((table, act)) = self.line.next() {
-                self.act(table, act).await.map_err(failed)?;
-            }
-            let due = self.line.due();
+            let due = if self.line.has_acts() { Some(Instant::now()) } else { self.line.due() };
             tokio::select! {
-                () = self.line.stirred.notified() => {}
+                // However much there is to do: first what tells whether anything is heard at all.
+                biased;
+                () = ended(&mut self.listener, &mut self.arms) => return Err(failed(ENDED)),
                 _ = pings.tick() => self.ping().await.map_err(failed)?,
                 Some(table) = self.queued.1.recv() => self.line.done(table, |bell| bell.queued()),
                 Some(waited) = self.waiting.join_next() => {
@@ -109,10 +108,7 @@ impl<'a> Talk<'a> {
                     let Ok((table, waited)) = waited else { continue };
                     self.waits.remove(&table);
                     match waited {
-                        Ok(vigilant) => {
-                            self.vigilant.insert(table, vigilant);
-                            self.line.done(table, |bell| bell.had(Instant::now()));
-                        }
+                        Ok(vigilant) => self.take_over(table, vigilant).await.map_err(failed)?,
                         // All other connections may be well: the server may have none left, or not for this role.
                         Err(error) => {
                             tracing::debug!("a lock is not waited for: {error}");
@@ -120,8 +116,8 @@ impl<'a> Talk<'a> {
                         }
                     }
                 }
-                () = until(due) => {}
-                () = ended(&mut self.listener, &mut self.arms, &mut self.vigilant) => return Err(failed(ENDED)),
+                () = until(due) => self.step().await.map_err(failed)?,
+                () = self.line.stirred.notified() => self.step().await.map_err(failed)?,
             }
         }
     }
@@ -134,6 +130,14 @@ impl<'a> Talk<'a> {
         }
     }
 
+    /// One act, if there is one.
+    async fn step(&mut self) -> Result<(), postgres::Error> {
+        match self.line.next() {
+            Some((table, act)) => self.act(table, act).await,
+            None => Ok(()),
+        }
+    }
+
     async fn act(&mut self, table: i64, act: Act) -> Result<(), postgres::Error> {
         // How it is has to be known before it is read: what changes afterwards without a word differs from that.
         if act == Act::Arm && !self.line.has_seen(table) {
@@ -143,23 +147,35 @@ impl<'a> Talk<'a> {
             // All that is committed is notified.
             (Act::Arm, None) => self.line.done(table, |bell| bell.had(Instant::now())),
             (Act::Arm, Some(arms)) => {
-                let had = arms.arm(table).await?;
-                self.line.done(table, |bell| if had { bell.had(Instant::now()) } else { bell.not_had(Instant::now()) });
+                let mut had = arms.try_arm(table).await?;
+                let begin = Instant::now();
+                if !had && begin >= self.impatient {
+                    had = arms.arm(table).await?;
+                    self.impatient = Instant::now() + begin.elapsed();
+                }
+                self.line.done(table, had_or_not(had));
             }
-            (Act::Wait, Some(arms)) if self.waits.len() + self.vigilant.len() < self.line.waiting => {
+            (Act::Wait, Some(arms)) if self.waits.len() < self.line.waiting => {
                 let (settings, slot, queued) = (self.settings.clone(), arms.slot(), self.queued.0.clone());
                 let tell = move || _ = queued.send(table);
                 let wait = async move { (table, Vigilant::wait(&settings, slot, table, tell).await) };
                 self.waits.insert(table, self.waiting.spawn(wait));
             }
             (Act::Wait, _) => self.line.done(table, has_no_place),
-            (Act::Disarm, Some(arms)) => match (self.waits.remove(&table), self.vigilant.remove(&table)) {
-                (Some(wait), _) => wait.abort(),
-                (None, Some(_)) => {}
-                (None, None) => arms.disarm(table).await?,
+            (Act::Disarm, Some(arms)) => match self.waits.remove(&table) {
+                Some(wait) => wait.abort(),
+                None => arms.disarm(table).await?,
             },
             (Act::Disarm | Act::Read, _) => {}
         }
+        Ok(())
+    }
+
+    /// Passes a lock on to the connection that keeps all, so that there is a place to wait for another one.
+    async fn take_over(&self, table: i64, vigilant: Vigilant) -> Result<(), postgres::Error> {
+        let Some(arms) = &self.arms else { return Ok(()) };
+        let had = arms.take_over(vigilant).await?;
+        self.line.done(table, had_or_not(had));
         Ok(())
     }
 
@@ -168,7 +184,6 @@ impl<'a> Talk<'a> {
         if let Some(arms) = &self.arms {
             arms.ping().await?;
         }
-        try_join_all(self.vigilant.values().map(Vigilant::ping)).await?;
         let kept = self.line.kept();
         let keepers = match &self.arms {
             Some(arms) if !kept.is_empty() => arms.keepers(&kept).await?,
@@ -180,6 +195,11 @@ impl<'a> Talk<'a> {
     }
 }
 
+/// That the lock is had by now, or was not.
+fn had_or_not(had: bool) -> impl FnOnce(&mut Bell) -> Option<Act> {
+    move |bell| if had { bell.had(Instant::now()) } else { bell.not_had(Instant::now()) }
+}
+
 fn has_no_place(bell: &mut Bell) -> Option<Act> {
     bell.no_place(Instant::now());
     None
@@ -189,10 +209,11 @@ fn has_no_place(bell: &mut Bell) -> Option<Act> {
 const ENDED: postgres::Error = postgres::Error::Unreachable("a connection for notifications has ended");
 
 /// Waits until one of the connections is gone.
-async fn ended(listener: &mut Listener, arms: &mut Option<Arms>, vigilant: &mut HashMap<i64, Vigilant>) {
-    let arms = arms.iter_mut().map(|arms| arms.ended().boxed());
-    let vigilant = vigilant.values_mut().map(|vigilant| vigilant.ended().boxed());
-    select_all(arms.chain(vigilant).chain([listener.ended().boxed()])).await;
+async fn ended(listener: &mut Listener, arms: &mut Option<Arms>) {
+    match arms {
+        None => listener.ended().await,
+        Some(arms) => _ = select(pin!(listener.ended()), pin!(arms.ended())).await,
+    }
 }
 
 /// Why there is no slot, and what can be done.
@@ -226,6 +247,7 @@ fn taken(slots: i32, holders: &[Holder], behind: &WhoIsBehind) -> String {
 
 async fn until(at: Option<Instant>) {
     match at {
+        Some(at) if at <= Instant::now() => {}
         Some(at) => sleep_until(at.into()).await,
         None => pending().await,
     }

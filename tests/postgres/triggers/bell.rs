@@ -3,7 +3,7 @@
 use dbqo::logic::connection::Settings;
 use dbqo::logic::detect::Keeper;
 use dbqo::logic::triggers::Why;
-use dbqo::postgres::{Arms, Holder};
+use dbqo::postgres::{Arms, Holder, Vigilant};
 use serde_json::json;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -223,4 +223,44 @@ async fn a_lock_that_is_had_when_the_time_for_it_is_over_is_had() {
         arms.disarm(t.into()).await.unwrap();
     }
     assert!(may_arm(&client, 0, t).await, "whoever was armed can be disarmed");
+}
+
+/// A lock that was waited for on a connection of its own and is had by now, and the process that has it.
+async fn waited_for(database: &TestDatabase, client: &Client, t: u32) -> (Vigilant, u32) {
+    let writer = database.client().await;
+    writer.batch_execute("BEGIN; INSERT INTO t VALUES (1)").await.unwrap();
+    let settings = settings(database);
+    let waits = tokio::spawn(async move { Vigilant::wait(&settings, 0, t.into(), || ()).await.unwrap() });
+    let sql = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted";
+    let pid: i32 =
+        eventually("it waits", PATIENCE, async || client.query_opt(sql, &[&t]).await.unwrap().map(|row| row.get(0)))
+            .await;
+    writer.batch_execute("COMMIT").await.unwrap();
+    (waits.await.unwrap(), pid.unsigned_abs())
+}
+
+#[tokio::test]
+async fn a_lock_is_passed_on_to_the_connection_that_keeps_all() {
+    let (database, client, mut listener, t) = table("bell passed", 1).await;
+    let arms = Arms::claim(&settings(&database), 1).await.unwrap().unwrap();
+    let (vigilant, _) = waited_for(&database, &client, t).await;
+    assert!(arms.take_over(vigilant).await.unwrap());
+    assert_eq!(listener.keys().await, Vec::<serde_json::Value>::new());
+    client.batch_execute("INSERT INTO t VALUES (2)").await.unwrap();
+    assert_eq!(listener.keys().await, [json!([["2"]])]);
+    arms.disarm(t.into()).await.unwrap();
+    assert!(may_arm(&client, 0, t).await, "nobody else has it");
+}
+
+#[tokio::test]
+async fn a_lock_whose_session_does_not_let_go_is_not_had() {
+    let (database, client, _listener, t) = table("bell hung", 1).await;
+    let arms = Arms::claim(&settings(&database), 1).await.unwrap().unwrap();
+    let (vigilant, pid) = waited_for(&database, &client, t).await;
+    send("STOP", &[pid]);
+    let had = arms.take_over(vigilant).await;
+    send("CONT", &[pid]);
+    assert!(!had.unwrap());
+    eventually("it is had", PATIENCE, async || arms.try_arm(t.into()).await.unwrap().then_some(())).await;
+    assert!(!may_arm(&client, 0, t).await);
 }

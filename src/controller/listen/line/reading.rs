@@ -25,7 +25,7 @@ impl Line {
             if began < table.asked || !table.unread.contains(&id) {
                 continue;
             }
-            table.changed += changed;
+            table.changed = table.changed.max(changed);
             table.took = table.took.max(took);
             acts.extend(table.done_with(id).map(|act| (*oid, act)));
         }
