@@ -154,8 +154,9 @@ async fn what_a_webhook_answers_to_a_deletion_is_not_taken_for_its_success() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_that_is_slow_about_some_objects_holds_up_no_other() {
     let world = World::new("slow-webhook", &[]).await;
-    world.run_sql("INSERT INTO t SELECT 'n' || n, 'one' FROM generate_series(1, 50) n").await;
+    // They come first.
     world.run_sql("INSERT INTO t SELECT 'slow' || n, 'one' FROM generate_series(1, 4) n").await;
+    world.run_sql("INSERT INTO t SELECT 'n' || n, 'one' FROM generate_series(1, 50) n").await;
     let webhook = Webhook::validating(&world, |request| {
         let is_slow = request["name"].as_str().is_some_and(|name| name.starts_with("slow"));
         if is_slow { Verdict::Late(TIMEOUT * 4 / 5, Verdict::Allow.into()) } else { Verdict::Allow }
@@ -180,6 +181,40 @@ async fn a_webhook_that_is_slow_about_some_objects_holds_up_no_other() {
     }
     assert_eq!(values(&world).await.len(), 54);
     drop(webhook);
+}
+
+/// By looking, and by being told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_is_slow_about_deletions_holds_up_no_change_for_as_long_as_they_take_together() {
+    for mode in ["Poll", "Notify"] {
+        let world = World::new(&format!("slow-deletions-{mode}"), &["a", "b", "c"]).await;
+        world.run_sql("INSERT INTO t SELECT 'slow' || n, 'one' FROM generate_series(1, 100) n").await;
+        let webhook = Webhook::validating(&world, |request| {
+            let is_slow = request["operation"] == "DELETE";
+            if is_slow { Verdict::Late(Duration::from_secs(1), Verdict::Allow.into()) } else { Verdict::Allow }
+        })
+        .await;
+        let detection = json!({"enabled": mode == "Notify", "mode": mode, "tableName": "t"});
+        let more = json!({"pruneGuard": {"maxDeletions": 1000}, "changeDetection": detection});
+        world.create("q", more).await;
+        world.ready("q").await;
+        if mode == "Notify" {
+            world.condition("q", "ChangeDetection", "True", Some("Listening")).await;
+        }
+        let is_deleted = |count: usize| webhook.writes() > 103 + count;
+        world.run_sql("DELETE FROM t WHERE name LIKE 'slow%'").await;
+        eventually("deletions have begun", PATIENCE, async || is_deleted(0).then_some(())).await;
+        world.run_sql("UPDATE t SET v = 'two' WHERE name = 'a'").await;
+        world.until_value("a", Some("two")).await;
+        let left = world.managed().await.len() - 3;
+        println!("{mode}: {left} of 100 deletions are still to come");
+        assert!(left > 0, "the change waited for all deletions");
+        eventually("all are deleted", PATIENCE, async || (world.managed().await == ["a", "b", "c"]).then_some(()))
+            .await;
+        world.ready("q").await;
+        let deletions = webhook.writes() - 103 - 1;
+        assert_eq!(deletions, 100, "none is asked for twice");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
