@@ -82,8 +82,11 @@ pub(super) fn read(code: u16, body: &[u8], retry_after: Option<u64>, asked: Aske
     // there, or that it has no time. Only the fields that it finds wrong are its own to tell.
     let is_theirs = finding == Finding::Webhook && code != 422;
     let (code, reason) = if is_theirs { (403, "Forbidden") } else { (code, status.reason.as_str()) };
-    if finding == Finding::Schema {
-        causes = schema_faults(&status.message);
+    match finding {
+        Finding::Schema => causes = schema_faults(&status.message),
+        // It is about no field.
+        Finding::WebhookAway => causes.clear(),
+        _ => {}
     }
     let wait = retry_after.or(Some(details.retry_after_seconds).filter(|s| *s > 0)).map(Duration::from_secs);
     let asked = if finding == Finding::Rbac { missing(&status.message, asked) } else { asked };
@@ -322,7 +325,8 @@ mod tests {
             ),
             (403, "admission webhook \"no: CANARY\" denied", "403 Forbidden (denied by an admission webhook)"),
         ] {
-            let refused = refused(code, serde_json::json!({"message": message}));
+            let causes = if code == 500 { serde_json::json!([{"message": "CANARY"}]) } else { serde_json::json!([]) };
+            let refused = refused(code, serde_json::json!({"message": message, "details": {"causes": causes}}));
             assert_eq!(refused.to_string(), told);
             assert!(!format!("{refused:?}").contains("CANARY"));
         }

@@ -194,7 +194,7 @@ async fn a_webhook_that_is_slow_about_deletions_holds_up_no_change_for_as_long_a
             if is_slow { Verdict::Late(Duration::from_secs(1), Verdict::Allow.into()) } else { Verdict::Allow }
         })
         .await;
-        let detection = json!({"enabled": mode == "Notify", "mode": mode, "tableName": "t"});
+        let detection = json!({"enabled": true, "mode": mode, "tableName": "t"});
         let more = json!({"pruneGuard": {"maxDeletions": 1000}, "changeDetection": detection});
         world.create("q", more).await;
         world.ready("q").await;
@@ -231,8 +231,7 @@ async fn a_webhook_that_answers_too_late_is_named_and_outlived() {
     world.until_value("other", Some("one")).await;
     let resource = world.condition("q", "Ready", "False", Some("PartiallyFailed")).await;
     let failure = &resource["status"]["failures"][0];
-    let expected = format!("the admission webhook {NAME} cannot be reached");
-    assert!(failure["message"].as_str().unwrap().contains(&expected), "{failure}");
+    assert_eq!(failure["message"], format!("500 InternalError (the admission webhook {NAME} cannot be reached)"));
     is_late.store(false, Ordering::Relaxed);
     world.until_value("late", Some("one")).await;
     world.ready("q").await;
@@ -381,4 +380,56 @@ async fn marks_that_a_webhook_takes_off_are_told_of_and_put_on_again_when_it_wen
         world.run_sql("DELETE FROM t WHERE name = 'a'").await;
         world.until_value("a", None).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_that_goes_waits_for_the_object_whose_deletion_a_webhook_denies_and_for_no_other() {
+    let world = World::new("deny-the-end", &["a", ODD, "z"]).await;
+    let (webhook, denies) = denying(&world, &["DELETE"]).await;
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    world.delete("q").await;
+    eventually("the others are gone", PATIENCE, async || (world.managed().await == [ODD]).then_some(())).await;
+    let resource = eventually("it is told", PATIENCE, async || {
+        let resource = world.get("q").await;
+        let message = condition(&resource, "Ready")?["message"].as_str()?.to_owned();
+        message.contains(&format!("/{ODD}: 403 Forbidden (denied by the admission webhook {NAME})")).then_some(resource)
+    })
+    .await;
+    assert!(!resource.to_string().contains("CANARY"));
+    let attempts = || webhook.asked_of(ODD).iter().filter(|asked| asked.operation == "DELETE").count();
+    eventually("it is tried again", PATIENCE, async || (attempts() >= 3).then_some(())).await;
+    denies.store(false, Ordering::Relaxed);
+    world.until_gone("q").await;
+    assert!(world.managed().await.is_empty());
+}
+
+/// Whose it is says the uid, and where it is the row said.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_webhook_keeps_unlabelled_goes_with_its_row_or_its_resource() {
+    let mut world = World::new("unlabelled", &["a", "b", "c"]).await;
+    let (_, patch, _) = takers()[0].clone();
+    let webhook = Webhook::mutating(&world, move |request| {
+        let is_meant = request["name"] != "c" && request["operation"] != "DELETE";
+        if is_meant { Verdict::Mutate(patch.clone()) } else { Verdict::Allow }
+    })
+    .await;
+    world.create("q", json!({"changeDetection": {"keyColumns": ["name"]}})).await;
+    for name in ["a", "b"] {
+        let told = async || (world.get("q").await["status"]["failedRows"] == 2).then_some(());
+        eventually("both are told of", PATIENCE, told).await;
+        world.run_sql(&format!("DELETE FROM t WHERE name = '{name}'")).await;
+        world.until_value(name, None).await;
+        world.run_sql(&format!("INSERT INTO t VALUES ('{name}', 'one')")).await;
+        world.until_value(name, Some("one")).await;
+        if name == "a" {
+            world.restart();
+        }
+    }
+    world.delete("q").await;
+    world.until_gone("q").await;
+    for name in ["a", "b", "c"] {
+        world.until_value(name, None).await;
+    }
+    drop(webhook);
 }
