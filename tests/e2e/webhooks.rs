@@ -433,3 +433,62 @@ async fn what_a_webhook_keeps_unlabelled_goes_with_its_row_or_its_resource() {
     }
     drop(webhook);
 }
+
+/// What says that it existed are annotations, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_existed_before_stays_whatever_a_webhook_takes_off() {
+    let name = "konnektr.io/managed-by";
+    for (which, taken) in [
+        ("annotations", json!([{"op": "remove", "path": "/metadata/annotations"}])),
+        (
+            "that-it-existed",
+            json!([
+                {"op": "remove", "path": "/metadata/annotations/konnektr.io~1adopted"},
+                {"op": "remove", "path": "/metadata/annotations/konnektr.io~1applied-hash"},
+            ]),
+        ),
+    ] {
+        let mut world = World::new(&format!("existed-{which}"), &["a", "b", "c"]).await;
+        let theirs = json!({"metadata": {"name": "a"}, "data": {"theirs": "t"}});
+        for name in ["a", "b"] {
+            let mut theirs = theirs.clone();
+            theirs["metadata"]["name"] = json!(name);
+            let theirs = serde_json::from_value(theirs).unwrap();
+            world.config_maps().create(&Default::default(), &theirs).await.unwrap();
+        }
+        let webhook = Webhook::mutating(&world, move |request| {
+            let marked = !request["object"]["metadata"]["annotations"]["konnektr.io/adopted"].is_null();
+            if marked || which == "annotations" && !request["object"]["metadata"]["labels"][name].is_null() {
+                Verdict::Mutate(taken.clone())
+            } else {
+                Verdict::Allow
+            }
+        })
+        .await;
+        world.create("q", json!({"changeDetection": {"keyColumns": ["name"]}})).await;
+        let tried = async |count: usize| {
+            eventually("it is tried again and again", PATIENCE, async || {
+                (webhook.asked_of("a").len() >= count && webhook.asked_of("b").len() >= count).then_some(())
+            })
+            .await;
+        };
+        tried(4).await;
+        let told = webhook.asked_of("a").len();
+        world.restart();
+        tried(told + 2).await;
+        for name in ["a", "b"] {
+            let object = world.config_maps().get(name).await.unwrap();
+            assert_eq!(object.metadata.owner_references, None, "the garbage collector would take it");
+        }
+        world.run_sql("DELETE FROM t WHERE name = 'a'").await;
+        world.another_pass("q").await;
+        world.delete("q").await;
+        world.until_gone("q").await;
+        world.until_value("c", None).await;
+        for name in ["a", "b"] {
+            let object = world.config_maps().get(name).await.unwrap();
+            assert_eq!(object.data.unwrap()["theirs"], "t");
+        }
+        drop(webhook);
+    }
+}

@@ -121,9 +121,13 @@ pub fn is_protected(meta: &ObjectMeta) -> bool {
     annotation(meta, PRUNE) == Some("disabled")
 }
 
-/// Whether the object existed before us: it is released, never deleted. Two marks say so, as either may be taken off.
+/// Whether the object existed before us: it is released, never deleted. Two marks say so, as either may be taken off; and
+/// where both were on the way in, the entry of our apply says what we sent.
 pub fn is_adopted(meta: &ObjectMeta) -> bool {
-    annotation(meta, ADOPTED).is_some() || annotation(meta, APPLIED_HASH).is_some_and(|hash| AppliedHash::read(hash).1)
+    let was_sent = || meta.managed_fields.iter().flatten().any(|entry| owns(entry, "f:annotations", ADOPTED));
+    annotation(meta, ADOPTED).is_some()
+        || annotation(meta, APPLIED_HASH).is_some_and(|hash| AppliedHash::read(hash).1)
+        || was_sent()
 }
 
 /// Whether we created the object and later left it to itself, as only then the mark of that was not applied.
@@ -350,12 +354,14 @@ mod tests {
     }
 
     #[test]
-    fn either_of_two_marks_says_that_an_object_existed_before_us() {
+    fn either_of_two_marks_and_our_entry_say_that_an_object_existed_before_us() {
         let with = |annotations: Value| hold(&meta(json!([ours()]), json!({ "annotations": annotations })));
         let hash = AppliedHash::of(b"x");
         assert_eq!(with(json!({APPLIED_HASH: hash.0})), Hold::Created);
         assert_eq!(with(json!({APPLIED_HASH: hash.0, ADOPTED: "true"})), Hold::Adopted, "as it was written before");
         assert_eq!(with(json!({APPLIED_HASH: hash.of_adopted()})), Hold::Adopted);
+        let sent = json!([entry(FIELD_MANAGER, "Apply", &OUR_LABELS, &[APPLIED_HASH, ADOPTED])]);
+        assert_eq!(hold(&meta(sent, json!({"annotations": {}}))), Hold::Adopted, "both were taken off on the way in");
         assert_eq!(AppliedHash::read(&hash.of_adopted()), (hash.clone(), true));
         assert_eq!(AppliedHash::read(&hash.0), (hash.clone(), false));
     }
