@@ -94,3 +94,5 @@ mod tables;
 mod tls;
 #[path = "e2e/unseen.rs"]
 mod unseen;
+#[path = "e2e/webhooks.rs"]
+mod webhooks;

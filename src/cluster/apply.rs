@@ -13,7 +13,7 @@ use super::request::{APPLY, Answer, Call, METADATA, Metadata, asked, object_path
 use super::{Cluster, Deleted};
 use crate::crd::ConflictPolicy;
 use crate::logic::conflict::{self, Verdict};
-use crate::logic::object::{Desired, FIELD_MANAGER, Hold, Known, Owner, Ownership, ownership};
+use crate::logic::object::{Desired, FIELD_MANAGER, Hold, Known, Owner, Ownership, marks_lost, ownership};
 use crate::logic::pointer::Pointer;
 
 pub use error::{ApplyError, Conflict};
@@ -207,6 +207,10 @@ impl Cluster {
     fn applied(&self, owner: &Owner, change: Change, hold: Hold, meta: &ObjectMeta) -> Result<Applied, ApplyError> {
         if meta.deletion_timestamp.is_some() {
             return Err(ApplyError::BeingDeleted);
+        }
+        let lost = marks_lost(meta, owner);
+        if !lost.is_empty() {
+            return Err(ApplyError::Unmarked(lost));
         }
         let seen = self.noted(meta, owner);
         let hold = match (seen.hold, hold) {

@@ -1,6 +1,6 @@
 //! Why a request to the API server failed, holding only what may be shown. An API server's message
-//! quotes values of the object it refuses, and so do webhooks: no text of a message is ever stored
-//! here, so that neither `Display` nor `Debug` can leak one. Pure.
+//! quotes values of the object it refuses, and so do webhooks: no text of a message but names that
+//! are not the object's is ever stored here, so that neither `Display` nor `Debug` can leak one. Pure.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub enum Failure {
 /// An error answer of the API server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
-    /// HTTP status.
+    /// HTTP status; 403 where it was a webhook that said no, whatever that answered, unless it finds fields wrong.
     pub code: u16,
     /// The API's reason where it is one of those Kubernetes defines (webhooks may send any text).
     pub reason: &'static str,
@@ -40,6 +40,8 @@ pub struct Refused {
     pub causes: Vec<Cause>,
     /// What else could be told from the answer.
     pub finding: Finding,
+    /// The admission webhook or policy that was in the way, as the cluster's configuration names it.
+    pub denier: Option<String>,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
     /// What was asked for.
@@ -140,7 +142,12 @@ impl fmt::Display for Refused {
             _ => {}
         }
         write!(f, "{} {}", self.code, if self.reason.is_empty() { "error" } else { self.reason })?;
-        f.write_str(self.finding.text())?;
+        match (self.finding, &self.denier) {
+            (Finding::Webhook, Some(name)) => write!(f, " (denied by the admission webhook {name})")?,
+            (Finding::WebhookAway, Some(name)) => write!(f, " (the admission webhook {name} cannot be reached)")?,
+            (Finding::Policy, Some(name)) => write!(f, " (denied by the admission policy {name})")?,
+            (finding, _) => f.write_str(finding.text())?,
+        }
         for (i, cause) in self.causes.iter().take(5).enumerate() {
             write!(f, "{} {} {}", if i == 0 { ":" } else { "," }, cause.field, cause.reason)?;
         }

@@ -78,16 +78,24 @@ pub(super) fn read(code: u16, body: &[u8], retry_after: Option<u64>, asked: Aske
     let details = status.details.unwrap_or_default();
     let mut causes: Vec<Cause> = details.causes.iter().map(cause).collect();
     let finding = finding(code, &status.message, &details.kind, &causes);
-    if finding == Finding::Schema {
-        causes = schema_faults(&status.message);
+    // A webhook answers with whatever it likes, which could be taken for what the server says of itself: that nothing is
+    // there, or that it has no time. Only the fields that it finds wrong are its own to tell.
+    let is_theirs = finding == Finding::Webhook && code != 422;
+    let (code, reason) = if is_theirs { (403, "Forbidden") } else { (code, status.reason.as_str()) };
+    match finding {
+        Finding::Schema => causes = schema_faults(&status.message),
+        // It is about no field.
+        Finding::WebhookAway => causes.clear(),
+        _ => {}
     }
     let wait = retry_after.or(Some(details.retry_after_seconds).filter(|s| *s > 0)).map(Duration::from_secs);
     let asked = if finding == Finding::Rbac { missing(&status.message, asked) } else { asked };
     Refused {
         code,
-        reason: known(&status.reason, &REASONS).unwrap_or_default(),
+        reason: known(reason, &REASONS).unwrap_or_default(),
         causes,
         finding,
+        denier: denier(finding, &status.message),
         retry_after: wait,
         asked,
         account: None,
@@ -111,9 +119,30 @@ fn missing(message: &str, asked: Asked) -> Asked {
 /// What the admission plugin OwnerReferencesPermissionEnforcement says.
 const BLOCKS_OWNER: &str = " is forbidden: cannot set blockOwnerDeletion ";
 
+/// What an API server writes before the name of a webhook that said no, of one that it could not ask, and of a policy.
+const DENIED: &str = "admission webhook \"";
+const NOT_ASKED: &str = "Internal error occurred: failed calling webhook \"";
+const POLICY: &str = ": ValidatingAdmissionPolicy '";
+
+/// Who stood in the way, as the cluster's configuration names it.
+fn denier(finding: Finding, message: &str) -> Option<String> {
+    let rest = match finding {
+        Finding::Webhook => message.strip_prefix(DENIED)?,
+        Finding::WebhookAway => message.strip_prefix(NOT_ASKED)?,
+        Finding::Policy => message.split_once(POLICY)?.1,
+        _ => return None,
+    };
+    let name = rest.split(['"', '\'']).next()?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    ((1..=253).contains(&name.len()) && name.chars().all(is_name)).then(|| name.to_owned())
+}
+
 fn finding(code: u16, message: &str, kind: &str, causes: &[Cause]) -> Finding {
     let forbidden = message.split_once(" is forbidden: ").map(|(_, rest)| rest).unwrap_or_default();
     match code {
+        // First: what follows are its own words.
+        _ if message.starts_with(DENIED) => Finding::Webhook,
+        500 if message.starts_with(NOT_ASKED) => Finding::WebhookAway,
         404 if kind == "namespaces" => Finding::NoNamespace,
         404 if kind.is_empty() => Finding::NoKind,
         409 if message.contains("uid mismatch") || message.contains("the UID in the precondition") => Finding::OtherUid,
@@ -123,13 +152,7 @@ fn finding(code: u16, message: &str, kind: &str, causes: &[Cause]) -> Finding {
         500 if message.contains("etcdserver: mvcc: database space exceeded") => Finding::StorageFull,
         500 if message.starts_with(TYPED) => Finding::Schema,
         500 if message.starts_with(UNDECODABLE) => Finding::Malformed(form(message)),
-        500 if message.contains("failed calling webhook") => Finding::WebhookAway,
-        _ if message.starts_with("admission webhook \"") => Finding::Webhook,
-        _ if forbidden.starts_with("ValidatingAdmissionPolicy ")
-            || message.contains(": ValidatingAdmissionPolicy '") =>
-        {
-            Finding::Policy
-        }
+        _ if forbidden.starts_with("ValidatingAdmissionPolicy ") || message.contains(POLICY) => Finding::Policy,
         // Newer servers say `impersonate-on:serviceaccount:list` and the like.
         403 if forbidden.starts_with("User \"") && forbidden.contains("\" cannot impersonate") => {
             Finding::Impersonation
@@ -279,7 +302,48 @@ mod tests {
             403,
             serde_json::json!({"message": "admission webhook \"w\" denied the request: CANARY", "reason": "CANARY"}),
         );
-        assert_eq!(refused.to_string(), "403 error (denied by an admission webhook)");
+        assert_eq!(refused.to_string(), "403 Forbidden (denied by the admission webhook w)");
+    }
+
+    #[test]
+    fn who_denies_is_named_without_a_word_of_what_it_says() {
+        for (code, message, told) in [
+            (
+                403,
+                "admission webhook \"a.example.com\" denied the request: CANARY",
+                "403 Forbidden (denied by the admission webhook a.example.com)",
+            ),
+            (
+                500,
+                "Internal error occurred: failed calling webhook \"a.example.com\": failed to call webhook: CANARY",
+                "500 error (the admission webhook a.example.com cannot be reached)",
+            ),
+            (
+                422,
+                "configmaps \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: CANARY",
+                "422 error (denied by the admission policy p)",
+            ),
+            (403, "admission webhook \"no: CANARY\" denied", "403 Forbidden (denied by an admission webhook)"),
+        ] {
+            let causes = if code == 500 { serde_json::json!([{"message": "CANARY"}]) } else { serde_json::json!([]) };
+            let refused = refused(code, serde_json::json!({"message": message, "details": {"causes": causes}}));
+            assert_eq!(refused.to_string(), told);
+            assert!(!format!("{refused:?}").contains("CANARY"));
+        }
+    }
+
+    #[test]
+    fn what_a_webhook_answers_is_not_taken_for_what_the_server_says_of_itself() {
+        for code in [400, 401, 404, 409, 413, 429, 500, 503, 504] {
+            for kind in ["", "namespaces", "configmaps"] {
+                let message = "admission webhook \"w\" denied the request: uid mismatch";
+                let refused = refused(code, serde_json::json!({"message": message, "details": {"kind": kind}}));
+                assert!(!refused.is_write_conflict());
+                let failure = crate::cluster::Failure::Refused(refused.into());
+                assert_eq!((failure.code(), failure.finding()), (Some(403), Finding::Webhook));
+                assert!(failure.nothing_happened() && !failure.is_not_found() && !failure.lacks_rule());
+            }
+        }
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Memory {
                 reason: error.reason(),
                 message: error.to_string(),
                 replaced: matches!(error, ApplyError::Replaced),
-                unanswered: matches!(&error, ApplyError::Failed(failure) if failure.may_be_done()),
+                unanswered: error.may_be_done(),
             }),
         };
         if let Ok(known) = &result {

@@ -1,6 +1,6 @@
 //! Deletes what has no row any more, after all else was done.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -14,6 +14,9 @@ use crate::logic::sql::MOST_KEYS;
 use crate::logic::state::{Read, Terms};
 use crate::logic::validate::Validated;
 use crate::logic::wake::Touched;
+
+/// For so long deletions are begun whatever else there is to do.
+const LONG: Duration = Duration::from_secs(2);
 
 /// What became of what had no row.
 #[derive(Default)]
@@ -38,8 +41,13 @@ impl Pass<'_> {
         let terms = Terms { prune: valid.prune, guard: &valid.guard, approved, nonce, awaited: &awaited };
         let judgement = memory.state.judge(read, terms, Instant::now());
         let mut pruned = Pruned { all_kept: judgement.all_kept, ..Pruned::default() };
-        self.delete(memory, judgement.verdict.approved, false).await;
-        self.delete(memory, judgement.verdict.believed, true).await;
+        let (begin, wakes) = (Instant::now(), memory.notified.wakes.clone());
+        let interval = if memory.notified.is_heard() { valid.schedule.notified() } else { valid.schedule }.shortest();
+        // The pass waits for those that have begun. Were many of them slow, as webhooks may make them, what changes
+        // meanwhile would wait for all.
+        let has_time = || begin.elapsed() < LONG || !wakes.is_some() && begin.elapsed() < interval;
+        self.delete(memory, judgement.verdict.approved, false, &has_time).await;
+        self.delete(memory, judgement.verdict.believed, true, &has_time).await;
         let undeletable = memory.state.undeletable().filter(|_| !judgement.all_kept);
         let undeleted = undeletable.map(|(id, why)| format!("{id} could not be deleted: {why}"));
         pruned.undeleted = undeleted.or(unseen);
@@ -49,16 +57,26 @@ impl Pass<'_> {
         pruned
     }
 
-    /// Deletes objects: those that the guard believed, or those that were approved.
-    async fn delete(&self, memory: &mut Memory, objects: Vec<Stale>, are_believed: bool) {
+    /// Deletes objects: those that the guard believed, or those that were approved. The next pass goes on where there is
+    /// no time for all.
+    async fn delete(
+        &self,
+        memory: &mut Memory,
+        objects: Vec<Stale>,
+        are_believed: bool,
+        has_time: &(dyn Fn() -> bool + Send + Sync),
+    ) {
         let inventory = memory.state.listing();
         let objects = objects.into_iter().map(|stale| {
             let seen = inventory.deletable(&stale);
             (stale, seen)
         });
-        let objects = objects.collect();
+        let objects: Vec<_> = objects.collect();
         drop(inventory);
-        for (stale, result) in delete(self.ctx, &self.owner, objects, &|| self.stop.go_on()).await {
+        let all = objects.len();
+        let results = delete(self.ctx, &self.owner, objects, &|| self.stop.go_on() && has_time()).await;
+        memory.outdated |= results.len() < all;
+        for (stale, result) in results {
             let now = Instant::now();
             let deleted = match result {
                 Ok(deleted) => deleted,

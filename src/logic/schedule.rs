@@ -41,6 +41,11 @@ impl Schedule {
         Self { probe: None, ..self }
     }
 
+    /// After so long something is due again.
+    pub fn shortest(&self) -> Duration {
+        self.probe.map_or(self.full, |probe| probe.min(self.full))
+    }
+
     /// What is due at `now`, given when the last full read and the last look of any kind began.
     pub fn due(&self, last_full: Instant, last_look: Instant, now: Instant) -> Option<Look> {
         if now >= last_full + self.full {

@@ -134,7 +134,7 @@ async fn a_dead_webhook_is_named_deletes_nothing_and_is_outlived() {
         ready.contains("could not be deleted").then_some(ready)
     })
     .await;
-    assert!(ready.contains("webhook cannot be reached"), "{ready}");
+    assert!(ready.contains("the admission webhook dead.example.com cannot be reached"), "{ready}");
     world.run_sql("UPDATE t SET v = 'two'").await;
     let resource = eventually("the update is seen to fail", PATIENCE, async || {
         let resource = world.get("q").await;
@@ -142,7 +142,10 @@ async fn a_dead_webhook_is_named_deletes_nothing_and_is_outlived() {
     })
     .await;
     let failure: &Value = &resource["status"]["failures"][0];
-    assert!(failure["message"].as_str().unwrap().contains("webhook cannot be reached"), "{failure}");
+    assert!(
+        failure["message"].as_str().unwrap().contains("the admission webhook dead.example.com cannot be reached"),
+        "{failure}"
+    );
     assert_eq!(world.uids().await, before);
     refusal.lift().await;
     until_as_wanted(&world).await;

@@ -328,7 +328,7 @@ async fn one_that_is_refused_stays_listed_and_holds_up_neither_others_nor_rows()
     let resource = world.condition("q", "Ready", "False", Some("TakeOverFailed")).await;
     let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap();
     assert!(message.contains(&format!("ConfigMap {own}/b, ConfigMap {own}/rowless-too")), "{message}");
-    assert!(message.contains("denied by an admission policy") && !message.contains("old"), "{message}");
+    assert!(message.contains("denied by the admission policy") && !message.contains("old"), "{message}");
 
     // Nor is one shared with the Go operator meanwhile that a row wants: it would never be deleted.
     world.run_sql("INSERT INTO t VALUES ('b', 'two')").await;

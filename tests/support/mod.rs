@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod random_sql;
 pub mod rules;
 pub mod server;
+pub mod webhook;
 pub mod world;
 
 use std::fs::File;

@@ -53,6 +53,9 @@ pub enum ApplyError {
     /// It came without a body: it was taken to be applied already.
     #[error("there is nothing to apply")]
     Empty,
+    /// It was applied, and is not marked as it was sent.
+    #[error("admission in the cluster, such as a mutating webhook, takes off or changes {}", .0.join(", "))]
+    Unmarked(Vec<&'static str>),
     /// Anything else.
     #[error("{0}")]
     Failed(Failure),
@@ -87,7 +90,17 @@ impl ApplyError {
             Self::Protected => "Protected",
             Self::Whole(_) => "InvalidObject",
             Self::Empty => "Empty",
+            Self::Unmarked(_) => "Unmarked",
             Self::Failed(failure) => failure.reason(),
+        }
+    }
+
+    /// Whether what was asked may have been done all the same.
+    pub fn may_be_done(&self) -> bool {
+        match self {
+            Self::Unmarked(_) => true,
+            Self::Failed(failure) => failure.may_be_done(),
+            _ => false,
         }
     }
 

@@ -46,6 +46,8 @@ pub fn ownership(meta: &ObjectMeta, owner: &Owner) -> Ownership {
         (Some(_), Some(_)) if is_named => Ownership::Ours,
         (Some(_), _) => other(),
         (None, Some(entry)) if is_named && tells_hold(meta, entry, owner) => Ownership::Disowned,
+        // As we own the labels still, they were taken off on the way in: they never were there for others to edit.
+        (None, Some(_)) if owner_labels(meta) == (None, None) && refers(meta, owner) => Ownership::Disowned,
         (None, Some(_)) if !is_named => other(),
         (None, _) => of_predecessor(meta, owner),
     }
@@ -60,8 +62,12 @@ pub fn owner_uid(meta: &ObjectMeta) -> Option<&str> {
 /// Whether it can still be told for sure that we created the object, or that we did not: where this entry of ours has the
 /// hash, that says so, and a reference to the owner has only what we created.
 fn tells_hold(meta: &ObjectMeta, entry: &ManagedFieldsEntry, owner: &Owner) -> bool {
-    let mut references = meta.owner_references.iter().flatten();
-    owns(entry, "f:annotations", APPLIED_HASH) || references.any(|reference| reference.uid == owner.uid)
+    owns(entry, "f:annotations", APPLIED_HASH) || refers(meta, owner)
+}
+
+/// Whether an object refers to this very owner.
+fn refers(meta: &ObjectMeta, owner: &Owner) -> bool {
+    meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid)
 }
 
 /// Whose an object is that is not marked as ours. The Go operator labels with the name alone, which is unique only together
@@ -72,7 +78,7 @@ fn of_predecessor(meta: &ObjectMeta, owner: &Owner) -> Ownership {
         && entries().any(|entry| is_predecessor(entry) && names(entry, "f:labels", LABEL_NAME));
     if !is_labelled || entries().any(is_our_apply) {
         Ownership::Foreign
-    } else if meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid) {
+    } else if refers(meta, owner) {
         Ownership::Inherited
     } else if meta.owner_references.iter().flatten().any(|reference| is_anothers(reference, meta, owner)) {
         Ownership::Foreign
@@ -98,14 +104,30 @@ pub fn owner_labels(meta: &ObjectMeta) -> (Option<&str>, Option<&str>) {
     (label(meta, LABEL_NAME), label(meta, LABEL_NAMESPACE))
 }
 
+/// Which of our marks an object lacks that has just been applied with all of them: those that something on the way in took
+/// off or changed. By them it is found again, and is known to be ours.
+pub fn marks_lost(meta: &ObjectMeta, owner: &Owner) -> Vec<&'static str> {
+    let marks = [
+        (LABEL_NAME, label(meta, LABEL_NAME) == Some(&owner.label())),
+        (LABEL_NAMESPACE, label(meta, LABEL_NAMESPACE) == Some(&owner.namespace)),
+        (OWNER_UID, annotation(meta, OWNER_UID) == Some(&owner.uid)),
+        (APPLIED_HASH, annotation(meta, APPLIED_HASH).is_some()),
+    ];
+    marks.into_iter().filter(|(_, is_there)| !is_there).map(|(mark, _)| mark).collect()
+}
+
 /// Whether the user protected this object from deletion.
 pub fn is_protected(meta: &ObjectMeta) -> bool {
     annotation(meta, PRUNE) == Some("disabled")
 }
 
-/// Whether the object existed before us: it is released, never deleted. Two marks say so, as either may be taken off.
+/// Whether the object existed before us: it is released, never deleted. Two marks say so, as either may be taken off; and
+/// where both were on the way in, the entry of our apply says what we sent.
 pub fn is_adopted(meta: &ObjectMeta) -> bool {
-    annotation(meta, ADOPTED).is_some() || annotation(meta, APPLIED_HASH).is_some_and(|hash| AppliedHash::read(hash).1)
+    let was_sent = || meta.managed_fields.iter().flatten().any(|entry| owns(entry, "f:annotations", ADOPTED));
+    annotation(meta, ADOPTED).is_some()
+        || annotation(meta, APPLIED_HASH).is_some_and(|hash| AppliedHash::read(hash).1)
+        || was_sent()
 }
 
 /// Whether we created the object and later left it to itself, as only then the mark of that was not applied.
@@ -270,6 +292,24 @@ mod tests {
         let others = json!({"labels": {LABEL_NAME: "other", LABEL_NAMESPACE: "n"}});
         let other = Ownership::OtherOwner { owner: "n/other".into() };
         assert_eq!(whose(json!("x"), left(&[APPLIED_HASH]), others), other);
+        let bare = |uid: &str| {
+            let mut bare = reference(uid);
+            bare["labels"] = json!({});
+            whose(json!("x"), left(&[APPLIED_HASH]), bare)
+        };
+        assert_eq!(bare("u1"), Ownership::Disowned, "labels that we own and that are not there");
+        assert_eq!(bare("u2"), Ownership::OtherOwner { owner: "?/?".into() });
+    }
+
+    #[test]
+    fn marks_that_did_not_get_in_are_told() {
+        let mut applied = meta(json!([ours()]), json!({"annotations": {OWNER_UID: "u1", APPLIED_HASH: "1"}}));
+        assert_eq!(marks_lost(&applied, &owner()), [""; 0]);
+        applied.labels.as_mut().unwrap().insert(LABEL_NAME.into(), "other".into());
+        applied.annotations = None;
+        assert_eq!(marks_lost(&applied, &owner()), [LABEL_NAME, OWNER_UID, APPLIED_HASH]);
+        applied.labels = None;
+        assert_eq!(marks_lost(&applied, &owner())[..2], [LABEL_NAME, LABEL_NAMESPACE]);
     }
 
     #[test]
@@ -314,12 +354,14 @@ mod tests {
     }
 
     #[test]
-    fn either_of_two_marks_says_that_an_object_existed_before_us() {
+    fn either_of_two_marks_and_our_entry_say_that_an_object_existed_before_us() {
         let with = |annotations: Value| hold(&meta(json!([ours()]), json!({ "annotations": annotations })));
         let hash = AppliedHash::of(b"x");
         assert_eq!(with(json!({APPLIED_HASH: hash.0})), Hold::Created);
         assert_eq!(with(json!({APPLIED_HASH: hash.0, ADOPTED: "true"})), Hold::Adopted, "as it was written before");
         assert_eq!(with(json!({APPLIED_HASH: hash.of_adopted()})), Hold::Adopted);
+        let sent = json!([entry(FIELD_MANAGER, "Apply", &OUR_LABELS, &[APPLIED_HASH, ADOPTED])]);
+        assert_eq!(hold(&meta(sent, json!({"annotations": {}}))), Hold::Adopted, "both were taken off on the way in");
         assert_eq!(AppliedHash::read(&hash.of_adopted()), (hash.clone(), true));
         assert_eq!(AppliedHash::read(&hash.0), (hash.clone(), false));
     }

@@ -16,7 +16,7 @@ pub struct Refusal {
     pub message: String,
     /// Whether it is gone, or another one has its name.
     pub replaced: bool,
-    /// Whether it may have been applied all the same: there was no answer.
+    /// Whether it may have been applied all the same: there was no answer, or it cannot be found by its marks.
     pub unanswered: bool,
 }
 
