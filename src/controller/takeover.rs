@@ -123,7 +123,7 @@ pub async fn take_over(
     Ok(refused)
 }
 
-/// Those of these objects of a kind that the Go operator left, and whether others are ours already.
+/// Those of these objects of a kind that the Go operator left, or applied since, and whether any are ours already.
 async fn there(
     ctx: &Context,
     kind: &GroupKind,
@@ -138,7 +138,6 @@ async fn there(
     let refers = |owned: &Owned| is_to_stay && owned.ownership == Ownership::Inherited;
     owned.retain(|owned| named.contains(&owned.id) || refers(owned));
     let is_ours = owned.iter().any(Owned::is_ours);
-    let is_left = |owned: &Owned| matches!(owned.ownership, Ownership::Inherited | Ownership::Left);
-    let left = owned.into_iter().filter(|owned| is_left(owned) && !owned.known.deleting);
+    let left = owned.into_iter().filter(Owned::is_to_be_taken);
     Ok((left.map(|owned| (kind.clone(), owned.id)).collect(), is_ours))
 }

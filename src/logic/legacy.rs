@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::few::{counted, few};
 use super::object::{
-    FIELD_MANAGER, GroupKind, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, is_predecessor, is_us,
+    FIELD_MANAGER, GroupKind, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, is_our_apply, is_predecessor, is_us,
 };
 use super::outcome::Notice;
 use super::rest::Resting;
@@ -135,13 +135,18 @@ pub fn taken(number: usize) -> Notice {
 }
 
 /// The entries of an object of the Go operator that carries our marks, which we have put on just now: its own becomes
-/// ours, and with it the marks.
-pub fn inherited(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
+/// ours, and with it the marks, and what we have applied before: an object has one entry of each who applies it. That is in
+/// the version of the Go operator's, which was the last.
+pub fn inherited(mut entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
     let marks = [("f:labels", LABEL_NAME), ("f:labels", LABEL_NAMESPACE), ("f:annotations", OWNER_UID)];
+    let is_theirs = entries.iter().any(is_predecessor);
+    let earlier = entries.iter().position(is_our_apply).filter(|_| is_theirs).map(|at| entries.remove(at));
+    let earlier = earlier.and_then(|entry| entry.fields_v1);
     let entries = entries.into_iter().filter_map(|mut entry| {
         if is_predecessor(&entry) {
             entry.manager = Some(FIELD_MANAGER.into());
             let fields = entry.fields_v1.get_or_insert_with(|| FieldsV1(json!({})));
+            earlier.iter().for_each(|earlier| unite(&mut fields.0, &earlier.0));
             for (part, key) in marks {
                 let metadata = below(&mut fields.0, "f:metadata");
                 below(metadata, part)[format!("f:{key}")] = json!({});
@@ -176,6 +181,23 @@ fn below<'a>(fields: &'a mut Value, step: &str) -> &'a mut Value {
         *below = Value::Object(Map::new());
     }
     below
+}
+
+/// Puts other fields to these.
+fn unite(fields: &mut Value, more: &Value) {
+    let (Value::Object(fields), Value::Object(more)) = (fields, more) else { return };
+    for (step, more) in more {
+        let Some(below) = fields.get_mut(step) else {
+            fields.insert(step.clone(), more.clone());
+            continue;
+        };
+        // Where there is nothing below, the thing itself is meant, which has to be said where there is something.
+        let is_bare = |fields: &Value| fields.as_object().is_some_and(Map::is_empty);
+        if is_bare(more) != is_bare(below) {
+            below["."] = json!({});
+        }
+        unite(below, more);
+    }
 }
 
 /// Takes a field out, and what it was in where that holds nothing else: an empty one would be a field of its own.

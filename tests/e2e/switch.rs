@@ -41,6 +41,13 @@ impl<'a> Go<'a> {
         Self { world, dbqr, listed: Vec::new() }
     }
 
+    /// After ours, which ends for that.
+    async fn operates_again(world: &'a mut World) -> Self {
+        world.operator.terminate();
+        let dbqr = world.dbqrs().get("q").await.unwrap();
+        Self { world, dbqr, listed: Vec::new() }
+    }
+
     /// Applies an object as its code does.
     async fn applies(&mut self, mut object: Value) {
         let namespace = object["metadata"]["namespace"].as_str().map(str::to_owned);
@@ -65,17 +72,18 @@ impl<'a> Go<'a> {
         self.listed.push(format!("/v1/{kind}/{namespace}/{name}"));
     }
 
-    /// Writes its status. Ours is to be started next.
+    /// Writes its status, in which it keeps nothing of what it does not know. Ours is to be started next.
     async fn stops(self) {
-        let status = json!({"status": {
+        let mut dbqr = self.world.dbqrs().get("q").await.unwrap();
+        dbqr.data["status"] = json!({
             "managedResources": self.listed, "lastPollTime": "2024-01-01T00:00:00Z",
             "conditions": [{
                 "type": "Reconciled", "status": "True", "reason": "Success", "message": "Successfully queried DB",
                 "lastTransitionTime": "2024-01-01T00:00:00Z",
             }],
-        }});
-        let params = PatchParams { field_manager: Some("manager".into()), ..PatchParams::default() };
-        self.world.dbqrs().patch_status("q", &params, &Patch::Merge(status)).await.unwrap();
+        });
+        let params = PostParams { field_manager: Some("manager".into()), ..PostParams::default() };
+        self.world.dbqrs().replace_status("q", &params, &dbqr).await.unwrap();
     }
 }
 
@@ -641,4 +649,93 @@ async fn what_no_rule_allows_to_take_over_is_named_and_left_behind_where_the_acc
     world.until_gone("q").await;
     assert!(event(&world, "ObjectsLeft").await.ends_with(&format!("ConfigMap {}/b", other.name())));
     assert_eq!(version(&world, other.name(), "b").await, before);
+}
+
+/// Taken over, and then the Go operator's again for a while, which had a template with one more key.
+async fn returned<'a>(world: &'a mut World, names: &[&str]) -> Go<'a> {
+    let own = world.namespace.name().to_owned();
+    let mut go = Go::operates(world, json!({})).await;
+    for name in names {
+        go.applies_config_map(&own, name).await;
+    }
+    go.stops().await;
+    world.restart();
+    world.ready("q").await;
+    until_counted(world, names.len() as i64).await;
+    let mut go = Go::operates_again(world).await;
+    for name in names {
+        let mut object = config_map_of(&own, name);
+        object["data"] = json!({"v": "one", "again": "x"});
+        go.applies(object).await;
+    }
+    go
+}
+
+async fn until_data(world: &World, name: &str, data: Value) {
+    eventually_right(PATIENCE, async || {
+        let stored = json!(world.config_maps().get(name).await.unwrap().data);
+        if stored == data { Ok(()) } else { Err(format!("{name}: {stored} is not {data}")) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_go_operator_applied_to_ours_meanwhile_is_taken_over_once_more_be_it_listed_or_not() {
+    let mut world = World::new("switch-back", &["a", "unlisted"]).await;
+    let mut go = returned(&mut world, &["a", "unlisted"]).await;
+    go.listed.pop();
+    go.stops().await;
+    world.restart();
+    for name in ["a", "unlisted"] {
+        until_data(&world, name, json!({"v": "one"})).await;
+        let object = world.config_maps().get(name).await.unwrap();
+        assert!(ours(&object) && object.owner_references().len() == 1, "{object:?}");
+        assert!(!json!(object.annotations()).to_string().contains("last-applied"));
+    }
+    until_counted(&world, 2).await;
+    let template = CONFIG_MAP.replace("  v:", "  w:");
+    world.patch("q", json!({"spec": {"resourceTemplate": template}})).await;
+    for name in ["a", "unlisted"] {
+        until_data(&world, name, json!({"w": "one"})).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_taken_over_once_more_is_applied_be_there_an_end_before_that() {
+    let mut world = World::new("switch-back-end", &["a"]).await;
+    let go = returned(&mut world, &["a"]).await;
+    go.world.patch("q", json!({"spec": {"query": "SELECT nonsense"}})).await;
+    go.stops().await;
+    world.restart();
+    eventually("it is ours alone", PATIENCE, async || ours(&world.config_maps().get("a").await.unwrap()).then_some(()))
+        .await;
+    world.condition("q", "Ready", "False", Some("QueryFailed")).await;
+    until_data(&world, "a", json!({"v": "one", "again": "x"})).await;
+    world.operator.terminate();
+    world.patch("q", json!({"spec": {"query": "SELECT name, v FROM t"}})).await;
+    world.restart();
+    until_data(&world, "a", json!({"v": "one"})).await;
+}
+
+#[tokio::test]
+async fn what_existed_before_us_is_let_go_with_what_the_go_operator_put_on_it_meanwhile() {
+    let mut world = World::new("switch-back-adopted", &["a", "b"]).await;
+    let own = world.namespace.name().to_owned();
+    let params = PatchParams::apply("kubectl");
+    let mut object = config_map_of(&own, "b");
+    object["data"] = json!({"theirs": "x"});
+    world.config_maps().patch("b", &params, &Patch::Apply(&object)).await.unwrap();
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    assert_eq!(world.config_maps().get("b").await.unwrap().annotations()["konnektr.io/adopted"], "true");
+    let mut go = Go::operates_again(&mut world).await;
+    go.applies_config_map(&own, "b").await;
+    go.listed.clear();
+    go.stops().await;
+    world.run_sql("DELETE FROM t WHERE name = 'b'").await;
+    world.restart();
+    until_data(&world, "b", json!({"theirs": "x"})).await;
+    let object = world.config_maps().get("b").await.unwrap();
+    assert!(object.owner_references().is_empty(), "the garbage collector would take it: {object:?}");
+    assert!(object.labels().is_empty() && object.annotations().is_empty(), "{object:?}");
 }

@@ -118,3 +118,37 @@ fn the_go_operators_entry_becomes_ours_with_the_marks_and_nothing_of_anybody_els
     assert_eq!(left[0].fields_v1.as_ref().unwrap().0, json!({"f:metadata": {"f:annotations": annotations}}));
     assert!(!is_our_apply(&left[0]));
 }
+
+#[test]
+fn what_both_applied_is_one_entry_of_ours_and_loses_no_field() {
+    let apply = |manager: &str, version: &str, fields: Value| {
+        let mut entry = entry(manager, "Apply", fields);
+        entry["apiVersion"] = json!(version);
+        entry
+    };
+    let label = || json!({(format!("f:{LABEL_NAME}")): {}});
+    let ours = json!({
+        "f:data": {"f:both": {}, "f:ours": {}},
+        "f:spec": {"f:bare": {}, "f:filled": {".": {}, "f:x": {}}, "f:map": {"f:x": {}}},
+        "f:metadata": {
+            "f:annotations": {(format!("f:{OWNER_UID}")): {}}, "f:labels": {(format!("f:{LABEL_NAMESPACE}")): {}},
+        },
+    });
+    let go = json!({
+        "f:data": {"f:both": {}, "f:theirs": {}}, "f:metadata": {"f:labels": label()},
+        "f:spec": {"f:bare": {"f:y": {}}, "f:filled": {}, "f:map": {"f:y": {}}},
+    });
+    let theirs = entry("kubectl", "Apply", json!({"f:data": {"f:k": {}}}));
+    let entries = inherited_of(json!([apply(FIELD_MANAGER, "v1", ours), theirs, apply(PREDECESSOR, "v2", go)]));
+    let both = json!({
+        "f:data": {"f:both": {}, "f:theirs": {}, "f:ours": {}},
+        "f:metadata": {
+            "f:labels": {(format!("f:{LABEL_NAME}")): {}, (format!("f:{LABEL_NAMESPACE}")): {}},
+            "f:annotations": {(format!("f:{OWNER_UID}")): {}},
+        },
+        "f:spec": {
+            "f:bare": {".": {}, "f:y": {}}, "f:filled": {".": {}, "f:x": {}}, "f:map": {"f:x": {}, "f:y": {}},
+        },
+    });
+    assert_eq!(entries, json!([theirs, apply(FIELD_MANAGER, "v2", both)]));
+}
