@@ -201,7 +201,7 @@ async fn tenants_namespaces_and_what_is_in_them_are_taken_over_and_go_with_their
     world.restart();
     world.ready("q").await;
     until_counted(&world, 4).await;
-    assert!(event(&world, "TakenOver").await.starts_with("4 objects"));
+    assert!(event(&world, "TakenOver").await.ends_with(": 4 objects"));
     let namespace = namespaces(&world).get(&names[0]).await.unwrap();
     assert_eq!(namespace.metadata.uid, before.metadata.uid);
     assert_eq!((&*namespace.labels()["tier"], namespace.labels().get("gone")), ("one", None));
@@ -738,4 +738,53 @@ async fn what_existed_before_us_is_let_go_with_what_the_go_operator_put_on_it_me
     let object = world.config_maps().get("b").await.unwrap();
     assert!(object.owner_references().is_empty(), "the garbage collector would take it: {object:?}");
     assert!(object.labels().is_empty() && object.annotations().is_empty(), "{object:?}");
+}
+
+async fn notes(world: &World, reason: &str) -> Vec<(String, bool)> {
+    let events: Api<Event> = Api::namespaced(world.client.clone(), world.namespace.name());
+    let events = events.list(&ListParams::default()).await.unwrap().items;
+    let of_reason = events.into_iter().filter(|event| event.reason.as_deref() == Some(reason));
+    let mut notes: Vec<_> = of_reason
+        .map(|event| (event.note.unwrap(), event.series.is_none() && event.type_.unwrap() == "Warning"))
+        .collect();
+    notes.sort();
+    notes
+}
+
+#[tokio::test]
+async fn entries_that_tell_of_nothing_that_there_can_be_are_named_once_and_nothing_waits_for_them() {
+    let mut world = World::with_flags("switch-entries", &["a"], &FLAGS).await;
+    let own = world.namespace.name().to_owned();
+    let gadgets = Gadgets::new(&world).await;
+    let mut go = Go::operates(&mut world, json!({})).await;
+    go.applies_config_map(&own, "a").await;
+    // Those of an early version of it named no kind.
+    let unreadable = [format!(" /v1/ConfigMap/{own}/b"), format!("/v1/{own}/b"), "nonsense".into()];
+    go.listed.extend(unreadable.clone());
+    go.listed.push(format!("extensions/v1beta1/ConfigMap/{own}/b"));
+    // There is such a kind, in other versions.
+    go.listed.push(format!("{}/v0/Gadget/{own}/g", gadgets.group));
+    // Were it not for this one, the list would go at once.
+    go.applies_config_map(&own, "refused").await;
+    go.stops().await;
+    let refusal = Refusal::unless(&world, "!(object.metadata.name in ['refused', 'probe'])").await;
+    refusal.heeded(&world, "probe").await;
+    world.restart();
+    world.condition("q", "Ready", "False", Some("TakeOverFailed")).await;
+    world.until_value("a", Some("one")).await;
+    for _ in 0..2 {
+        world.another_pass("q").await;
+    }
+    let told = "not taken over from the Go operator, and not tried again, as";
+    let unreadable = unreadable.map(|entry| format!("{entry:?}")).join(", ");
+    assert_eq!(
+        notes(&world, "NotTakenOver").await,
+        [
+            (format!("{told} the API server has no such kind in any version: ConfigMap.extensions {own}/b"), true),
+            (format!("{told} they are not group/version/kind/namespace/name: {unreadable}"), true),
+        ]
+    );
+    refusal.lift().await;
+    world.ready("q").await;
+    until_counted(&world, 1).await;
 }
