@@ -788,3 +788,50 @@ async fn entries_that_tell_of_nothing_that_there_can_be_are_named_once_and_nothi
     world.ready("q").await;
     until_counted(&world, 1).await;
 }
+
+#[tokio::test]
+async fn what_the_go_operator_applied_to_ours_in_another_version_goes_as_well() {
+    let mut world = World::new("switch-back-version", &["a"]).await;
+    let template = |version: &str, more: &str| {
+        let target = "{apiVersion: apps/v1, kind: Deployment, name: x}";
+        let spec = format!("{{scaleTargetRef: {target}, maxReplicas: 3{more}}}");
+        json!({"resourceTemplate": format!(
+            "apiVersion: autoscaling/{version}\nkind: HorizontalPodAutoscaler\nmetadata:\n  name: {{{{ row.name }}}}\nspec: {spec}\n"
+        )})
+    };
+    world.create("q", template("v1", ", targetCPUUtilizationPercentage: 33")).await;
+    world.ready("q").await;
+    let mut go = Go::operates_again(&mut world).await;
+    let own = go.world.namespace.name().to_owned();
+    let target = json!({"type": "Utilization", "averageUtilization": 44});
+    let object = json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {
+            "name": "a", "namespace": own, "labels": {"konnektr.io/managed-by": "q"},
+            "ownerReferences": reference(&go.dbqr),
+        },
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x"},
+            "maxReplicas": 3, "minReplicas": 2,
+            "metrics": [{"type": "Resource", "resource": {"name": "memory", "target": target}}],
+        },
+    });
+    let kind = GroupVersionKind::gvk("autoscaling", "v2", "HorizontalPodAutoscaler");
+    let kind = ApiResource::from_gvk(&kind);
+    let scalers: Api<DynamicObject> = Api::namespaced_with(go.world.client.clone(), &own, &kind);
+    let params = PatchParams::apply("databasequeryresource-controller").force();
+    scalers.patch("a", &params, &Patch::Apply(&object)).await.unwrap();
+    go.listed.push(format!("autoscaling/v2/HorizontalPodAutoscaler/{own}/a"));
+    go.world.patch("q", json!({"spec": template("v2", "")})).await;
+    go.stops().await;
+    world.restart();
+    world.ready("q").await;
+    eventually_right(PATIENCE, async || {
+        let object = scalers.get("a").await.unwrap();
+        let text = object.data["spec"].to_string();
+        let is_right =
+            ours(&object) && object.data["spec"]["minReplicas"] == 1 && !text.contains("44") && !text.contains("33");
+        if is_right { Ok(()) } else { Err(json!(object).to_string()) }
+    })
+    .await;
+}
