@@ -835,3 +835,26 @@ async fn what_the_go_operator_applied_to_ours_in_another_version_goes_as_well() 
     })
     .await;
 }
+
+#[tokio::test]
+async fn both_at_once_do_not_write_without_end_and_the_one_that_stays_has_it_all() {
+    let mut world = World::new("switch-both", &["a"]).await;
+    returned(&mut world, &["a"]).await.stops().await;
+    world.restart();
+    until_data(&world, "a", json!({"v": "one"})).await;
+    // As it does whenever one of its objects is written.
+    let mut object = config_map_of(world.namespace.name(), "a");
+    object["metadata"]["labels"] = json!({"konnektr.io/managed-by": "q"});
+    object["data"] = json!({"v": "one", "again": "x"});
+    let params = PatchParams::apply("databasequeryresource-controller").force();
+    let (mut taken, mut version) = (0, None);
+    for _ in 0..60 {
+        let applied = world.config_maps().patch("a", &params, &Patch::Apply(&object)).await.unwrap();
+        taken += usize::from(applied.resource_version() != version);
+        version = applied.resource_version();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(taken < 20, "{taken} of 60 times");
+    until_data(&world, "a", json!({"v": "one"})).await;
+    assert!(ours(&world.config_maps().get("a").await.unwrap()));
+}
