@@ -12,8 +12,8 @@ use super::failure::Failure;
 use super::overtaken::{TRIES, unless_overtaken};
 use crate::logic::legacy;
 use crate::logic::object::{
-    Desired, Kind, Known, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, Owner, Ownership, annotation,
-    is_predecessor, owner_labels, ownership,
+    APPLIED_HASH, Desired, Kind, Known, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, Owner, annotation,
+    is_predecessor, owner_labels,
 };
 
 impl Cluster {
@@ -33,12 +33,12 @@ impl Cluster {
     }
 
     /// Makes an object of the Go operator ours by its metadata alone, for which the caller has to know that it made it for
-    /// this very owner. None where there is nothing to take over: it is gone, on its way out, or somebody else's.
+    /// this very owner; or one of ours that it has applied since ours alone. None where there is nothing to take over: it is
+    /// gone, on its way out, somebody else's, or ours alone.
     pub async fn take_over(&self, kind: &Kind, id: &ObjectId, owner: &Owner) -> Result<Option<ObjectMeta>, Failure> {
         unless_overtaken(TRIES, || async {
             let Some(meta) = self.metadata(kind, id).await? else { return Ok(None) };
-            let is_left = matches!(ownership(&meta, owner), Ownership::Inherited | Ownership::Left);
-            if !is_left || meta.deletion_timestamp.is_some() {
+            if !self.owned(kind, &meta, owner).is_to_be_taken() {
                 return Ok(None);
             }
             match self.mark(kind, id, owner, &meta).await {
@@ -51,15 +51,22 @@ impl Cluster {
 
     /// Puts our marks on, and then renames the entry. The API server gives what one request writes to an entry of that
     /// request alone, so that it takes a second one to have the marks in the entry of our applies. Until then the object is
-    /// the Go operator's.
-    async fn mark(&self, kind: &Kind, id: &ObjectId, owner: &Owner, meta: &ObjectMeta) -> Result<ObjectMeta, Failure> {
+    /// the Go operator's. The hash of an apply of ours before goes: whoever finds the object has to apply it.
+    pub(super) async fn mark(
+        &self,
+        kind: &Kind,
+        id: &ObjectId,
+        owner: &Owner,
+        meta: &ObjectMeta,
+    ) -> Result<ObjectMeta, Failure> {
         let marks = json!({"metadata": {
             "uid": meta.uid, "resourceVersion": meta.resource_version,
             "labels": {LABEL_NAME: owner.label(), LABEL_NAMESPACE: owner.namespace},
-            "annotations": {OWNER_UID: owner.uid},
+            "annotations": {OWNER_UID: owner.uid, APPLIED_HASH: null},
         }});
         let is_marked = owner_labels(meta) == (Some(&owner.label()), Some(&owner.namespace))
-            && annotation(meta, OWNER_UID) == Some(&owner.uid);
+            && annotation(meta, OWNER_UID) == Some(&owner.uid)
+            && annotation(meta, APPLIED_HASH).is_none();
         // Where an answer takes long it is half done each time.
         let marked = if is_marked { meta.clone() } else { self.merged(kind, id, marks).await? };
         let mut entries = marked.managed_fields.unwrap_or_default();

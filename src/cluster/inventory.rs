@@ -10,8 +10,8 @@ use super::request::{Answer, Call, METADATA_LIST, Metadata, asked, encoded, list
 use crate::logic::fields::Fields;
 use crate::logic::object;
 use crate::logic::object::{
-    APPLIED_HASH, AppliedHash, Kind, Known, ObjectId, Owner, Ownership, Version, annotation, hold, is_protected,
-    ownership,
+    APPLIED_HASH, AppliedHash, Kind, Known, ObjectId, Owner, Ownership, Version, annotation, hold, is_predecessor,
+    is_protected, ownership,
 };
 
 /// Objects of one answer.
@@ -43,6 +43,15 @@ impl Owned {
     /// Whether it is ours, and known to be.
     pub fn is_ours(&self) -> bool {
         self.ownership == Ownership::Ours
+    }
+
+    /// Whether the Go operator has left it, or has applied what is ours.
+    pub fn is_to_be_taken(&self) -> bool {
+        match self.ownership {
+            Ownership::Inherited | Ownership::Left => !self.known.deleting,
+            Ownership::Ours => self.known.is_predecessors && !self.known.deleting,
+            _ => false,
+        }
     }
 }
 
@@ -147,6 +156,7 @@ impl Cluster {
             protected: is_protected(meta),
             deleting: meta.deletion_timestamp.is_some(),
             hold: hold(meta),
+            is_predecessors: meta.managed_fields.iter().flatten().any(is_predecessor),
             referring: meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid),
             fields: self.fields(meta),
             applied: None,

@@ -38,6 +38,7 @@ impl Cluster {
             Found::Nothing => self.make(owner, &work.desired, terms).await,
             Found::Foreign(uid) => self.adopt(owner, &work.desired, uid, terms).await,
             Found::Inherited(known) => self.inherit(owner, &work.desired, known, terms).await,
+            Found::Ours(known) if known.is_predecessors => self.inherit(owner, &work.desired, known, terms).await,
             Found::Ours(known) => self.update(owner, &work.desired, known, terms).await,
         };
         applied.map(CarriedOut::Applied)

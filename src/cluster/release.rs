@@ -9,7 +9,7 @@ use super::overtaken::{TRIES, unless_overtaken};
 use super::request::{APPLY, Call, MERGE, METADATA, Metadata, asked, object_path};
 use crate::logic::object::{
     ADOPTED, FIELD_MANAGER, INITIAL_MANAGER, Kind, OUR_ANNOTATIONS, OUR_LABELS, ObjectId, Owner, Ownership, is_initial,
-    is_orphaned, is_us, ownership, written_by_others,
+    is_orphaned, is_predecessor, is_us, ownership, written_by_others,
 };
 
 impl Cluster {
@@ -22,6 +22,9 @@ impl Cluster {
             if ownership(&meta, owner) != Ownership::Ours {
                 return Ok(());
             }
+            // What the Go operator put on goes as well, above all its reference, by which the object would be deleted.
+            let is_predecessors = meta.managed_fields.iter().flatten().any(is_predecessor);
+            let meta = if is_predecessors { self.mark(kind, id, owner, &meta).await? } else { meta };
             // Without our fields, what we created ourselves would be an empty shell; so would what we took as a whole.
             if is_orphaned(&meta) || !written_by_others(&meta) {
                 self.merge(kind, id, without_us(&meta, owner)).await

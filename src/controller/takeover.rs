@@ -47,13 +47,13 @@ impl Pass<'_> {
 /// Reads the list, and says what of it may not be touched. What is to stay when the resource goes needs no account for
 /// that: the garbage collector asks for none.
 pub async fn read(ctx: &Context, dbqr: &Dbqr, owner: &Owner, memory: &mut Memory, is_to_stay: bool) {
-    let notice = memory.state.legacy.read(&dbqr.listed, |id| {
+    let notices = memory.state.legacy.read(&dbqr.listed, |id| {
         if !is_to_stay {
             ctx.rights.account(dbqr.service_account_name.as_deref())?;
         }
         ctx.rights.place(&id.kind, id.namespace.as_deref(), owner)
     });
-    if let Some(notice) = notice {
+    for notice in notices {
         tell(ctx, dbqr, owner, &notice).await;
     }
 }
@@ -69,10 +69,11 @@ pub async fn take_over(
     is_to_stay: bool,
     go_on: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Vec<Refused>, cluster::Error> {
-    let (mut refused, mut left, mut kinds) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut refused, mut left, mut unserved, mut kinds) = (Vec::new(), Vec::new(), Vec::new(), BTreeSet::new());
     for (kind, ids) in memory.state.legacy.due(Instant::now()) {
         match there(ctx, &kind, owner, &ids, is_to_stay).await {
-            Ok((there, is_ours)) => {
+            Ok(None) => unserved.extend(ids),
+            Ok(Some((there, is_ours))) => {
                 let open: HashSet<&ObjectId> = there.iter().map(|(_, id)| id).collect();
                 ids.iter().filter(|id| !open.contains(id)).for_each(|id| memory.state.legacy.settled(id));
                 if is_ours || !there.is_empty() {
@@ -82,6 +83,9 @@ pub async fn take_over(
             }
             Err(error) => refused.extend(ids.into_iter().map(|id| (id, error.clone()))),
         }
+    }
+    if let Some(notice) = memory.state.legacy.unserved(&unserved) {
+        tell(ctx, dbqr, owner, &notice).await;
     }
     // So that they are found again.
     let recorded = memory.with(kinds);
@@ -123,22 +127,21 @@ pub async fn take_over(
     Ok(refused)
 }
 
-/// Those of these objects of a kind that the Go operator left, and whether others are ours already.
+/// Those of these objects of a kind that the Go operator left, or applied since, and whether any are ours already. None
+/// where there is no such kind; one that somebody else serves, who does not answer, is an error.
 async fn there(
     ctx: &Context,
     kind: &GroupKind,
     owner: &Owner,
     ids: &[ObjectId],
     is_to_stay: bool,
-) -> Result<(Vec<(Arc<Kind>, ObjectId)>, bool), cluster::Error> {
-    // A kind that no longer exists has no objects.
-    let Some(kind) = ctx.cluster.served(kind).await? else { return Ok((Vec::new(), false)) };
+) -> Result<Option<(Vec<(Arc<Kind>, ObjectId)>, bool)>, cluster::Error> {
+    let Some(kind) = ctx.cluster.served(kind).await? else { return Ok(None) };
     let mut owned = listed(ctx, &kind, owner, &owner.predecessors_selector()).await?;
     let named: HashSet<&ObjectId> = ids.iter().collect();
     let refers = |owned: &Owned| is_to_stay && owned.ownership == Ownership::Inherited;
     owned.retain(|owned| named.contains(&owned.id) || refers(owned));
     let is_ours = owned.iter().any(Owned::is_ours);
-    let is_left = |owned: &Owned| matches!(owned.ownership, Ownership::Inherited | Ownership::Left);
-    let left = owned.into_iter().filter(|owned| is_left(owned) && !owned.known.deleting);
-    Ok((left.map(|owned| (kind.clone(), owned.id)).collect(), is_ours))
+    let left = owned.into_iter().filter(Owned::is_to_be_taken);
+    Ok(Some((left.map(|owned| (kind.clone(), owned.id)).collect(), is_ours)))
 }

@@ -3,6 +3,7 @@
 //! the time is an argument.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::iter;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::few::{counted, few};
 use super::object::{
-    FIELD_MANAGER, GroupKind, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, is_predecessor, is_us,
+    FIELD_MANAGER, GroupKind, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, is_our_apply, is_predecessor, is_us,
 };
 use super::outcome::Notice;
 use super::rest::Resting;
@@ -26,12 +27,17 @@ const NAMED: usize = 10;
 pub fn parse(entry: &str) -> Option<ObjectId> {
     let parts: Vec<&str> = entry.split('/').collect();
     let &[group, version, kind, namespace, name] = parts.as_slice() else { return None };
-    if [version, kind, name].iter().any(|part| part.is_empty()) {
+    if [version, kind, name].iter().any(|part| part.is_empty()) || ![group, version, kind].into_iter().all(is_plain) {
         return None;
     }
     let kind = GroupKind { group: group.into(), kind: kind.into() };
     let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
     Some(ObjectId { kind: kind.into(), namespace: namespace.map(Into::into), name: name.into() })
+}
+
+/// Whether this may be part of a kind: with a blank in it, it would be taken for one that there is no more.
+fn is_plain(part: &str) -> bool {
+    part.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-'))
 }
 
 /// What is left of the list.
@@ -47,6 +53,8 @@ pub struct Legacy {
     refused: Resting,
     /// What was told of that last.
     told: Option<String>,
+    /// What was told of what is left alone, which is told once.
+    noted: BTreeSet<String>,
 }
 
 impl Legacy {
@@ -55,23 +63,28 @@ impl Legacy {
         &mut self,
         list: &Arc<[String]>,
         may_touch: impl Fn(&ObjectId) -> Result<(), Forbidden>,
-    ) -> Option<Notice> {
+    ) -> Vec<Notice> {
         if self.list == *list {
-            return None;
+            return Vec::new();
         }
-        *self = Self { list: list.clone(), ..Self::default() };
-        for id in list.iter().filter_map(|entry| parse(entry)) {
-            match may_touch(&id) {
-                Ok(()) => drop(self.left.insert(id)),
-                Err(forbidden) => drop(self.forbidden.insert(id, forbidden)),
+        self.forget();
+        self.list = list.clone();
+        let mut unreadable = Vec::new();
+        for entry in list.iter() {
+            match parse(entry).map(|id| (may_touch(&id), id)) {
+                Some((Ok(()), id)) => drop(self.left.insert(id)),
+                Some((Err(forbidden), id)) => drop(self.forbidden.insert(id, forbidden)),
+                None => unreadable.push(format!("{entry:?}")),
             }
         }
-        self.untouchable()
+        let unreadable = left_alone("they are not group/version/kind/namespace/name", unreadable);
+        let notices = [self.untouchable(), unreadable].into_iter().flatten();
+        notices.filter(|notice| self.noted.insert(notice.note.clone())).collect()
     }
 
     /// All is looked at once more, and at once.
     pub fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self { noted: std::mem::take(&mut self.noted), ..Self::default() };
     }
 
     /// What is to be looked at now, by kind.
@@ -87,6 +100,14 @@ impl Legacy {
     pub fn settled(&mut self, id: &ObjectId) {
         self.left.remove(id);
         self.refused.done(id);
+    }
+
+    /// The API server has no such kinds in whatever version, and so no such objects. Should it have them some day, nothing
+    /// tells of these any more: that is told.
+    pub fn unserved(&mut self, ids: &[ObjectId]) -> Option<Notice> {
+        ids.iter().for_each(|id| self.settled(id));
+        let notice = left_alone("the API server has no such kind in any version", ids)?;
+        self.noted.insert(notice.note.clone()).then_some(notice)
     }
 
     /// An object could not be looked at, or made ours.
@@ -128,6 +149,13 @@ impl Legacy {
     }
 }
 
+/// That these stay as they are, and nothing waits for them.
+fn left_alone<T: Display>(why: &str, all: impl IntoIterator<Item = T>) -> Option<Notice> {
+    let named = few(all, NAMED);
+    let note = format!("not taken over from the Go operator, and not tried again, as {why}: {named}");
+    (!named.is_empty()).then(|| Notice { warning: true, reason: "NotTakenOver".into(), note })
+}
+
 /// That so many objects are ours now.
 pub fn taken(number: usize) -> Notice {
     let note = format!("taken over from the Go operator: {}", counted(number, "object"));
@@ -135,13 +163,18 @@ pub fn taken(number: usize) -> Notice {
 }
 
 /// The entries of an object of the Go operator that carries our marks, which we have put on just now: its own becomes
-/// ours, and with it the marks.
-pub fn inherited(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
+/// ours, and with it the marks, and what we have applied before: an object has one entry of each who applies it. That is in
+/// the version of the Go operator's, which was the last.
+pub fn inherited(mut entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
     let marks = [("f:labels", LABEL_NAME), ("f:labels", LABEL_NAMESPACE), ("f:annotations", OWNER_UID)];
+    let is_theirs = entries.iter().any(is_predecessor);
+    let earlier = entries.iter().position(is_our_apply).filter(|_| is_theirs).map(|at| entries.remove(at));
+    let earlier = earlier.and_then(|entry| entry.fields_v1);
     let entries = entries.into_iter().filter_map(|mut entry| {
         if is_predecessor(&entry) {
             entry.manager = Some(FIELD_MANAGER.into());
             let fields = entry.fields_v1.get_or_insert_with(|| FieldsV1(json!({})));
+            earlier.iter().for_each(|earlier| unite(&mut fields.0, &earlier.0));
             for (part, key) in marks {
                 let metadata = below(&mut fields.0, "f:metadata");
                 below(metadata, part)[format!("f:{key}")] = json!({});
@@ -176,6 +209,23 @@ fn below<'a>(fields: &'a mut Value, step: &str) -> &'a mut Value {
         *below = Value::Object(Map::new());
     }
     below
+}
+
+/// Puts other fields to these.
+fn unite(fields: &mut Value, more: &Value) {
+    let (Value::Object(fields), Value::Object(more)) = (fields, more) else { return };
+    for (step, more) in more {
+        let Some(below) = fields.get_mut(step) else {
+            fields.insert(step.clone(), more.clone());
+            continue;
+        };
+        // Where there is nothing below, the thing itself is meant, which has to be said where there is something.
+        let is_bare = |fields: &Value| fields.as_object().is_some_and(Map::is_empty);
+        if is_bare(more) != is_bare(below) {
+            below["."] = json!({});
+        }
+        unite(below, more);
+    }
 }
 
 /// Takes a field out, and what it was in where that holds nothing else: an empty one would be a field of its own.

@@ -288,7 +288,7 @@ async fn an_api_that_does_not_answer_keeps_only_those_who_may_have_objects_of_it
         conditions.iter().any(|condition| condition.type_ == "Available" && condition.status == "False").then_some(())
     })
     .await;
-    for (name, suffix) in [("q", ""), ("free", "-free"), ("lost", "-lost")] {
+    for (name, suffix) in [("q", ""), ("free", "-free"), ("lost", "-lost"), ("listed", "-listed")] {
         world
             .create(
                 name,
@@ -307,6 +307,8 @@ async fn an_api_that_does_not_answer_keeps_only_those_who_may_have_objects_of_it
     world.operator.terminate();
     patch_status(&world, "q", json!({"kinds": ["ConfigMap", format!("Ghost.{group}")]})).await;
     patch_status(&world, "lost", json!({"kinds": null})).await;
+    let listed = json!([format!("{group}/v1/Ghost/{}/a", world.namespace.name())]);
+    patch_status(&world, "listed", json!({"managedResources": listed})).await;
     world.delete("q").await;
     world.delete("lost").await;
     world.restart();
@@ -317,9 +319,16 @@ async fn an_api_that_does_not_answer_keeps_only_those_who_may_have_objects_of_it
     world.until_gone("lost").await;
     until_event(&world, "lost", "KindsSearched", &format!("{group}/v1")).await;
     world.until_value("a-lost", None).await;
+    // What the Go operator left of it stays listed.
+    let resource = world.condition("listed", "Ready", "False", Some("TakeOverFailed")).await;
+    let message = condition(&resource, "Ready").unwrap()["message"].as_str().unwrap();
+    assert!(message.contains(&format!("Ghost.{group} {}/a: 503", world.namespace.name())), "{message}");
+    assert_eq!(resource["status"]["managedResources"], listed);
     services.delete(&name, &DeleteParams::default()).await.unwrap();
     world.until_gone("q").await;
     world.until_value("a", None).await;
+    until_event(&world, "listed", "NotTakenOver", &format!("Ghost.{group} {}/a", world.namespace.name())).await;
+    world.ready("listed").await;
 }
 
 async fn patch_status(world: &World, name: &str, status: Value) {

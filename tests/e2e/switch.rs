@@ -41,6 +41,13 @@ impl<'a> Go<'a> {
         Self { world, dbqr, listed: Vec::new() }
     }
 
+    /// After ours, which ends for that.
+    async fn operates_again(world: &'a mut World) -> Self {
+        world.operator.terminate();
+        let dbqr = world.dbqrs().get("q").await.unwrap();
+        Self { world, dbqr, listed: Vec::new() }
+    }
+
     /// Applies an object as its code does.
     async fn applies(&mut self, mut object: Value) {
         let namespace = object["metadata"]["namespace"].as_str().map(str::to_owned);
@@ -65,17 +72,18 @@ impl<'a> Go<'a> {
         self.listed.push(format!("/v1/{kind}/{namespace}/{name}"));
     }
 
-    /// Writes its status. Ours is to be started next.
+    /// Writes its status, in which it keeps nothing of what it does not know. Ours is to be started next.
     async fn stops(self) {
-        let status = json!({"status": {
+        let mut dbqr = self.world.dbqrs().get("q").await.unwrap();
+        dbqr.data["status"] = json!({
             "managedResources": self.listed, "lastPollTime": "2024-01-01T00:00:00Z",
             "conditions": [{
                 "type": "Reconciled", "status": "True", "reason": "Success", "message": "Successfully queried DB",
                 "lastTransitionTime": "2024-01-01T00:00:00Z",
             }],
-        }});
-        let params = PatchParams { field_manager: Some("manager".into()), ..PatchParams::default() };
-        self.world.dbqrs().patch_status("q", &params, &Patch::Merge(status)).await.unwrap();
+        });
+        let params = PostParams { field_manager: Some("manager".into()), ..PostParams::default() };
+        self.world.dbqrs().replace_status("q", &params, &dbqr).await.unwrap();
     }
 }
 
@@ -193,7 +201,7 @@ async fn tenants_namespaces_and_what_is_in_them_are_taken_over_and_go_with_their
     world.restart();
     world.ready("q").await;
     until_counted(&world, 4).await;
-    assert!(event(&world, "TakenOver").await.starts_with("4 objects"));
+    assert!(event(&world, "TakenOver").await.ends_with(": 4 objects"));
     let namespace = namespaces(&world).get(&names[0]).await.unwrap();
     assert_eq!(namespace.metadata.uid, before.metadata.uid);
     assert_eq!((&*namespace.labels()["tier"], namespace.labels().get("gone")), ("one", None));
@@ -641,4 +649,212 @@ async fn what_no_rule_allows_to_take_over_is_named_and_left_behind_where_the_acc
     world.until_gone("q").await;
     assert!(event(&world, "ObjectsLeft").await.ends_with(&format!("ConfigMap {}/b", other.name())));
     assert_eq!(version(&world, other.name(), "b").await, before);
+}
+
+/// Taken over, and then the Go operator's again for a while, which had a template with one more key.
+async fn returned<'a>(world: &'a mut World, names: &[&str]) -> Go<'a> {
+    let own = world.namespace.name().to_owned();
+    let mut go = Go::operates(world, json!({})).await;
+    for name in names {
+        go.applies_config_map(&own, name).await;
+    }
+    go.stops().await;
+    world.restart();
+    world.ready("q").await;
+    until_counted(world, names.len() as i64).await;
+    let mut go = Go::operates_again(world).await;
+    for name in names {
+        let mut object = config_map_of(&own, name);
+        object["data"] = json!({"v": "one", "again": "x"});
+        go.applies(object).await;
+    }
+    go
+}
+
+async fn until_data(world: &World, name: &str, data: Value) {
+    eventually_right(PATIENCE, async || {
+        let stored = json!(world.config_maps().get(name).await.unwrap().data);
+        if stored == data { Ok(()) } else { Err(format!("{name}: {stored} is not {data}")) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_go_operator_applied_to_ours_meanwhile_is_taken_over_once_more_be_it_listed_or_not() {
+    let mut world = World::new("switch-back", &["a", "unlisted"]).await;
+    let mut go = returned(&mut world, &["a", "unlisted"]).await;
+    go.listed.pop();
+    go.stops().await;
+    world.restart();
+    for name in ["a", "unlisted"] {
+        until_data(&world, name, json!({"v": "one"})).await;
+        let object = world.config_maps().get(name).await.unwrap();
+        assert!(ours(&object) && object.owner_references().len() == 1, "{object:?}");
+        assert!(!json!(object.annotations()).to_string().contains("last-applied"));
+    }
+    until_counted(&world, 2).await;
+    let template = CONFIG_MAP.replace("  v:", "  w:");
+    world.patch("q", json!({"spec": {"resourceTemplate": template}})).await;
+    for name in ["a", "unlisted"] {
+        until_data(&world, name, json!({"w": "one"})).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_taken_over_once_more_is_applied_be_there_an_end_before_that() {
+    let mut world = World::new("switch-back-end", &["a"]).await;
+    let go = returned(&mut world, &["a"]).await;
+    go.world.patch("q", json!({"spec": {"query": "SELECT nonsense"}})).await;
+    go.stops().await;
+    world.restart();
+    eventually("it is ours alone", PATIENCE, async || ours(&world.config_maps().get("a").await.unwrap()).then_some(()))
+        .await;
+    world.condition("q", "Ready", "False", Some("QueryFailed")).await;
+    until_data(&world, "a", json!({"v": "one", "again": "x"})).await;
+    world.operator.terminate();
+    world.patch("q", json!({"spec": {"query": "SELECT name, v FROM t"}})).await;
+    world.restart();
+    until_data(&world, "a", json!({"v": "one"})).await;
+}
+
+#[tokio::test]
+async fn what_existed_before_us_is_let_go_with_what_the_go_operator_put_on_it_meanwhile() {
+    let mut world = World::new("switch-back-adopted", &["a", "b"]).await;
+    let own = world.namespace.name().to_owned();
+    let params = PatchParams::apply("kubectl");
+    let mut object = config_map_of(&own, "b");
+    object["data"] = json!({"theirs": "x"});
+    world.config_maps().patch("b", &params, &Patch::Apply(&object)).await.unwrap();
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    assert_eq!(world.config_maps().get("b").await.unwrap().annotations()["konnektr.io/adopted"], "true");
+    let mut go = Go::operates_again(&mut world).await;
+    go.applies_config_map(&own, "b").await;
+    go.listed.clear();
+    go.stops().await;
+    world.run_sql("DELETE FROM t WHERE name = 'b'").await;
+    world.restart();
+    until_data(&world, "b", json!({"theirs": "x"})).await;
+    let object = world.config_maps().get("b").await.unwrap();
+    assert!(object.owner_references().is_empty(), "the garbage collector would take it: {object:?}");
+    assert!(object.labels().is_empty() && object.annotations().is_empty(), "{object:?}");
+}
+
+async fn notes(world: &World, reason: &str) -> Vec<(String, bool)> {
+    let events: Api<Event> = Api::namespaced(world.client.clone(), world.namespace.name());
+    let events = events.list(&ListParams::default()).await.unwrap().items;
+    let of_reason = events.into_iter().filter(|event| event.reason.as_deref() == Some(reason));
+    let mut notes: Vec<_> = of_reason
+        .map(|event| (event.note.unwrap(), event.series.is_none() && event.type_.unwrap() == "Warning"))
+        .collect();
+    notes.sort();
+    notes
+}
+
+#[tokio::test]
+async fn entries_that_tell_of_nothing_that_there_can_be_are_named_once_and_nothing_waits_for_them() {
+    let mut world = World::with_flags("switch-entries", &["a"], &FLAGS).await;
+    let own = world.namespace.name().to_owned();
+    let gadgets = Gadgets::new(&world).await;
+    let mut go = Go::operates(&mut world, json!({})).await;
+    go.applies_config_map(&own, "a").await;
+    // Those of an early version of it named no kind.
+    let unreadable = [format!(" /v1/ConfigMap/{own}/b"), format!("/v1/{own}/b"), "nonsense".into()];
+    go.listed.extend(unreadable.clone());
+    go.listed.push(format!("extensions/v1beta1/ConfigMap/{own}/b"));
+    // There is such a kind, in other versions.
+    go.listed.push(format!("{}/v0/Gadget/{own}/g", gadgets.group));
+    // Were it not for this one, the list would go at once.
+    go.applies_config_map(&own, "refused").await;
+    go.stops().await;
+    let refusal = Refusal::unless(&world, "!(object.metadata.name in ['refused', 'probe'])").await;
+    refusal.heeded(&world, "probe").await;
+    world.restart();
+    world.condition("q", "Ready", "False", Some("TakeOverFailed")).await;
+    world.until_value("a", Some("one")).await;
+    for _ in 0..2 {
+        world.another_pass("q").await;
+    }
+    let told = "not taken over from the Go operator, and not tried again, as";
+    let unreadable = unreadable.map(|entry| format!("{entry:?}")).join(", ");
+    assert_eq!(
+        notes(&world, "NotTakenOver").await,
+        [
+            (format!("{told} the API server has no such kind in any version: ConfigMap.extensions {own}/b"), true),
+            (format!("{told} they are not group/version/kind/namespace/name: {unreadable}"), true),
+        ]
+    );
+    refusal.lift().await;
+    world.ready("q").await;
+    until_counted(&world, 1).await;
+}
+
+#[tokio::test]
+async fn what_the_go_operator_applied_to_ours_in_another_version_goes_as_well() {
+    let mut world = World::new("switch-back-version", &["a"]).await;
+    let template = |version: &str, more: &str| {
+        let target = "{apiVersion: apps/v1, kind: Deployment, name: x}";
+        let spec = format!("{{scaleTargetRef: {target}, maxReplicas: 3{more}}}");
+        json!({"resourceTemplate": format!(
+            "apiVersion: autoscaling/{version}\nkind: HorizontalPodAutoscaler\nmetadata:\n  name: {{{{ row.name }}}}\nspec: {spec}\n"
+        )})
+    };
+    world.create("q", template("v1", ", targetCPUUtilizationPercentage: 33")).await;
+    world.ready("q").await;
+    let mut go = Go::operates_again(&mut world).await;
+    let own = go.world.namespace.name().to_owned();
+    let target = json!({"type": "Utilization", "averageUtilization": 44});
+    let object = json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {
+            "name": "a", "namespace": own, "labels": {"konnektr.io/managed-by": "q"},
+            "ownerReferences": reference(&go.dbqr),
+        },
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x"},
+            "maxReplicas": 3, "minReplicas": 2,
+            "metrics": [{"type": "Resource", "resource": {"name": "memory", "target": target}}],
+        },
+    });
+    let kind = GroupVersionKind::gvk("autoscaling", "v2", "HorizontalPodAutoscaler");
+    let kind = ApiResource::from_gvk(&kind);
+    let scalers: Api<DynamicObject> = Api::namespaced_with(go.world.client.clone(), &own, &kind);
+    let params = PatchParams::apply("databasequeryresource-controller").force();
+    scalers.patch("a", &params, &Patch::Apply(&object)).await.unwrap();
+    go.listed.push(format!("autoscaling/v2/HorizontalPodAutoscaler/{own}/a"));
+    go.world.patch("q", json!({"spec": template("v2", "")})).await;
+    go.stops().await;
+    world.restart();
+    world.ready("q").await;
+    eventually_right(PATIENCE, async || {
+        let object = scalers.get("a").await.unwrap();
+        let text = object.data["spec"].to_string();
+        let is_right =
+            ours(&object) && object.data["spec"]["minReplicas"] == 1 && !text.contains("44") && !text.contains("33");
+        if is_right { Ok(()) } else { Err(json!(object).to_string()) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn both_at_once_do_not_write_without_end_and_the_one_that_stays_has_it_all() {
+    let mut world = World::new("switch-both", &["a"]).await;
+    returned(&mut world, &["a"]).await.stops().await;
+    world.restart();
+    until_data(&world, "a", json!({"v": "one"})).await;
+    // As it does whenever one of its objects is written.
+    let mut object = config_map_of(world.namespace.name(), "a");
+    object["metadata"]["labels"] = json!({"konnektr.io/managed-by": "q"});
+    object["data"] = json!({"v": "one", "again": "x"});
+    let params = PatchParams::apply("databasequeryresource-controller").force();
+    let (mut taken, mut version) = (0, None);
+    for _ in 0..60 {
+        let applied = world.config_maps().patch("a", &params, &Patch::Apply(&object)).await.unwrap();
+        taken += usize::from(applied.resource_version() != version);
+        version = applied.resource_version();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(taken < 20, "{taken} of 60 times");
+    until_data(&world, "a", json!({"v": "one"})).await;
+    assert!(ours(&world.config_maps().get("a").await.unwrap()));
 }

@@ -19,9 +19,15 @@ fn an_entry_is_read_as_the_go_operator_writes_it_and_nothing_else_is() {
     assert_eq!(parse("/v1/ConfigMap/ns/name"), Some(id("ConfigMap", Some("ns"), "name")));
     assert_eq!(parse("/v1/Namespace//name"), Some(id("Namespace", None, "name")));
     assert_eq!(parse("apps/v1/Deployment/ns/name"), Some(id("Deployment.apps", Some("ns"), "name")));
-    for entry in
-        ["", "v1/ConfigMap/ns/name", "/v1/ConfigMap/ns/name/", "/v1//ns/name", "/v1/ConfigMap/ns/", "//ConfigMap/a/b"]
-    {
+    for entry in [
+        "",
+        " /v1/ConfigMap/ns/name",
+        "v1/ConfigMap/ns/name",
+        "/v1/ConfigMap/ns/name/",
+        "/v1//ns/name",
+        "/v1/ConfigMap/ns/",
+        "//ConfigMap/a/b",
+    ] {
         assert_eq!(parse(entry), None, "{entry}");
     }
 }
@@ -30,7 +36,7 @@ fn an_entry_is_read_as_the_go_operator_writes_it_and_nothing_else_is() {
 fn what_was_refused_stays_and_rests_and_is_told_by_name_while_the_others_are_settled() {
     let (mut legacy, now) = (Legacy::default(), Instant::now());
     let stored = list(&["/v1/Namespace//a", "/v1/Namespace//b", "/v1/ConfigMap/n/c", "nonsense"]);
-    assert_eq!(legacy.read(&stored, anything), None);
+    assert_eq!(legacy.read(&stored, anything).len(), 1);
     assert_eq!(legacy.due(now).values().map(Vec::len).collect::<Vec<_>>(), [1, 2]);
     let (a, b, c) = (id("Namespace", None, "a"), id("Namespace", None, "b"), id("ConfigMap", Some("n"), "c"));
     legacy.settled(&c);
@@ -73,13 +79,33 @@ fn what_may_not_be_touched_stays_listed_and_the_notice_names_it_and_the_flag() {
         None => Err(Forbidden::ClusterScoped((*id.kind).clone())),
     };
     let entries: Arc<[String]> = entries.into_iter().chain(["/v1/ConfigMap/n/c".into()]).collect();
-    let notice = legacy.read(&entries, may_touch).unwrap();
+    let notice = legacy.read(&entries, may_touch).remove(0);
     let named = ["20 of the", "--allow-cluster-scoped=Namespace", "Namespace xx", "x19 and 10 more"];
     assert!(named.iter().all(|part| notice.note.contains(part)), "{}", notice.note);
     assert!(notice.note.len() < 1024 && notice.warning);
     legacy.settled(&id("ConfigMap", Some("n"), "c"));
     assert!(legacy.due(Instant::now()).is_empty() && legacy.is_open() && legacy.trouble().is_none());
-    assert_eq!(legacy.read(&entries, may_touch), None, "it is told once");
+    assert_eq!(legacy.read(&entries, may_touch), [], "it is told once");
+}
+
+#[test]
+fn what_cannot_be_read_or_is_of_no_kind_is_named_once_and_nothing_waits_for_it() {
+    let (mut legacy, now) = (Legacy::default(), Instant::now());
+    let stored = list(&[" /v1/ConfigMap/n/a", "x\n", "extensions/v1beta1/Thing/n/b", "/v1/ConfigMap/n/c"]);
+    let notices = legacy.read(&stored, anything);
+    let [Notice { warning: true, reason, note }] = &notices[..] else { panic!("{notices:?}") };
+    assert_eq!(reason, "NotTakenOver");
+    assert!(note.ends_with(r#"are not group/version/kind/namespace/name: " /v1/ConfigMap/n/a", "x\n""#), "{note}");
+    let unserved = [id("Thing.extensions", Some("n"), "b")];
+    let Notice { warning, reason, note } = legacy.unserved(&unserved).unwrap();
+    assert_eq!((warning, &*reason), (true, "NotTakenOver"));
+    assert!(note.ends_with("the API server has no such kind in any version: Thing.extensions n/b"), "{note}");
+    assert_eq!(legacy.due(now).len(), 1);
+    legacy.settled(&id("ConfigMap", Some("n"), "c"));
+    assert!(!legacy.is_open() && legacy.trouble().is_none());
+    legacy.forget();
+    assert_eq!(legacy.read(&stored, anything), []);
+    assert_eq!((legacy.unserved(&unserved), legacy.unserved(&[])), (None, None));
 }
 
 fn entry(manager: &str, operation: &str, fields: Value) -> Value {
@@ -117,4 +143,38 @@ fn the_go_operators_entry_becomes_ours_with_the_marks_and_nothing_of_anybody_els
     let annotations = json!({".": {}, "f:konnektr.io/adopted": {}});
     assert_eq!(left[0].fields_v1.as_ref().unwrap().0, json!({"f:metadata": {"f:annotations": annotations}}));
     assert!(!is_our_apply(&left[0]));
+}
+
+#[test]
+fn what_both_applied_is_one_entry_of_ours_and_loses_no_field() {
+    let apply = |manager: &str, version: &str, fields: Value| {
+        let mut entry = entry(manager, "Apply", fields);
+        entry["apiVersion"] = json!(version);
+        entry
+    };
+    let label = || json!({(format!("f:{LABEL_NAME}")): {}});
+    let ours = json!({
+        "f:data": {"f:both": {}, "f:ours": {}},
+        "f:spec": {"f:bare": {}, "f:filled": {".": {}, "f:x": {}}, "f:map": {"f:x": {}}},
+        "f:metadata": {
+            "f:annotations": {(format!("f:{OWNER_UID}")): {}}, "f:labels": {(format!("f:{LABEL_NAMESPACE}")): {}},
+        },
+    });
+    let go = json!({
+        "f:data": {"f:both": {}, "f:theirs": {}}, "f:metadata": {"f:labels": label()},
+        "f:spec": {"f:bare": {"f:y": {}}, "f:filled": {}, "f:map": {"f:y": {}}},
+    });
+    let theirs = entry("kubectl", "Apply", json!({"f:data": {"f:k": {}}}));
+    let entries = inherited_of(json!([apply(FIELD_MANAGER, "v1", ours), theirs, apply(PREDECESSOR, "v2", go)]));
+    let both = json!({
+        "f:data": {"f:both": {}, "f:theirs": {}, "f:ours": {}},
+        "f:metadata": {
+            "f:labels": {(format!("f:{LABEL_NAME}")): {}, (format!("f:{LABEL_NAMESPACE}")): {}},
+            "f:annotations": {(format!("f:{OWNER_UID}")): {}},
+        },
+        "f:spec": {
+            "f:bare": {".": {}, "f:y": {}}, "f:filled": {".": {}, "f:x": {}}, "f:map": {"f:x": {}, "f:y": {}},
+        },
+    });
+    assert_eq!(entries, json!([theirs, apply(FIELD_MANAGER, "v2", both)]));
 }

@@ -54,6 +54,8 @@ pub struct Known {
     pub hold: Hold,
     /// Whether it has a reference to its owner.
     pub referring: bool,
+    /// Whether the Go operator has applied it as well. What that holds alone, no apply of ours would ever remove.
+    pub is_predecessors: bool,
     /// What we own of it; None where that is nothing.
     pub fields: Option<Fields>,
     /// What we owned when we applied it last, which is ours to take back; of adopted objects alone, as of others all is.
@@ -66,7 +68,7 @@ pub struct Known {
 impl Known {
     /// Whether the object is as it should be, if all that was applied is still ours.
     pub fn is_applied(&self, hash: &AppliedHash) -> bool {
-        !self.deleting && self.hash.as_ref() == Some(hash)
+        !self.deleting && !self.is_predecessors && self.hash.as_ref() == Some(hash)
     }
 
     /// Whether we still own all that is to be applied: `object`, our marks and the reference to the owner.
