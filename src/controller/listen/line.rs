@@ -1,5 +1,6 @@
 //! One listener: who listens, for which tables, and what each of them hears.
 
+mod held;
 mod quiet;
 mod reading;
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use self::held::Held;
 use super::name::Behind;
 use super::{Hearing, Interest, talk};
 use crate::controller::lock::lock;
@@ -23,10 +25,6 @@ use crate::logic::rows::{Keys, OtherKeys};
 use crate::logic::vigil::{Finding, Vigil};
 use crate::logic::wake::{Pending, Wake};
 use crate::postgres::Ping;
-
-/// Above this it may be that triggers have not notified since the last look. They do not where the queue is more than a
-/// quarter full, so that it never fills up because of us; between two looks it does not rise by more than the difference.
-const FULL: f64 = 0.2;
 
 /// A listener, and the task that works for it. Ended when it is dropped.
 pub(super) struct Open {
@@ -93,34 +91,6 @@ struct State {
     usage: f64,
     /// Why nobody is to notify for now.
     held: Option<Held>,
-}
-
-/// Why nothing can be relied on to be notified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Held {
-    /// The server's queue is too full.
-    Full,
-    /// Whoever notifies waits for somebody else's commit.
-    Stuck,
-}
-
-impl Held {
-    fn of(ping: &Ping) -> Option<Self> {
-        if ping.is_stuck { Some(Self::Stuck) } else { (ping.usage > FULL).then_some(Self::Full) }
-    }
-
-    fn why(self) -> &'static str {
-        match self {
-            Self::Full => {
-                "the server's queue of notifications is more than a fifth full: somebody listens and does not take what \
-                 is notified (pg_notification_queue_usage), and above a quarter nothing is sent"
-            }
-            Self::Stuck => {
-                "transactions that notify wait for another one to commit (maybe that waits for a synchronous standby), \
-                 so none is to notify until that is over"
-            }
-        }
-    }
 }
 
 /// A table on its way to be read by all who are interested.
