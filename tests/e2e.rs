@@ -74,6 +74,8 @@ mod notify;
 mod observe;
 #[path = "e2e/prune.rs"]
 mod prune;
+#[path = "e2e/renamed.rs"]
+mod renamed;
 #[path = "e2e/replica.rs"]
 mod replica;
 #[path = "e2e/secrecy.rs"]
