@@ -94,5 +94,7 @@ mod switch;
 mod tables;
 #[path = "e2e/tls.rs"]
 mod tls;
+#[path = "e2e/turns.rs"]
+mod turns;
 #[path = "e2e/unseen.rs"]
 mod unseen;

@@ -81,5 +81,10 @@ fn what_is_missing_is_told_with_what_to_run() {
     let disabled = |always| said(Why::Disabled { triggers: triggers.clone(), always });
     assert!(disabled(false).ends_with("run: ALTER TABLE \"S t\".t ENABLE TRIGGER dbqo_1_ins;"));
     assert!(disabled(true).ends_with("run: ALTER TABLE \"S t\".t ENABLE ALWAYS TRIGGER dbqo_1_ins;"));
+    let too_early = |why| Missing::of(why, Some(&table), &wanted(&["id"], 1)).too_early().to_string();
+    for why in [Why::NotWatched, Why::Missing(triggers.clone()), Why::SendsLess, Why::Busy] {
+        assert_eq!(too_early(why), said(Why::Busy));
+    }
+    assert_eq!(too_early(Why::NoKeyColumn), said(Why::NoKeyColumn), "which is not for want of another attempt");
     assert!(!said(Why::Standby).contains("run:") && !said(Why::Newer(2)).contains("run:"));
 }
