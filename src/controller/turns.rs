@@ -65,3 +65,61 @@ impl Turn {
         self.attempts.ended(self.began, has_failed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::logic::connection::Settings;
+    use crate::logic::triggers::{Missing, Wanted};
+
+    fn table(dbname: &str, oid: u32) -> Table {
+        (Endpoint::of(&Settings { dbname: dbname.into(), ..Settings::default() }), oid)
+    }
+
+    fn busy() -> Result<Watched, Unwatched> {
+        let wanted = Wanted { oid: 1, keys: None, slots: None };
+        Err(Unwatched::Missing(Missing::of(Why::Busy, None, &wanted)))
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_somebody_tries_waits_and_does_not_try_after_a_failure() {
+        let turns = Turns::default();
+        let first = turns.take(table("a", 1)).await.unwrap();
+        let mut second = Box::pin(turns.take(table("a", 1)));
+        assert!((&mut second).now_or_never().is_none(), "it waits");
+        assert!(!turns.has_failed(&table("a", 1)), "nobody knows yet");
+        for other in [table("a", 2), table("b", 1)] {
+            assert!(turns.take(other).now_or_never().flatten().is_some(), "other tables wait for nobody");
+        }
+        first.end(&busy());
+        assert!(second.await.is_none());
+        assert!(turns.has_failed(&table("a", 1)) && !turns.has_failed(&table("a", 2)));
+    }
+
+    #[tokio::test]
+    async fn after_a_success_or_where_somebody_gave_up_the_next_one_tries() {
+        let turns = Turns::default();
+        let made = Ok(Watched { created: Vec::new(), keys: Vec::new(), slots: 1 });
+        turns.take(table("a", 1)).await.unwrap().end(&made);
+        drop(turns.take(table("a", 1)).await.unwrap());
+        let mut last = turns.take(table("a", 1)).await.unwrap();
+        last.began -= Duration::from_secs(60);
+        last.end(&busy());
+        assert!(turns.take(table("a", 1)).await.is_some(), "that is a minute ago");
+    }
+
+    #[tokio::test]
+    async fn only_failures_are_kept() {
+        let turns = Turns::default();
+        for oid in 1..10 {
+            drop(turns.take(table("a", oid)).await);
+        }
+        turns.take(table("a", 10)).await.unwrap().end(&busy());
+        drop(turns.take(table("a", 11)).await);
+        assert_eq!(lock(&turns.tables).len(), 2, "the one that failed, and the last one");
+    }
+}
