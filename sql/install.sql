@@ -22,6 +22,10 @@
 -- c are the key columns and k the keys of the rows that changed, as text; k is null where all may have changed: after
 -- TRUNCATE, for more than 100 keys, or for more than 7,000 bytes. It reads no table, and writes none.
 -- A session or role opts out with  SET dbqo.skip = on  (bulk loads, say).
+--
+-- Who can read that: every role of the database, as PostgreSQL has no rights for LISTEN; so also keys of tables that it may
+-- not SELECT from. (Where nobody listens nothing is sent, unless there are no slots.) Where keys are secret, let others be
+-- the key columns, or keep such roles out of the database: REVOKE CONNECT ON DATABASE ... FROM PUBLIC.
 
 DO $install$
 DECLARE

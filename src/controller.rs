@@ -34,6 +34,7 @@ mod seen;
 mod start;
 mod stop;
 mod takeover;
+mod turns;
 mod wakes;
 
 use std::sync::Arc;
@@ -51,6 +52,7 @@ pub use deep::Deep;
 pub use drift::Drift;
 pub use leader::{Candidate, Ended, Lost, run};
 pub use listen::{Bounds, Listeners};
+pub use turns::Turns;
 
 /// What every DatabaseQueryResource is worked on with. Cheap to clone.
 #[derive(Clone)]
@@ -75,6 +77,8 @@ pub struct Context {
     pub listeners: Arc<Listeners>,
     /// Whether triggers are installed where a role may.
     pub installs_triggers: bool,
+    /// Who makes those of which table.
+    pub turns: Arc<Turns>,
     /// True once the process is asked to stop.
     pub stopping: watch::Receiver<bool>,
 }

@@ -2,6 +2,7 @@
 //! a decision needs of those is an argument.
 
 pub mod account;
+pub mod attempts;
 pub mod bell;
 pub mod columns;
 pub mod conflict;

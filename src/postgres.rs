@@ -16,6 +16,7 @@ mod probe;
 mod query;
 mod replica;
 mod session;
+mod shape;
 mod tls;
 mod tree;
 mod triggers;

@@ -74,6 +74,8 @@ mod notify;
 mod observe;
 #[path = "e2e/prune.rs"]
 mod prune;
+#[path = "e2e/renamed.rs"]
+mod renamed;
 #[path = "e2e/replica.rs"]
 mod replica;
 #[path = "e2e/secrecy.rs"]
@@ -92,6 +94,8 @@ mod switch;
 mod tables;
 #[path = "e2e/tls.rs"]
 mod tls;
+#[path = "e2e/turns.rs"]
+mod turns;
 #[path = "e2e/unseen.rs"]
 mod unseen;
 #[path = "e2e/webhooks.rs"]

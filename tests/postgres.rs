@@ -20,6 +20,8 @@ mod pooler;
 mod probe;
 #[path = "postgres/rows.rs"]
 mod rows;
+#[path = "postgres/shape.rs"]
+mod shape;
 #[path = "postgres/splitter.rs"]
 mod splitter;
 #[path = "postgres/standby.rs"]

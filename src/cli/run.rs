@@ -209,6 +209,7 @@ async fn operate(flags: &Flags) -> Result<(), String> {
         deep: Arc::default(),
         listeners,
         installs_triggers: flags.install_triggers == InstallTriggers::Auto,
+        turns: Arc::default(),
         stopping,
     };
     let mut controller = tokio::spawn(pulse.of(controller::run(Arc::new(context), candidate)));

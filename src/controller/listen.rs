@@ -38,16 +38,17 @@ pub struct Bounds {
     pub waiting: usize,
 }
 
-/// What is listened to.
+/// What is listened to: a database.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Endpoint {
+pub(super) struct Endpoint {
     /// With the addresses of those that are not looked up: whoever has another one means another server.
     hosts: Vec<(String, Option<IpAddr>, u16)>,
     dbname: String,
 }
 
 impl Endpoint {
-    fn of(settings: &Settings) -> Self {
+    /// Where these settings lead.
+    pub(super) fn of(settings: &Settings) -> Self {
         let hosts = settings.hosts.iter().map(|host| (host.name.clone(), host.address, host.port)).collect();
         Self { hosts, dbname: settings.dbname.clone() }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::Error;
-use super::listen::{Interest, Keyed};
+use super::listen::{Endpoint, Interest, Keyed};
 use super::memory::Memory;
 use super::notified::Notified;
 use super::pass::{Pass, limits};
@@ -142,7 +142,7 @@ impl Pass<'_> {
                 continue;
             }
             let wanted = Wanted { oid: watch.oid, keys: Some(Vec::new()), slots: None };
-            match lease.session.ensure_watched(&wanted, self.ctx.installs_triggers, &limits(valid)).await {
+            match self.ensure_made(&mut lease, valid, &wanted).await {
                 Ok(made) => self.tell_of_made(&made).await,
                 Err(why) => unfit += &format!("; its triggers let statements fail that reach them: {why}"),
             }
@@ -169,18 +169,44 @@ impl Pass<'_> {
         wanted: &mut Wanted,
         may_lack_keys: bool,
     ) -> Result<Watched, Unwatched> {
-        let limits = limits(valid);
-        let ensured = lease.session.ensure_watched(wanted, self.ctx.installs_triggers, &limits).await;
+        let ensured = self.ensure_made(lease, valid, wanted).await;
         if !matches!(ensured, Err(Unwatched::Missing(_))) || !may_lack_keys || wanted.columns().is_empty() {
             return ensured;
         }
         let keyless = Wanted { keys: Some(Vec::new()), ..wanted.clone() };
-        match lease.session.ensure_watched(&keyless, false, &limits).await {
+        match lease.session.ensure_watched(&keyless, false, &limits(valid)).await {
             Err(Unwatched::Missing(_)) => ensured,
             keyless_too => {
                 *wanted = keyless;
                 keyless_too
             }
+        }
+    }
+
+    /// Sees to it that the changes of a table are sent, and makes what is missing for that when its turn has come: where
+    /// somebody has tried in vain lately, that is what is wrong.
+    async fn ensure_made(&self, lease: &mut Lease, valid: &Validated, wanted: &Wanted) -> Result<Watched, Unwatched> {
+        let (turns, table) = (&self.ctx.turns, (Endpoint::of(&valid.settings), wanted.oid));
+        let (mut turn, mut is_too_early) = (None, false);
+        let may_make = async |lacks: bool| {
+            if !self.ctx.installs_triggers {
+                return false;
+            }
+            // What is there may be of an older edition, which locks no table.
+            if !lacks {
+                return !turns.has_failed(&table);
+            }
+            turn = turns.take(table.clone()).await;
+            is_too_early = turn.is_none();
+            turn.is_some()
+        };
+        let ensured = lease.session.ensure_watched_if(wanted, may_make, &limits(valid)).await;
+        if let Some(turn) = turn {
+            turn.end(&ensured);
+        }
+        match ensured {
+            Err(Unwatched::Missing(missing)) if is_too_early => Err(Unwatched::Missing(missing.too_early())),
+            ensured => ensured,
         }
     }
 }

@@ -102,7 +102,7 @@ pub struct Relation {
     pub rows: f64,
     /// About how many bytes they lie in.
     pub bytes: i64,
-    /// Hash of its counters, file and definition, and of the same of all its partitions.
+    /// Hash of its counters, file, columns and definition, and of the same of all its partitions.
     pub state: i64,
 }
 

@@ -280,6 +280,14 @@ impl Missing {
         };
         Self { why, statement }
     }
+
+    /// What is wrong where nothing was made because somebody had tried in vain lately.
+    pub fn too_early(self) -> Self {
+        match self.why {
+            Why::NotWatched | Why::Missing(_) | Why::SendsLess => Self { why: Why::Busy, ..self },
+            _ => self,
+        }
+    }
 }
 
 /// The statement by which somebody watches a table; names are quoted where they have to be.

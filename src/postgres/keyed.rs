@@ -8,6 +8,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::pick::AsText;
 use super::query::bounded;
+use super::shape::shape;
 use super::tree::tree;
 use super::{Error, Limits, Session};
 use crate::logic::detect::Watched;
@@ -28,7 +29,8 @@ const WHICH: &str = "the look for whether rows can be read by their keys";
 const FAMILY: &str = concat!(
     "\
     WITH RECURSIVE watched AS ( \
-        SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace \
+        SELECT c.oid, c.reltype FROM pg_catalog.pg_class c \
+        JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace \
         WHERE c.relname = $2::name \
         AND CASE WHEN $1 IS NULL THEN pg_table_is_visible(c.oid) ELSE s.nspname = $1::name END \
     ), up(oid) AS ( \
@@ -40,9 +42,11 @@ const FAMILY: &str = concat!(
     ), ",
     tree!("(SELECT watched.oid FROM watched)"),
     "SELECT r.oid, r.relkind::text, s.nspname::text, r.relname::text, r.oid IN (SELECT tree.oid FROM tree), \
-        hashtextextended(string_agg(format('%s %s %s', r.oid, r.xmin, \
+        hashtextextended(concat(string_agg(format('%s %s %s', r.oid, r.xmin, \
             (SELECT string_agg(i.indexrelid::text, ' ' ORDER BY i.indexrelid) FROM pg_catalog.pg_index i \
-             WHERE i.indrelid = r.oid AND i.indisunique)), ',') OVER whole, 0) \
+             WHERE i.indrelid = r.oid AND i.indisunique)), ',') OVER whole, ' ', ",
+    shape!("(SELECT watched.reltype FROM watched)"),
+    "), 0) \
     FROM down JOIN pg_catalog.pg_class r ON r.oid = down.oid \
     JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace \
     WINDOW whole AS (ORDER BY r.oid ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) \

@@ -12,6 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::error::SILENT;
 use super::session::PATIENCE;
+use super::shape::shape;
 use super::tree::tree;
 use super::{Error, Session};
 use crate::logic::connection::Settings;
@@ -39,8 +40,10 @@ const PING: &str = concat!(
     "SELECT hashtextextended(string_agg(format('%s %s %s', pg_stat_get_tuples_inserted(r.oid), \
                     pg_stat_get_tuples_updated(r.oid), pg_stat_get_tuples_deleted(r.oid)), ',' ORDER BY r.oid), 0) \
                     AS counters, \
-                hashtextextended(string_agg(format('%s %s %s %s', r.oid, r.xmin, tree.leaving, \
-                    pg_relation_filenode(r.oid)), ',' ORDER BY r.oid), 0) AS definition, \
+                hashtextextended(concat(string_agg(format('%s %s %s %s', r.oid, r.xmin, tree.leaving, \
+                    pg_relation_filenode(r.oid)), ',' ORDER BY r.oid), ' ', ",
+    shape!("c.reltype"),
+    "), 0) AS definition, \
                 (SELECT CASE WHEN bool_and(g.tgenabled IN ('O', 'A')) THEN \
                     hashtextextended(string_agg(format('%s %s %s %s %s', g.oid, g.xmin, g.tgenabled, p.oid, p.xmin), ',' \
                         ORDER BY g.oid), 0) END \

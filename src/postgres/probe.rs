@@ -5,6 +5,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::error::place;
 use super::query::bounded;
+use super::shape::shape;
 use super::tree::tree;
 use super::{Error, Limits, Session};
 use crate::logic::detect::{Ask, Detection, Fingerprint, Found, FoundTable, Relation, Server};
@@ -16,7 +17,7 @@ const WHICH: &str = "the look for changes";
 /// Tables are found as the server finds them in a query, but without the right to use their schema: counters are
 /// there for everybody. All descendants count, as all of them are read through the table. Of a table that was never
 /// analysed, the file's size says how many rows of the smallest kind it could hold. Changes of its definition (a column
-/// with a default, say) show in the row that the catalog has for it.
+/// with a default, one that is called otherwise) show in the rows that the catalogs have for it.
 const TABLES: &str = "\
     SELECT c.oid::int8, c.relkind::text, a.attnum IS NOT NULL, \
         coalesce(c.usable AND has_column_privilege(c.oid, a.attnum, 'SELECT'), false), \
@@ -32,7 +33,7 @@ const FROM: &str = concat!(
     FROM pg_catalog.pg_database d \
     CROSS JOIN unnest($1, $2, $3) WITH ORDINALITY AS t(schema, name, column_name, n) \
     LEFT JOIN LATERAL ( \
-        SELECT c.oid, c.relkind, has_schema_privilege(c.relnamespace, 'USAGE') AS usable \
+        SELECT c.oid, c.relkind, c.reltype, has_schema_privilege(c.relnamespace, 'USAGE') AS usable \
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace \
         WHERE c.relname = t.name::name \
         AND CASE WHEN t.schema IS NULL THEN pg_table_is_visible(c.oid) ELSE s.nspname = t.schema::name END \
@@ -46,9 +47,11 @@ const FROM: &str = concat!(
             sum(CASE WHEN r.reltuples < 0 THEN pg_relation_size(r.oid) / 36 ELSE r.reltuples END) \
                 FILTER (WHERE r.relkind IN ('r', 'm')) AS rows, \
             sum(r.relpages::int8) * current_setting('block_size')::int8 AS bytes, \
-            hashtextextended(string_agg(format('%s %s %s %s %s %s %s', r.oid, r.xmin, tree.leaving, \
+            hashtextextended(concat(string_agg(format('%s %s %s %s %s %s %s', r.oid, r.xmin, tree.leaving, \
                 pg_relation_filenode(r.oid), pg_stat_get_tuples_inserted(r.oid), pg_stat_get_tuples_updated(r.oid), \
-                pg_stat_get_tuples_deleted(r.oid)), ',' ORDER BY r.oid), 0) AS state \
+                pg_stat_get_tuples_deleted(r.oid)), ',' ORDER BY r.oid), ' ', ",
+    shape!("c.reltype"),
+    "), 0) AS state \
         FROM tree JOIN pg_catalog.pg_class r ON r.oid = tree.oid \
     ) m ON true \
     WHERE d.datname = current_database() \

@@ -149,32 +149,48 @@ impl Session {
         may_make: bool,
         limits: &Limits,
     ) -> Result<Watched, Unwatched> {
-        let mut installed = self.installed(limits).await?;
+        self.ensure_watched_if(wanted, async |_| may_make, limits).await
+    }
+
+    /// The same, where whether something may be made is asked only when this role may make it, with whether anything is
+    /// known to be missing. Who is asked may take its time.
+    pub async fn ensure_watched_if(
+        &mut self,
+        wanted: &Wanted,
+        may_make: impl AsyncFnOnce(bool) -> bool,
+        limits: &Limits,
+    ) -> Result<Watched, Unwatched> {
+        let (mut installed, mut watch) = (self.installed(limits).await?, self.one(wanted.oid, limits).await?);
         let mut created = Vec::new();
-        if may_make && installed.may_be_installed() {
-            match self.install(limits).await {
-                Ok(()) => created.push("schema dbqo".to_owned()),
-                Err(error) if error.is_of_class(DENIED) || error.is_of_class(BUSY) => {}
-                Err(error) => return Err(error.into()),
-            }
-            installed = self.installed(limits).await?;
-        }
-        let mut watch = self.one(wanted.oid, limits).await?;
-        let missing = |why, watch: &Watch| Unwatched::Missing(Missing::of(why, watch.table.as_ref(), wanted));
-        installed.is_usable().map_err(|why| missing(why, &watch))?;
         let mut refused = None;
-        if may_make && watch.may_make && watch.table.is_some() {
-            match self.watch(wanted, limits).await {
-                Ok(made) => created.extend(made),
-                // What is missing then tells more.
-                Err(error) if error.is_of_class(DENIED) => {}
-                Err(error) => refused = Some(refusal(&error).ok_or(error)?),
+        let is_makeable = installed.may_be_installed() || installed.is_usable().is_ok() && watch.may_make;
+        let lacks = installed.may_be_installed() || watch.serves(wanted).is_err();
+        if is_makeable && may_make(lacks).await {
+            // By now somebody else may have.
+            installed = self.installed(limits).await?;
+            if installed.may_be_installed() {
+                match self.install(limits).await {
+                    Ok(()) => created.push("schema dbqo".to_owned()),
+                    Err(error) if error.is_of_class(DENIED) || error.is_of_class(BUSY) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                installed = self.installed(limits).await?;
+            }
+            if installed.is_usable().is_ok() && watch.may_make && watch.table.is_some() {
+                match self.watch(wanted, limits).await {
+                    Ok(made) => created.extend(made),
+                    // What is missing then tells more.
+                    Err(error) if error.is_of_class(DENIED) => {}
+                    Err(error) => refused = Some(refusal(&error).ok_or(error)?),
+                }
             }
             watch = self.one(wanted.oid, limits).await?;
         }
+        let missing = |why| Unwatched::Missing(Missing::of(why, watch.table.as_ref(), wanted));
+        installed.is_usable().map_err(missing)?;
         match watch.serves(wanted) {
             Ok(Sends { keys, slots }) => Ok(Watched { created, keys: keys.clone(), slots: *slots }),
-            Err(why) => Err(missing(refused.unwrap_or(why), &watch)),
+            Err(why) => Err(missing(refused.unwrap_or(why))),
         }
     }
 

@@ -484,6 +484,7 @@ async fn what_holds_is_told_anew_when_the_table_changes() {
         "ALTER TABLE low ADD CHECK (v < 1000)",
         "CREATE UNIQUE INDEX by_v ON high (v)",
         "DROP INDEX by_v",
+        "ALTER TABLE ranged RENAME v TO w; ALTER TABLE ranged RENAME w TO v",
         "ALTER TABLE ranged DETACH PARTITION high",
         "DROP TABLE ranged; CREATE TABLE ranged (id int PRIMARY KEY, v int)",
     ] {

@@ -5,7 +5,7 @@ use crate::logic::sql::qualified_name;
 
 /// Of `sql/install.sql`. Where it differs, raise `revision` there and [`REVISION`] here, unless that edition was never
 /// released: a database that has it would be left as it is.
-const DIGEST: &str = "86be93913855138e9ed6555bc1c72008fac9a81d482b5e1ce19b13a25f7a126a";
+const DIGEST: &str = "61e23f5c723d1a50c59a8fbbb6db46bc29ea614e8e8c7d483c2223596a0adaf8";
 
 #[test]
 fn each_edition_of_what_is_installed_has_a_number_of_its_own() {
@@ -81,5 +81,10 @@ fn what_is_missing_is_told_with_what_to_run() {
     let disabled = |always| said(Why::Disabled { triggers: triggers.clone(), always });
     assert!(disabled(false).ends_with("run: ALTER TABLE \"S t\".t ENABLE TRIGGER dbqo_1_ins;"));
     assert!(disabled(true).ends_with("run: ALTER TABLE \"S t\".t ENABLE ALWAYS TRIGGER dbqo_1_ins;"));
+    let too_early = |why| Missing::of(why, Some(&table), &wanted(&["id"], 1)).too_early().to_string();
+    for why in [Why::NotWatched, Why::Missing(triggers.clone()), Why::SendsLess, Why::Busy] {
+        assert_eq!(too_early(why), said(Why::Busy));
+    }
+    assert_eq!(too_early(Why::NoKeyColumn), said(Why::NoKeyColumn), "which is not for want of another attempt");
     assert!(!said(Why::Standby).contains("run:") && !said(Why::Newer(2)).contains("run:"));
 }
