@@ -342,6 +342,7 @@ async fn a_status_that_was_wiped_is_written_anew_and_nothing_is_lost_with_it() {
     let bystanders = Bystanders::new(&world).await;
     world.create("q", json!({})).await;
     world.ready("q").await;
+    world.another_pass("q").await;
     let told = world.get("q").await["status"].clone();
     let wipes =
         [json!({"kinds": null}), json!({"kinds": []}), json!({"conditions": null, "kinds": null, "rows": null})];
