@@ -12,8 +12,8 @@ use super::failure::Failure;
 use super::overtaken::{TRIES, unless_overtaken};
 use crate::logic::legacy;
 use crate::logic::object::{
-    APPLIED_HASH, Desired, Kind, Known, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, Owner, annotation,
-    is_predecessor, owner_labels,
+    ADOPTED, APPLIED_HASH, Desired, Kind, Known, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, Owner, annotation,
+    is_adopted, is_predecessor, owner_labels,
 };
 
 impl Cluster {
@@ -51,7 +51,8 @@ impl Cluster {
 
     /// Puts our marks on, and then renames the entry. The API server gives what one request writes to an entry of that
     /// request alone, so that it takes a second one to have the marks in the entry of our applies. Until then the object is
-    /// the Go operator's. The hash of an apply of ours before goes: whoever finds the object has to apply it.
+    /// the Go operator's. The hash of an apply of ours before goes: whoever finds the object has to apply it. As it may be all
+    /// that tells that the object existed before us, the mark of that is put on in its place.
     pub(super) async fn mark(
         &self,
         kind: &Kind,
@@ -59,14 +60,19 @@ impl Cluster {
         owner: &Owner,
         meta: &ObjectMeta,
     ) -> Result<ObjectMeta, Failure> {
-        let marks = json!({"metadata": {
+        let is_adopted = is_adopted(meta);
+        let mut marks = json!({"metadata": {
             "uid": meta.uid, "resourceVersion": meta.resource_version,
             "labels": {LABEL_NAME: owner.label(), LABEL_NAMESPACE: owner.namespace},
             "annotations": {OWNER_UID: owner.uid, APPLIED_HASH: null},
         }});
+        if is_adopted {
+            marks["metadata"]["annotations"][ADOPTED] = json!("true");
+        }
         let is_marked = owner_labels(meta) == (Some(&owner.label()), Some(&owner.namespace))
             && annotation(meta, OWNER_UID) == Some(&owner.uid)
-            && annotation(meta, APPLIED_HASH).is_none();
+            && annotation(meta, APPLIED_HASH).is_none()
+            && (!is_adopted || annotation(meta, ADOPTED).is_some());
         // Where an answer takes long it is half done each time.
         let marked = if is_marked { meta.clone() } else { self.merged(kind, id, marks).await? };
         let mut entries = marked.managed_fields.unwrap_or_default();
@@ -74,7 +80,7 @@ impl Cluster {
             let dropped = meta.managed_fields.iter().flatten().find(|entry| is_predecessor(entry));
             entries.extend(dropped.map(|entry| legacy::in_version(entry, kind.api_version())));
         }
-        let entries = legacy::inherited(entries);
+        let entries = legacy::inherited(entries, is_adopted);
         let entries: Vec<Value> = entries.iter().map(|entry| json!(entry)).collect();
         let renamed = json!({"metadata": {
             "uid": meta.uid, "resourceVersion": marked.resource_version, "managedFields": entries,

@@ -10,7 +10,7 @@ use super::request::{Answer, Call, METADATA_LIST, Metadata, asked, encoded, list
 use crate::logic::fields::Fields;
 use crate::logic::object;
 use crate::logic::object::{
-    APPLIED_HASH, AppliedHash, Kind, Known, ObjectId, Owner, Ownership, Version, annotation, hold, is_predecessor,
+    APPLIED_HASH, AppliedHash, Kind, Known, ObjectId, Owner, Ownership, Version, annotation, hold, is_predecessors_too,
     is_protected, ownership,
 };
 
@@ -156,7 +156,7 @@ impl Cluster {
             protected: is_protected(meta),
             deleting: meta.deletion_timestamp.is_some(),
             hold: hold(meta),
-            is_predecessors: meta.managed_fields.iter().flatten().any(is_predecessor),
+            is_predecessors: is_predecessors_too(meta),
             referring: meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid),
             fields: self.fields(meta),
             applied: None,

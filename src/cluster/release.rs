@@ -22,8 +22,10 @@ impl Cluster {
             if ownership(&meta, owner) != Ownership::Ours {
                 return Ok(());
             }
-            // What the Go operator put on goes as well, above all its reference, by which the object would be deleted.
-            let is_predecessors = meta.managed_fields.iter().flatten().any(is_predecessor);
+            // What the Go operator put on for this very resource goes as well, above all its reference, by which the object
+            // would be deleted. We put none on what existed before us.
+            let refers = meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid);
+            let is_predecessors = refers && meta.managed_fields.iter().flatten().any(is_predecessor);
             let meta = if is_predecessors { self.mark(kind, id, owner, &meta).await? } else { meta };
             // Without our fields, what we created ourselves would be an empty shell; so would what we took as a whole.
             if is_orphaned(&meta) || !written_by_others(&meta) {

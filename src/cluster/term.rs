@@ -69,9 +69,13 @@ impl Term {
         self.set([Duration::ZERO; 2]);
     }
 
-    /// Whether there is anything left of it.
+    /// Whether there is anything left of it. Once there was found to be nothing it stays so, whatever a clock says then.
     pub fn is_running(&self) -> bool {
-        self.runs_at(Moment::now())
+        let runs = self.runs_at(Moment::now());
+        if !runs && self.until.has_begun.load(Ordering::SeqCst) {
+            self.end();
+        }
+        runs
     }
 
     fn runs_at(&self, moment: Moment) -> bool {

@@ -193,7 +193,7 @@ impl Bell {
     pub fn hold(&mut self, now: Instant) -> Option<Act> {
         let act = matches!(self.phase, Phase::Armed { .. } | Phase::Waiting { .. }).then_some(Act::Disarm);
         if !self.is_masked() {
-            self.pause = LONGEST;
+            self.pause = LONGEST.max(self.cost * SHARE);
             self.recent.clear();
             self.hushed = Some((now, false));
             self.phase = Phase::Masked { until: now + self.pause };
@@ -225,6 +225,11 @@ impl Bell {
         self.hushed = self.hushed.map(|(since, _)| (since, !is_little));
         self.phase = Phase::Arming;
         Some(Act::Arm)
+    }
+
+    /// Whether its lock is to be waited for.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Waiting { .. })
     }
 
     /// What it is time for.
@@ -441,6 +446,10 @@ mod tests {
         assert!(bell.is_masked());
         assert_eq!(bell.unrest(now + 2 * LONG), None, "that it is so is told by the listener, of all tables");
         assert_eq!(bell.had(now), Some(Act::Disarm));
+        let mut slow = armed(now);
+        slow.read(0, LONGEST, now);
+        slow.hold(now);
+        assert_eq!(pause(&slow, now), LONGEST * SHARE, "no more often than it can be read");
     }
 
     #[test]

@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 
 use super::few::{counted, few};
 use super::object::{
-    FIELD_MANAGER, GroupKind, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, is_our_apply, is_predecessor, is_us,
+    ADOPTED, FIELD_MANAGER, GroupKind, LABEL_NAME, LABEL_NAMESPACE, OWNER_UID, ObjectId, is_our_apply, is_predecessor,
+    is_us,
 };
 use super::outcome::Notice;
 use super::rest::Resting;
@@ -165,8 +166,11 @@ pub fn taken(number: usize) -> Notice {
 /// The entries of an object of the Go operator that carries our marks, which we have put on just now: its own becomes
 /// ours, and with it the marks, and what we have applied before: an object has one entry of each who applies it. That is in
 /// the version of the Go operator's, which was the last.
-pub fn inherited(mut entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
-    let marks = [("f:labels", LABEL_NAME), ("f:labels", LABEL_NAMESPACE), ("f:annotations", OWNER_UID)];
+pub fn inherited(mut entries: Vec<ManagedFieldsEntry>, is_adopted: bool) -> Vec<ManagedFieldsEntry> {
+    let mut marks = vec![("f:labels", LABEL_NAME), ("f:labels", LABEL_NAMESPACE), ("f:annotations", OWNER_UID)];
+    if is_adopted {
+        marks.push(("f:annotations", ADOPTED));
+    }
     let is_theirs = entries.iter().any(is_predecessor);
     let earlier = entries.iter().position(is_our_apply).filter(|_| is_theirs).map(|at| entries.remove(at));
     let earlier = earlier.and_then(|entry| entry.fields_v1);
@@ -175,14 +179,14 @@ pub fn inherited(mut entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry
             entry.manager = Some(FIELD_MANAGER.into());
             let fields = entry.fields_v1.get_or_insert_with(|| FieldsV1(json!({})));
             earlier.iter().for_each(|earlier| unite(&mut fields.0, &earlier.0));
-            for (part, key) in marks {
+            for (part, key) in &marks {
                 let metadata = below(&mut fields.0, "f:metadata");
                 below(metadata, part)[format!("f:{key}")] = json!({});
             }
         } else if is_us(&entry)
             && let Some(FieldsV1(fields)) = &mut entry.fields_v1
         {
-            for (part, key) in marks {
+            for (part, key) in &marks {
                 without(fields, &["f:metadata", part, &format!("f:{key}")]);
             }
             if fields.as_object().is_some_and(Map::is_empty) {

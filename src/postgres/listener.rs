@@ -27,11 +27,14 @@ const WHICH: &str = "the listening connection";
 /// commit until after it.
 const PING: &str = concat!(
     "\
-    SELECT pg_notification_queue_usage(), one.is_stuck, t.oid, t.counters, t.definition, t.triggers \
+    SELECT pg_notification_queue_usage(), one.is_stuck, one.committing, t.oid, t.counters, t.definition, t.triggers \
     FROM (SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l \
             WHERE NOT l.granted AND l.locktype = 'object' AND l.database = 0 AND l.objid = 0 \
             AND l.classid = 'pg_catalog.pg_database'::regclass \
-            AND l.waitstart < clock_timestamp() - interval '2 seconds') AS is_stuck) AS one \
+            AND l.waitstart < clock_timestamp() - interval '2 seconds') AS is_stuck, \
+        (SELECT max(l.virtualtransaction) FROM pg_catalog.pg_locks l \
+            WHERE l.granted AND l.locktype = 'object' AND l.database = 0 AND l.objid = 0 \
+            AND l.classid = 'pg_catalog.pg_database'::regclass) AS committing) AS one \
     LEFT JOIN (SELECT t.oid, m.* FROM unnest($1) AS t(oid) \
         JOIN pg_catalog.pg_class c ON c.oid = t.oid::oid \
         CROSS JOIN LATERAL ( \
@@ -86,6 +89,8 @@ pub struct Ping {
     pub usage: f64,
     /// Whether transactions that notify have waited for seconds for another one's commit.
     pub is_stuck: bool,
+    /// The transaction that has notified and is about to commit: no other one has its number.
+    pub committing: Option<String>,
     /// The tables; those that are not there are missing.
     pub tables: HashMap<i64, Sight>,
 }
@@ -163,10 +168,10 @@ impl Listener {
         let mut ping = Ping::default();
         for row in &rows {
             let mut read = || {
-                (ping.usage, ping.is_stuck) = (row.try_get(0)?, row.try_get(1)?);
-                if let Some(oid) = row.try_get(2)? {
-                    let (counters, definition) = (row.try_get(3)?, row.try_get(4)?);
-                    ping.tables.insert(oid, Sight { counters, definition, triggers: row.try_get(5)? });
+                (ping.usage, ping.is_stuck, ping.committing) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+                if let Some(oid) = row.try_get(3)? {
+                    let (counters, definition) = (row.try_get(4)?, row.try_get(5)?);
+                    ping.tables.insert(oid, Sight { counters, definition, triggers: row.try_get(6)? });
                 }
                 Ok(())
             };

@@ -121,6 +121,43 @@ async fn while_a_commit_hangs_whoever_writes_to_watched_tables_does_not_wait_for
 }
 
 #[tokio::test]
+async fn while_a_commit_hangs_statements_that_wait_for_no_lock_for_long_fail_for_no_longer_than_it_is_unnoticed() {
+    let server = Server::configured("stuck-fails", "synchronous_standby_names = 'away'").await;
+    let sql = server.admin().await;
+    sql.batch_execute("SET synchronous_commit = local; SET lock_timeout = '500ms'").await.unwrap();
+    sql.batch_execute(&format!("{TABLE} INSERT INTO t VALUES ('a', 'one'), ('b', 'one')")).await.unwrap();
+    sql.batch_execute("ALTER DATABASE postgres SET synchronous_commit = local").await.unwrap();
+    let world = World::new("stuck-fails", &[]).await;
+    world.add_secret(&server.secret("own")).await;
+    world.create("q", on_own(notified_or_polled(json!({})))).await;
+    world.listening("q").await;
+    world.hears(&sql, "heard").await;
+    let hangs = server.admin().await;
+    let hung: i32 = hangs.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    let hangs = tokio::spawn(async move {
+        hangs.batch_execute("SET synchronous_commit = on; UPDATE t SET v = 'hung' WHERE name = 'b'").await
+    });
+    eventually("statements fail that would wait for it", PATIENCE, async || {
+        sql.batch_execute("UPDATE t SET v = 'fails' WHERE name = 'a'").await.is_err().then_some(())
+    })
+    .await;
+    // Nobody waits for long, so that it is told by who is about to commit, twice.
+    eventually("they do not fail any more", 2 * PATIENCE, async || {
+        sql.batch_execute("UPDATE t SET v = 'silent' WHERE name = 'a'").await.ok()
+    })
+    .await;
+    world.polling("q", "wait for another one to commit").await;
+    for value in ["two", "three", "four"] {
+        world.applies(&sql, value).await;
+    }
+    sql.execute("SELECT pg_cancel_backend($1)", &[&hung]).await.unwrap();
+    hangs.await.unwrap().unwrap();
+    world.until_value("b", Some("hung")).await;
+    world.listening("q").await;
+    world.hears(&sql, "heard again").await;
+}
+
+#[tokio::test]
 async fn what_a_subscription_writes_is_heard_also_if_it_begins_later() {
     let server = Server::configured("subscriber", "wal_level = logical").await;
     let target = server.admin().await;

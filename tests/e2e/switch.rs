@@ -858,3 +858,54 @@ async fn both_at_once_do_not_write_without_end_and_the_one_that_stays_has_it_all
     until_data(&world, "a", json!({"v": "one"})).await;
     assert!(ours(&world.config_maps().get("a").await.unwrap()));
 }
+
+#[tokio::test]
+async fn what_existed_before_us_is_not_deleted_though_a_mark_of_that_is_gone_and_the_go_operator_applied_it() {
+    let mut world = World::new("adopted-again", &["a", "b"]).await;
+    let own = world.namespace.name().to_owned();
+    let mut object = config_map_of(&own, "b");
+    object["data"] = json!({"theirs": "x"});
+    world.config_maps().patch("b", &PatchParams::apply("kubectl"), &Patch::Apply(&object)).await.unwrap();
+    world.create("q", json!({})).await;
+    world.ready("q").await;
+    let mut go = Go::operates_again(&mut world).await;
+    go.applies_config_map(&own, "b").await;
+    let off = json!({"metadata": {"annotations": {"konnektr.io/adopted": null}}});
+    go.world.config_maps().patch("b", &PatchParams::default(), &Patch::Merge(&off)).await.unwrap();
+    go.stops().await;
+    world.run_sql("DELETE FROM t WHERE name = 'b'").await;
+    world.restart();
+    eventually("it is let go", PATIENCE, async || {
+        let left = world.config_maps().get("b").await.expect("what existed before us was deleted");
+        (!left.labels().contains_key("konnektr.io/managed-by")).then_some(())
+    })
+    .await;
+    world.another_pass("q").await;
+    let left = world.config_maps().get("b").await.expect("what existed before us was deleted");
+    assert!(left.metadata.owner_references.is_none() && left.data.unwrap()["theirs"] == "x");
+}
+
+#[tokio::test]
+async fn what_the_go_operator_applied_for_others_stays_in_an_object_that_is_shared() {
+    for (name, label, policy) in
+        [("other", Some("other"), "Force"), ("left", Some("q"), "Protect"), ("freed", None, "Protect")]
+    {
+        let world = World::new(&format!("go-shared-{name}"), &["a"]).await;
+        let mut object = config_map_of(world.namespace.name(), "a");
+        object["data"] = json!({"theirs": "x"});
+        object["metadata"]["labels"] = json!({"konnektr.io/managed-by": label.unwrap_or("q")});
+        let params = PatchParams::apply("databasequeryresource-controller").force();
+        world.config_maps().patch("a", &params, &Patch::Apply(&object)).await.unwrap();
+        if label.is_none() {
+            let off = json!({"metadata": {"labels": {"konnektr.io/managed-by": null}}});
+            world.config_maps().patch("a", &PatchParams::default(), &Patch::Merge(&off)).await.unwrap();
+        }
+        world.create("q", json!({"conflictPolicy": policy})).await;
+        world.ready("q").await;
+        for _ in 0..2 {
+            world.another_pass("q").await;
+            let data = json!(world.config_maps().get("a").await.unwrap().data);
+            assert_eq!(data, json!({"v": "one", "theirs": "x"}), "{name}");
+        }
+    }
+}

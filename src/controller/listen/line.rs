@@ -91,6 +91,8 @@ struct State {
     usage: f64,
     /// Why nobody is to notify for now.
     held: Option<Held>,
+    /// The transaction that notified and was about to commit at the last look.
+    committing: Option<String>,
 }
 
 /// A table on its way to be read by all who are interested.
@@ -166,7 +168,7 @@ impl Line {
     /// There is none any more.
     pub(super) fn is_down(&self, why: &str) {
         let mut state = lock(&self.state);
-        (state.is_up, state.held, state.usage) = (false, None, 0.0);
+        (state.is_up, state.held, state.committing, state.usage) = (false, None, None, 0.0);
         state.why_down = Some(why.to_owned());
         state.tables.clear();
         state.acts.clear();
@@ -201,7 +203,8 @@ impl Line {
         let now = Instant::now();
         let mut state = lock(&self.state);
         state.usage = ping.usage;
-        let held = Held::of(ping);
+        let held = Held::of(ping, state.committing.as_deref());
+        state.committing.clone_from(&ping.committing);
         let was_held = std::mem::replace(&mut state.held, held);
         let State { subscribers, tables, vigil, acts, .. } = &mut *state;
         for (oid, table) in tables {
@@ -260,6 +263,8 @@ impl Line {
                 Act::Arm | Act::Wait if state.held == Some(Held::Stuck) => {
                     state.tables.get_mut(&oid).and_then(|table| table.bell.hold(now));
                 }
+                // Somebody else's bell may have asked for it, which is gone by now.
+                Act::Wait if !state.tables.get(&oid).is_some_and(|table| table.bell.is_waiting()) => {}
                 _ => return Some((oid, act)),
             }
         }
@@ -355,5 +360,38 @@ impl Subscriber {
 
     fn hear(&self, hearing: Hearing) {
         self.hearing.send_if_modified(|before| std::mem::replace(before, hearing.clone()) != hearing);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_lock_that_is_had() {
+        let line = Line::new("x".into(), 4, Box::new(|_| Behind::Us));
+        let subscriber = |table: i64| {
+            let interest = Interest { settings: Settings::default(), tables: vec![(table, 1)], keyed: Vec::new() };
+            let (hearing, _) = watch::channel(Hearing::Starting);
+            Subscriber { interest, wakes: Arc::default(), hearing, reads: true }
+        };
+        line.is_up();
+        line.join(subscriber(2));
+        assert_eq!(line.next(), Some((2, Act::Arm)));
+        line.done(2, |bell| bell.had(Instant::now()));
+        let one = line.join(subscriber(1));
+        assert_eq!(line.next(), Some((1, Act::Arm)));
+        // While that is asked for, the resource lets go and comes back (suspended and resumed, made anew).
+        line.leave(one);
+        line.join(subscriber(1));
+        line.done(1, |bell| bell.not_had(Instant::now()));
+        let mut acts = Vec::new();
+        while let Some((oid, act)) = line.next() {
+            acts.push(act);
+            if act == Act::Arm {
+                line.done(oid, |bell| bell.had(Instant::now()));
+            }
+        }
+        assert_eq!(acts, [Act::Disarm, Act::Arm]);
     }
 }

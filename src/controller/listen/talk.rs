@@ -1,7 +1,7 @@
 //! What a listener does on its connections: it listens, arms tables and lets them be, and looks now and then at what
 //! nobody notifies.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::future::pending;
 use std::pin::pin;
@@ -56,6 +56,8 @@ struct Talk<'a> {
     /// Connections that wait for the lock of a table.
     waiting: JoinSet<(i64, Result<Vigilant, postgres::Error>)>,
     waits: HashMap<i64, AbortHandle>,
+    /// The tables whose locks are had on the one connection that keeps all: once each, whoever asks how often.
+    armed: HashSet<i64>,
     /// Which of them wait by now.
     queued: (UnboundedSender<i64>, UnboundedReceiver<i64>),
     /// Until when locks are not waited for on the one connection that all have: no more than half of its time.
@@ -82,8 +84,9 @@ impl<'a> Talk<'a> {
             }
         };
         tracing::info!(slot = arms.as_ref().map(Arms::slot), "listening for notifications");
-        let (waiting, waits, impatient) = (JoinSet::new(), HashMap::new(), Instant::now());
-        let mut talk = Self { line, settings, listener, arms, waiting, waits, queued: unbounded_channel(), impatient };
+        let (waiting, waits, armed) = (JoinSet::new(), HashMap::new(), HashSet::new());
+        let (queued, impatient) = (unbounded_channel(), Instant::now());
+        let mut talk = Self { line, settings, listener, arms, waiting, waits, armed, queued, impatient };
         line.is_up();
         talk.go_on().await
     }
@@ -147,12 +150,13 @@ impl<'a> Talk<'a> {
             // All that is committed is notified.
             (Act::Arm, None) => self.line.done(table, |bell| bell.had(Instant::now())),
             (Act::Arm, Some(arms)) => {
-                let mut had = arms.try_arm(table).await?;
+                let mut had = self.armed.contains(&table) || arms.try_arm(table).await?;
                 let begin = Instant::now();
                 if !had && begin >= self.impatient {
                     had = arms.arm(table).await?;
                     self.impatient = Instant::now() + begin.elapsed();
                 }
+                self.armed.extend(had.then_some(table));
                 self.line.done(table, had_or_not(had));
             }
             (Act::Wait, Some(arms)) if self.waits.len() < self.line.waiting => {
@@ -162,19 +166,24 @@ impl<'a> Talk<'a> {
                 self.waits.insert(table, self.waiting.spawn(wait));
             }
             (Act::Wait, _) => self.line.done(table, has_no_place),
-            (Act::Disarm, Some(arms)) => match self.waits.remove(&table) {
-                Some(wait) => wait.abort(),
-                None => arms.disarm(table).await?,
-            },
+            (Act::Disarm, Some(arms)) => {
+                if let Some(wait) = self.waits.remove(&table) {
+                    wait.abort();
+                }
+                if self.armed.remove(&table) {
+                    arms.disarm(table).await?;
+                }
+            }
             (Act::Disarm | Act::Read, _) => {}
         }
         Ok(())
     }
 
     /// Passes a lock on to the connection that keeps all, so that there is a place to wait for another one.
-    async fn take_over(&self, table: i64, vigilant: Vigilant) -> Result<(), postgres::Error> {
+    async fn take_over(&mut self, table: i64, vigilant: Vigilant) -> Result<(), postgres::Error> {
         let Some(arms) = &self.arms else { return Ok(()) };
         let had = arms.take_over(vigilant).await?;
+        self.armed.extend(had.then_some(table));
         self.line.done(table, had_or_not(had));
         Ok(())
     }

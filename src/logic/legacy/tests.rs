@@ -114,7 +114,7 @@ fn entry(manager: &str, operation: &str, fields: Value) -> Value {
 
 fn inherited_of(entries: Value) -> Value {
     let entries: Vec<ManagedFieldsEntry> = serde_json::from_value(entries).unwrap();
-    json!(inherited(entries))
+    json!(inherited(entries, false))
 }
 
 #[test]

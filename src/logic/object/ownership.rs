@@ -99,6 +99,13 @@ pub fn is_predecessor(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(PREDECESSOR) && entry.operation.as_deref() == Some("Apply") && is_of_object(entry)
 }
 
+/// Whether the Go operator has applied an object that we made, with the name of its resource as well. What existed before us
+/// keeps what it has: that may have been put there for somebody else.
+pub fn is_predecessors_too(meta: &ObjectMeta) -> bool {
+    let mut entries = meta.managed_fields.iter().flatten();
+    !is_adopted(meta) && entries.any(|entry| is_predecessor(entry) && names(entry, "f:labels", LABEL_NAME))
+}
+
 /// The name and namespace of the owner, as an object's labels have them.
 pub fn owner_labels(meta: &ObjectMeta) -> (Option<&str>, Option<&str>) {
     (label(meta, LABEL_NAME), label(meta, LABEL_NAMESPACE))

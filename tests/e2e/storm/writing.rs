@@ -174,9 +174,9 @@ impl Writer {
 
 /// Whether a statement failed for what the writers do to each other, or since the server went away.
 fn is_of_others(error: &Error) -> bool {
-    // Constraints, two changes of one row (MERGE, and rows that move to another partition), deadlocks, locks that others
-    // have for long, and a server that ends.
-    const CODES: [&str; 7] = ["21000", "40001", "40P01", "55P03", "57P01", "57P02", "57P03"];
+    // Constraints, two changes of one row (MERGE, and rows that move to another partition), deadlocks, TRUNCATE before the
+    // check of a deferred constraint, locks that others have for long, and a server that ends.
+    const CODES: [&str; 8] = ["21000", "40001", "40P01", "55006", "55P03", "57P01", "57P02", "57P03"];
     error.code().is_none_or(|code| code.code().starts_with("23") || CODES.contains(&code.code()))
 }
 

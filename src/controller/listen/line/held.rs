@@ -16,8 +16,11 @@ pub(super) enum Held {
 }
 
 impl Held {
-    pub(super) fn of(ping: &Ping) -> Option<Self> {
-        if ping.is_stuck { Some(Self::Stuck) } else { (ping.usage > FULL).then_some(Self::Full) }
+    /// What a look tells, and who was about to commit at the last one. Where nobody waits for long, since all give up
+    /// before, it is told by that it is still the same one.
+    pub(super) fn of(ping: &Ping, before: Option<&str>) -> Option<Self> {
+        let is_the_same = ping.committing.is_some() && ping.committing.as_deref() == before;
+        if ping.is_stuck || is_the_same { Some(Self::Stuck) } else { (ping.usage > FULL).then_some(Self::Full) }
     }
 
     pub(super) fn why(self) -> &'static str {
