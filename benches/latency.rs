@@ -143,9 +143,11 @@ async fn burst() {
         let (without, begin) = update("plain").await;
         let ((), ()) = tokio::join!(apply_all(&world, &bare), seen.until_all("bare-", &value, ROWS));
         let theirs = begin.elapsed();
+        tokio::time::sleep(SETTLED).await;
         let (with, begin) = update("rows").await;
         seen.until_all("row-", &value, ROWS).await;
         let ours = begin.elapsed();
+        tokio::time::sleep(SETTLED).await;
         println!(
             "| {round} | {} | {} | {:.1} s | {:.1} s | {:.2} |",
             ms(without),
