@@ -11,7 +11,7 @@ use crate::logic::fields::Fields;
 use crate::logic::object;
 use crate::logic::object::{
     APPLIED_HASH, AppliedHash, Kind, Known, ObjectId, Owner, Ownership, Version, annotation, hold, is_predecessors_too,
-    is_protected, ownership,
+    is_protected, ownership, refers,
 };
 
 /// Objects of one answer.
@@ -157,7 +157,7 @@ impl Cluster {
             deleting: meta.deletion_timestamp.is_some(),
             hold: hold(meta),
             is_predecessors: is_predecessors_too(meta),
-            referring: meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid),
+            referring: refers(meta, owner),
             fields: self.fields(meta),
             applied: None,
             verified: false,

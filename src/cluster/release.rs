@@ -9,7 +9,7 @@ use super::overtaken::{TRIES, unless_overtaken};
 use super::request::{APPLY, Call, MERGE, METADATA, Metadata, asked, object_path};
 use crate::logic::object::{
     ADOPTED, FIELD_MANAGER, INITIAL_MANAGER, Kind, OUR_ANNOTATIONS, OUR_LABELS, ObjectId, Owner, Ownership, is_initial,
-    is_orphaned, is_predecessor, is_us, ownership, written_by_others,
+    is_orphaned, is_predecessor, is_us, ownership, refers, written_by_others,
 };
 
 impl Cluster {
@@ -24,8 +24,7 @@ impl Cluster {
             }
             // What the Go operator put on for this very resource goes as well, above all its reference, by which the object
             // would be deleted. We put none on what existed before us.
-            let refers = meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid);
-            let is_predecessors = refers && meta.managed_fields.iter().flatten().any(is_predecessor);
+            let is_predecessors = refers(&meta, owner) && meta.managed_fields.iter().flatten().any(is_predecessor);
             let meta = if is_predecessors { self.mark(kind, id, owner, &meta).await? } else { meta };
             // Without our fields, what we created ourselves would be an empty shell; so would what we took as a whole.
             if is_orphaned(&meta) || !written_by_others(&meta) {

@@ -135,7 +135,7 @@ impl Bell {
 
     /// It has notified.
     pub fn notified(&mut self, now: Instant) -> Option<Act> {
-        if !matches!(self.phase, Phase::Armed { .. } | Phase::Waiting { .. }) {
+        if !self.is_armed() && !self.is_waiting() {
             return None;
         }
         self.recent.push_back(now);
@@ -178,7 +178,7 @@ impl Bell {
     /// The lock is waited for: all that is begun from now on notifies. What was committed before may have told nobody, and
     /// it may take long until the lock is had.
     pub fn queued(&self) -> Option<Act> {
-        matches!(self.phase, Phase::Waiting { .. }).then_some(Act::Read)
+        self.is_waiting().then_some(Act::Read)
     }
 
     /// The lock was not had: somebody who did not notify works on.
@@ -186,12 +186,12 @@ impl Bell {
         if self.phase == Phase::Arming {
             self.phase = Phase::Waiting { since: now };
         }
-        matches!(self.phase, Phase::Waiting { .. }).then_some(Act::Wait)
+        self.is_waiting().then_some(Act::Wait)
     }
 
     /// Nobody is to notify for now, whoever writes how often.
     pub fn hold(&mut self, now: Instant) -> Option<Act> {
-        let act = matches!(self.phase, Phase::Armed { .. } | Phase::Waiting { .. }).then_some(Act::Disarm);
+        let act = (self.is_armed() || self.is_waiting()).then_some(Act::Disarm);
         if !self.is_masked() {
             self.pause = LONGEST.max(self.cost * SHARE);
             self.recent.clear();

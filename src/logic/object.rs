@@ -14,7 +14,7 @@ pub use desired::{Desired, Wishes};
 pub use known::{Known, Version};
 pub use ownership::{
     Hold, Ownership, annotation, hold, is_adopted, is_initial, is_orphaned, is_our_apply, is_predecessor,
-    is_predecessors_too, is_protected, is_us, marks_lost, owner_labels, owner_uid, ownership, row_key,
+    is_predecessors_too, is_protected, is_us, marks_lost, owner_labels, owner_uid, ownership, refers, row_key,
     written_by_others,
 };
 

@@ -93,7 +93,7 @@ impl Arms {
 
     /// Who has the locks of these tables, each with its table.
     pub async fn keepers(&self, tables: &[i64]) -> Result<Vec<(i64, Keeper)>, Error> {
-        let first = i64::from(FIRST + 2 * self.slot + 1);
+        let first = i64::from(second(self.slot));
         let rows = self.look(KEEPERS, &[(&first, Type::INT8), (&tables, Type::INT8_ARRAY)]).await?;
         let keeper = |row: &Row| Ok((row.try_get(0)?, Keeper { pid: row.try_get(1)?, is_listener: row.try_get(2)? }));
         rows.iter().map(keeper).collect::<Result<_, _>>().map_err(|error| Error::ours(&error, WHICH))
@@ -117,13 +117,12 @@ impl Arms {
 
     /// Asks for the lock of a table; tells whether it is free.
     pub async fn try_arm(&self, table: i64) -> Result<bool, Error> {
-        let (slot, table) = (FIRST + 2 * self.slot + 1, as_int4(table));
-        self.is_granted(&format!("SELECT pg_catalog.pg_try_advisory_lock({slot}, {table})")).await
+        self.is_granted(&of_table("pg_try_advisory_lock", self.slot, table)).await
     }
 
     /// Waits for the lock of a table; tells whether it was had in a short time.
     pub async fn arm(&self, table: i64) -> Result<bool, Error> {
-        let sql = format!("SET lock_timeout = '{SHORT}'; {}", lock(self.slot, table));
+        let sql = format!("SET lock_timeout = '{SHORT}'; {}", of_table("pg_advisory_lock", self.slot, table));
         match timeout(PATIENCE, self.session.client.batch_execute(&sql)).await {
             Err(_) => Err(SILENT),
             Ok(Ok(())) => Ok(true),
@@ -135,13 +134,13 @@ impl Arms {
 
     /// Whether the lock of a table is had.
     async fn has(&self, table: i64) -> Result<bool, Error> {
-        let first = i64::from(FIRST + 2 * self.slot + 1);
+        let first = i64::from(second(self.slot));
         Ok(!self.look(OWN, &[(&first, Type::INT8), (&table, Type::INT8)]).await?.is_empty())
     }
 
     /// Gives up the lock of a table.
     pub async fn disarm(&self, table: i64) -> Result<(), Error> {
-        self.session.execute(&unlock(self.slot, table), PATIENCE, WHICH).await
+        self.session.execute(&of_table("pg_advisory_unlock", self.slot, table), PATIENCE, WHICH).await
     }
 
     /// The slot that was claimed, from 0.
@@ -195,7 +194,7 @@ impl Vigilant {
         session.stay().await?;
         // Given up, it is canceled: a server does not notice by itself that nobody waits any more.
         session.in_use = true;
-        let sql = lock(slot, table);
+        let sql = of_table("pg_advisory_lock", slot, table);
         {
             let mut asked = pin!(session.client.batch_execute(&sql));
             let had = match timeout(SOON, &mut asked).await {
@@ -212,16 +211,18 @@ impl Vigilant {
     }
 
     async fn let_go(&self) -> Result<(), Error> {
-        self.session.execute(&unlock(self.slot, self.table), PATIENCE, WHICH).await
+        self.session.execute(&of_table("pg_advisory_unlock", self.slot, self.table), PATIENCE, WHICH).await
     }
 }
 
-fn lock(slot: i32, table: i64) -> String {
-    format!("SELECT pg_catalog.pg_advisory_lock({}, {})", FIRST + 2 * slot + 1, as_int4(table))
+/// A call of a function on the lock by which a slot is armed for a table.
+fn of_table(function: &str, slot: i32, table: i64) -> String {
+    format!("SELECT pg_catalog.{function}({}, {})", second(slot), as_int4(table))
 }
 
-fn unlock(slot: i32, table: i64) -> String {
-    format!("SELECT pg_catalog.pg_advisory_unlock({}, {})", FIRST + 2 * slot + 1, as_int4(table))
+/// The first number of the locks by which a slot is armed for tables.
+fn second(slot: i32) -> i32 {
+    FIRST + 2 * slot + 1
 }
 
 /// Locks have 32 bits with a sign, and oids 32 without.

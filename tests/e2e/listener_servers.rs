@@ -2,6 +2,7 @@
 //! listened to.
 
 use serde_json::json;
+use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
 use crate::support::listening::{notified, notified_or_polled, on_own};
@@ -80,63 +81,79 @@ async fn while_a_stranger_lets_the_queue_of_notifications_fill_up_no_statement_f
     is_polled_while_full(&world, async || server.admin().await, async { drop(stranger) }).await;
 }
 
+/// A server on which the commit of a change of the row `b` hangs, which was notified: it waits for a standby that is away.
+struct Stuck {
+    server: Server,
+    /// Of a writer that waits for no standby, as all but the one that hangs.
+    sql: Client,
+    world: World,
+    /// The server process that hangs.
+    process: i32,
+    hangs: JoinHandle<Result<(), tokio_postgres::Error>>,
+}
+
+impl Stuck {
+    async fn new(test: &str) -> Self {
+        let server = Server::configured(test, "synchronous_standby_names = 'away'").await;
+        let sql = server.admin().await;
+        sql.batch_execute("SET synchronous_commit = local").await.unwrap();
+        let rows = "INSERT INTO t VALUES ('a', 'one'), ('b', 'one'), ('c', 'one')";
+        sql.batch_execute(&format!("{TABLE} {rows}")).await.unwrap();
+        // The operator waits for no standby either when it installs.
+        sql.batch_execute("ALTER DATABASE postgres SET synchronous_commit = local").await.unwrap();
+        let world = World::new(test, &[]).await;
+        world.add_secret(&server.secret("own")).await;
+        world.create("q", on_own(notified_or_polled(json!({})))).await;
+        world.listening("q").await;
+        world.hears(&sql, "heard").await;
+        let hangs = server.admin().await;
+        let process = hangs.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+        let hangs = tokio::spawn(async move {
+            hangs.batch_execute("SET synchronous_commit = on; UPDATE t SET v = 'hung' WHERE name = 'b'").await
+        });
+        eventually("its commit waits for the standby", PATIENCE, async || {
+            let waiting = "SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'";
+            (sql.query(waiting, &[&process]).await.unwrap().len() == 1).then_some(())
+        })
+        .await;
+        Self { server, sql, world, process, hangs }
+    }
+
+    /// Sees that whoever writes is silent, and that its changes are looked for.
+    async fn is_polled(&self) {
+        self.world.polling("q", "wait for another one to commit").await;
+        for value in ["two", "three", "four"] {
+            self.world.applies(&self.sql, value).await;
+        }
+        assert!(!self.hangs.is_finished());
+    }
+
+    /// Lets the commit come to its end, and sees that changes are heard again.
+    async fn end(&mut self) {
+        self.sql.execute("SELECT pg_cancel_backend($1)", &[&self.process]).await.unwrap();
+        (&mut self.hangs).await.unwrap().unwrap();
+        self.world.until_value("b", Some("hung")).await;
+        self.world.listening("q").await;
+        self.world.hears(&self.sql, "heard again").await;
+    }
+}
+
 #[tokio::test]
 async fn while_a_commit_hangs_whoever_writes_to_watched_tables_does_not_wait_for_it_for_long() {
-    let server = Server::configured("stuck", "synchronous_standby_names = 'away'").await;
-    let sql = server.admin().await;
-    let does_not_wait = "SET synchronous_commit = local";
-    sql.batch_execute(does_not_wait).await.unwrap();
-    sql.batch_execute(&format!("{TABLE} INSERT INTO t VALUES ('a', 'one'), ('b', 'one'), ('c', 'one')")).await.unwrap();
-    // The operator waits for no standby either when it installs.
-    sql.batch_execute("ALTER DATABASE postgres SET synchronous_commit = local").await.unwrap();
-    let world = World::new("stuck", &[]).await;
-    world.add_secret(&server.secret("own")).await;
-    world.create("q", on_own(notified_or_polled(json!({})))).await;
-    world.listening("q").await;
-    world.hears(&sql, "heard").await;
-    let (hangs, waits) = (server.admin().await, server.admin().await);
-    let hung: i32 = hangs.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
-    let hangs = tokio::spawn(async move {
-        hangs.batch_execute("SET synchronous_commit = on; UPDATE t SET v = 'hung' WHERE name = 'b'").await
-    });
-    eventually("its commit waits for the standby", PATIENCE, async || {
-        let sql_ = "SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'";
-        (sql.query(sql_, &[&hung]).await.unwrap().len() == 1).then_some(())
-    })
-    .await;
+    let mut stuck = Stuck::new("stuck").await;
+    let waits = stuck.server.admin().await;
     let waits = tokio::spawn(async move { waits.batch_execute("UPDATE t SET v = 'waited' WHERE name = 'c'").await });
-    world.polling("q", "wait for another one to commit").await;
-    // Whoever writes from now on is silent, and its changes are looked for.
-    for value in ["two", "three", "four"] {
-        world.applies(&sql, value).await;
-    }
-    assert!(!hangs.is_finished());
-    sql.execute("SELECT pg_cancel_backend($1)", &[&hung]).await.unwrap();
-    hangs.await.unwrap().unwrap();
+    stuck.is_polled().await;
+    stuck.end().await;
     waits.await.unwrap().unwrap();
-    world.until_value("b", Some("hung")).await;
-    world.until_value("c", Some("waited")).await;
-    world.listening("q").await;
-    world.hears(&sql, "heard again").await;
+    stuck.world.until_value("c", Some("waited")).await;
 }
 
 #[tokio::test]
 async fn while_a_commit_hangs_statements_that_wait_for_no_lock_for_long_fail_for_no_longer_than_it_is_unnoticed() {
-    let server = Server::configured("stuck-fails", "synchronous_standby_names = 'away'").await;
-    let sql = server.admin().await;
-    sql.batch_execute("SET synchronous_commit = local; SET lock_timeout = '500ms'").await.unwrap();
-    sql.batch_execute(&format!("{TABLE} INSERT INTO t VALUES ('a', 'one'), ('b', 'one')")).await.unwrap();
-    sql.batch_execute("ALTER DATABASE postgres SET synchronous_commit = local").await.unwrap();
-    let world = World::new("stuck-fails", &[]).await;
-    world.add_secret(&server.secret("own")).await;
-    world.create("q", on_own(notified_or_polled(json!({})))).await;
-    world.listening("q").await;
-    world.hears(&sql, "heard").await;
-    let hangs = server.admin().await;
-    let hung: i32 = hangs.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
-    let hangs = tokio::spawn(async move {
-        hangs.batch_execute("SET synchronous_commit = on; UPDATE t SET v = 'hung' WHERE name = 'b'").await
-    });
+    let mut stuck = Stuck::new("stuck-fails").await;
+    let sql = &stuck.sql;
+    sql.batch_execute("SET lock_timeout = '500ms'").await.unwrap();
     eventually("statements fail that would wait for it", PATIENCE, async || {
         sql.batch_execute("UPDATE t SET v = 'fails' WHERE name = 'a'").await.is_err().then_some(())
     })
@@ -146,15 +163,8 @@ async fn while_a_commit_hangs_statements_that_wait_for_no_lock_for_long_fail_for
         sql.batch_execute("UPDATE t SET v = 'silent' WHERE name = 'a'").await.ok()
     })
     .await;
-    world.polling("q", "wait for another one to commit").await;
-    for value in ["two", "three", "four"] {
-        world.applies(&sql, value).await;
-    }
-    sql.execute("SELECT pg_cancel_backend($1)", &[&hung]).await.unwrap();
-    hangs.await.unwrap().unwrap();
-    world.until_value("b", Some("hung")).await;
-    world.listening("q").await;
-    world.hears(&sql, "heard again").await;
+    stuck.is_polled().await;
+    stuck.end().await;
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Admission that says no, in one namespace.
 
 use k8s_openapi::api::admissionregistration::v1::{
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
+    MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingWebhookConfiguration,
 };
 use kube::Client;
 use kube::api::{Api, DeleteParams, PostParams};
@@ -86,9 +87,11 @@ impl Drop for Refusal {
     }
 }
 
-async fn lift(client: &Client, name: &str) {
+/// Takes off whatever of this name decides on what is written.
+pub(super) async fn lift(client: &Client, name: &str) {
     let now = DeleteParams::default();
     let _ = Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()).delete(name, &now).await;
     let _ = Api::<ValidatingAdmissionPolicy>::all(client.clone()).delete(name, &now).await;
     let _ = Api::<ValidatingWebhookConfiguration>::all(client.clone()).delete(name, &now).await;
+    let _ = Api::<MutatingWebhookConfiguration>::all(client.clone()).delete(name, &now).await;
 }

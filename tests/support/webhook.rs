@@ -1,6 +1,7 @@
 //! A real admission webhook: an HTTPS server that is asked about every write to ConfigMaps of one namespace, and answers
 //! as a function of the request.
 
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,17 +14,20 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Client;
-use kube::api::{Api, DeleteParams, PostParams};
+use kube::api::{Api, PostParams};
+use kube::{Client, Resource};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::admission::lift;
 use super::certificates::{Authority, local};
 use super::world::{PATIENCE, World};
 use super::{before_leaving, eventually, free_port};
@@ -77,17 +81,20 @@ impl Webhook {
     /// One that allows or denies. Serves until the test ends, which must have more than one thread. `judge` gets the
     /// `AdmissionRequest`.
     pub async fn validating(world: &World, judge: impl Fn(&Value) -> Verdict + Send + Sync + 'static) -> Self {
-        let (webhook, configuration) = Self::serve(world, Box::new(judge)).await;
-        let api: Api<ValidatingWebhookConfiguration> = Api::all(world.client.clone());
-        api.create(&PostParams::default(), &serde_json::from_value(configuration).unwrap()).await.unwrap();
-        webhook.until_asked(true).await;
-        webhook
+        Self::asked_by::<ValidatingWebhookConfiguration>(world, Box::new(judge)).await
     }
 
     /// One that may change what is written as well.
     pub async fn mutating(world: &World, judge: impl Fn(&Value) -> Verdict + Send + Sync + 'static) -> Self {
-        let (webhook, configuration) = Self::serve(world, Box::new(judge)).await;
-        let api: Api<MutatingWebhookConfiguration> = Api::all(world.client.clone());
+        Self::asked_by::<MutatingWebhookConfiguration>(world, Box::new(judge)).await
+    }
+
+    async fn asked_by<K>(world: &World, judge: Box<Judge>) -> Self
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
+    {
+        let (webhook, configuration) = Self::serve(world, judge).await;
+        let api: Api<K> = Api::all(world.client.clone());
         api.create(&PostParams::default(), &serde_json::from_value(configuration).unwrap()).await.unwrap();
         webhook.until_asked(true).await;
         webhook
@@ -167,12 +174,6 @@ impl Drop for Webhook {
         });
         self.server.abort();
     }
-}
-
-async fn lift(client: &Client, name: &str) {
-    let now = DeleteParams::default();
-    let _ = Api::<ValidatingWebhookConfiguration>::all(client.clone()).delete(name, &now).await;
-    let _ = Api::<MutatingWebhookConfiguration>::all(client.clone()).delete(name, &now).await;
 }
 
 async fn answer(State(shared): State<Arc<Shared>>, review: Bytes) -> Response {

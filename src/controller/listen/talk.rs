@@ -156,8 +156,7 @@ impl<'a> Talk<'a> {
                     had = arms.arm(table).await?;
                     self.impatient = Instant::now() + begin.elapsed();
                 }
-                self.armed.extend(had.then_some(table));
-                self.line.done(table, had_or_not(had));
+                self.was_had(table, had);
             }
             (Act::Wait, Some(arms)) if self.waits.len() < self.line.waiting => {
                 let (settings, slot, queued) = (self.settings.clone(), arms.slot(), self.queued.0.clone());
@@ -183,9 +182,15 @@ impl<'a> Talk<'a> {
     async fn take_over(&mut self, table: i64, vigilant: Vigilant) -> Result<(), postgres::Error> {
         let Some(arms) = &self.arms else { return Ok(()) };
         let had = arms.take_over(vigilant).await?;
-        self.armed.extend(had.then_some(table));
-        self.line.done(table, had_or_not(had));
+        self.was_had(table, had);
         Ok(())
+    }
+
+    /// That a lock is had on the connection that keeps all by now, or was not.
+    fn was_had(&mut self, table: i64, had: bool) {
+        self.armed.extend(had.then_some(table));
+        let now = Instant::now();
+        self.line.done(table, |bell| if had { bell.had(now) } else { bell.not_had(now) });
     }
 
     async fn ping(&mut self) -> Result<(), postgres::Error> {
@@ -202,11 +207,6 @@ impl<'a> Talk<'a> {
         self.line.look(&ping);
         Ok(())
     }
-}
-
-/// That the lock is had by now, or was not.
-fn had_or_not(had: bool) -> impl FnOnce(&mut Bell) -> Option<Act> {
-    move |bell| if had { bell.had(Instant::now()) } else { bell.not_had(Instant::now()) }
 }
 
 fn has_no_place(bell: &mut Bell) -> Option<Act> {

@@ -66,7 +66,7 @@ fn tells_hold(meta: &ObjectMeta, entry: &ManagedFieldsEntry, owner: &Owner) -> b
 }
 
 /// Whether an object refers to this very owner.
-fn refers(meta: &ObjectMeta, owner: &Owner) -> bool {
+pub fn refers(meta: &ObjectMeta, owner: &Owner) -> bool {
     meta.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid)
 }
 
